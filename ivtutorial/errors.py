@@ -1,0 +1,7 @@
+"""The one exception that says: your input cannot be used, and here is what to do."""
+
+from __future__ import annotations
+
+
+class InputError(ValueError):
+    """Bad user input. The message names the value given, what was expected and what to do."""
