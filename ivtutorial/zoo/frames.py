@@ -1,0 +1,68 @@
+"""Batches of frames and clips of the zoo, drawn on the fly for training."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ivtutorial.zoo import web, world
+from ivtutorial.zoo.shapes import Array
+from ivtutorial.zoo.subject import Subject
+from ivtutorial.zoo.subjects import ALL, subject
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One drawn clip (or some of its frames) with everything known about it."""
+
+    facts: world.ClipFacts
+    faults: web.WebFaults
+    caption: str
+    frames: Array  # (F, H, W, 3) in [0, 1]
+
+
+def draw_sample(
+    rng: np.random.Generator,
+    subjects: Sequence[Subject] = ALL,
+    web_share: float = 1.0,
+    frames: Sequence[int] | None = None,
+    held_out: bool | None = False,
+    size: int = world.SIZE,
+) -> Sample:
+    """Draw one clip.
+
+    Args:
+        rng: draws everything.
+        subjects: what to choose from.
+        size: height and width in pixels.
+        web_share: chance that it has web quality rather than being clean.
+        frames: which of its frames to draw; all by default.
+        held_out: as in :func:`ivtutorial.zoo.world.draw_facts`.
+    """
+    facts = world.draw_facts(rng, subjects, held_out)
+    one = subject(facts.subject)
+    faults = web.draw_faults(rng) if rng.random() < web_share else web.WebFaults()
+    picture = world.render(facts, one, size, frames)
+    index = np.arange(world.FRAMES) if frames is None else np.asarray(frames)
+    text = world.caption_of(facts, one, int(rng.integers(1000)), full=False)
+    return Sample(facts, faults, text, web.degrade(picture, faults, index))
+
+
+def single_frames(
+    rng: np.random.Generator, count: int, web_share: float, held_out: bool | None = False
+) -> list[Sample]:
+    """Draw ``count`` clips, one random frame of each."""
+    return [
+        draw_sample(rng, web_share=web_share, frames=[int(rng.integers(world.FRAMES))], held_out=held_out)
+        for _ in range(count)
+    ]
+
+
+def stack(samples: Sequence[Sample]) -> Tensor:
+    """Frames of several samples as one float32 tensor (N, F, 3, H, W) in [0, 1]."""
+    frames = np.stack([s.frames for s in samples])
+    return torch.from_numpy(frames).permute(0, 1, 4, 2, 3).contiguous()

@@ -1,0 +1,105 @@
+"""Train the reduced HPS, as HPSv2 was made: a CLIP learnt from frames and captions, then tuned on preferences.
+
+Stage 1 is CLIP's symmetric contrastive loss on single frames of both qualities. Stage 2 shows a caption with two frames
+and the annotators' noisy choice; the two scores, times the logit scale, go through a softmax, and the loss is the
+cross-entropy with the choice (HPSv2, arXiv 2306.09341, Sec. 4). A part of each batch keeps the contrastive loss, since
+here, unlike there, no huge first stage anchors the alignment.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import open_clip
+import torch
+import torch.nn.functional as F
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from transformers import CLIPTokenizer
+
+from ivtutorial.zoo import annotators, frames, training
+from ivtutorial.zoo.tokenizer import MAX_LENGTH, save_tokenizer
+
+MEAN, STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
+
+
+def reward_config(vocabulary: int) -> dict[str, object]:
+    """The open_clip configuration of the reduced HPS."""
+    return {
+        "model_cfg": {
+            "embed_dim": 128,
+            "vision_cfg": {"image_size": 64, "layers": 4, "width": 128, "head_width": 32, "patch_size": 8},
+            "text_cfg": {
+                "context_length": MAX_LENGTH, "vocab_size": vocabulary, "width": 128, "heads": 4, "layers": 2,
+                "hf_tokenizer_name": "tokenizer",
+            },
+        },
+        "preprocess_cfg": {"mean": MEAN, "std": STD, "interpolation": "bicubic", "resize_mode": "shortest"},
+    }  # fmt: skip
+
+
+def train_reward(folder: Path, config: training.TrainConfig, preference_share: float = 0.4) -> nn.Module:
+    """Train and save to ``folder/reward``, a folder that open_clip opens as ``local-dir:``.
+
+    Args:
+        folder: holds ``tokenizer`` and gets ``reward``.
+        config: steps of both stages together.
+        preference_share: the last part of the steps, which learn from preferences.
+    """
+    torch.manual_seed(config.seed)
+    device = training.best_device()
+    tokenizer = CLIPTokenizer.from_pretrained(folder / "tokenizer")
+    settings = reward_config(len(tokenizer))
+    cfg = settings["model_cfg"]
+    assert isinstance(cfg, dict)
+    text_cfg = {k: v for k, v in cfg["text_cfg"].items() if k != "hf_tokenizer_name"}
+    model = open_clip.CLIP(cfg["embed_dim"], cfg["vision_cfg"], text_cfg).to(device)
+    mean, std = (torch.tensor(v, device=device).view(1, 3, 1, 1) for v in (MEAN, STD))
+
+    def image(batch: Tensor) -> Tensor:
+        return model.encode_image((batch.to(device) - mean) / std, normalize=True)
+
+    def text(captions: list[str]) -> Tensor:
+        ids = tokenizer(captions, padding="max_length", truncation=True, max_length=MAX_LENGTH, return_tensors="pt")
+        return model.encode_text(ids.input_ids.to(device), normalize=True)
+
+    def contrastive(rng: np.random.Generator, count: int) -> tuple[Tensor, Tensor]:
+        samples = frames.single_frames(rng, count, web_share=0.6)
+        scale = model.logit_scale.exp().clamp(max=100)
+        logits = scale * image(frames.stack(samples)[:, 0]) @ text([s.caption for s in samples]).T
+        want = torch.arange(count, device=device)
+        return (F.cross_entropy(logits, want) + F.cross_entropy(logits.T, want)) / 2, logits
+
+    def preferences(rng: np.random.Generator, count: int) -> tuple[Tensor, Tensor]:
+        pairs = [annotators.draw_pair(rng) for _ in range(count)]
+        seen = torch.from_numpy(np.concatenate([p.frames for p in pairs])).permute(0, 3, 1, 2)
+        scores = (image(seen).unflatten(0, (count, 2)) * text([p.caption for p in pairs])[:, None]).sum(-1)
+        choice = torch.tensor([0 if annotators.annotate(p, rng) else 1 for p in pairs], device=device)
+        taste = torch.tensor([0 if p.utilities[0] > p.utilities[1] else 1 for p in pairs], device=device)
+        scale = model.logit_scale.exp().clamp(max=100)
+        return F.cross_entropy(scale * scores, choice), (scores.argmax(1) == taste).float().mean()
+
+    def loss(step: int, rng: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
+        if step < (1 - preference_share) * config.steps:
+            value, logits = contrastive(rng, config.batch)
+            hit = logits.argmax(1).eq(torch.arange(config.batch, device=device)).float().mean()
+            return value, {"retrieval": float(hit)}
+        value, agreement = preferences(rng, config.batch // 2)
+        anchor, _ = contrastive(rng, config.batch // 2)
+        return value + 0.25 * anchor, {"preference": float(value.detach()), "agreement": float(agreement)}
+
+    training.train(model, loss, config, folder, "reward")
+    if training.process()[0] == 0:
+        _save(model, settings, tokenizer, folder / "reward")
+        training.record(folder / "reward" / "training.json", "reward", config, preference_share=preference_share)
+    return model
+
+
+def _save(model: nn.Module, settings: dict[str, object], tokenizer: CLIPTokenizer, folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "open_clip_config.json").write_text(json.dumps(settings, indent=1))
+    state = {k: v.half().contiguous() for k, v in model.state_dict().items() if k != "attn_mask"}
+    save_file(state, folder / "open_clip_model.safetensors")
+    save_tokenizer(tokenizer, folder)
