@@ -1,6 +1,8 @@
 """InstructVideo (CVPR 2024) in small, tested parts: reward fine-tuning of text-to-video diffusion models as editing.
 
 ``import ivtutorial`` loads nothing heavy; each public name below is imported from its module when it is first used.
+The five jobs share the names of their modules: ``from ivtutorial.generate import generate``, and so finetune, score,
+evaluate and compare.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ _HOME = {
     "attach_lora": "lora", "load_lora": "lora", "merge_lora": "lora", "save_lora": "lora", "set_lora_scale": "lora",
     "ClipReward": "rewards.clip", "InstructVideo": "methods.instructvideo",
     "Clip": "clips", "read_clips": "clips", "write_clips": "clips", "load_frames": "clips",
+    "FinetuneConfig": "finetune_config",
     "read_video": "media", "write_video": "media", "contact_sheet": "media", "html_video": "media",
 }  # fmt: skip
 

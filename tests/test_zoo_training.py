@@ -16,7 +16,7 @@ from ivtutorial.zoo import training
 from ivtutorial.zoo.latents import build_store
 from ivtutorial.zoo.tokenizer import END, make_tokenizer, save_tokenizer
 from ivtutorial.zoo.train_vae import widen
-from ivtutorial.zoo.train_video import inflate, make_scheduler, v_loss
+from ivtutorial.zoo.train_video import inflate, make_scheduler, spatial_state, v_loss
 
 
 class Stop(Exception):
@@ -93,6 +93,13 @@ def test_an_inflated_model_treats_a_clip_as_its_frames() -> None:
     assert torch.allclose(clip, frames, atol=1e-5)
 
 
+def test_the_spatial_weights_of_an_inflated_model_are_the_image_model() -> None:
+    image, video = unets()
+    state = spatial_state(inflate(image, video))
+    assert state.keys() == image.state_dict().keys()
+    assert all(torch.equal(v, image.state_dict()[k]) for k, v in state.items())
+
+
 def test_models_that_do_not_correspond_are_refused() -> None:
     image, video = unets()
     wider = UNet2DConditionModel(**{**image.config, "layers_per_block": 2})
@@ -101,7 +108,7 @@ def test_models_that_do_not_correspond_are_refused() -> None:
 
 
 def test_a_perfect_prediction_of_v_has_no_loss() -> None:
-    """A network that knows z finds eps in z_t = sqrt(abar) z + sqrt(1 - abar) eps, and with it the v that is asked for."""
+    """A network that knows z finds eps in z_t = sqrt(abar) z + sqrt(1 - abar) eps, and with it the wanted v."""
     scheduler, z = make_scheduler(), torch.randn(3, 4, 8, 8)
 
     class Oracle(nn.Module):

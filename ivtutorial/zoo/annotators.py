@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -90,7 +91,8 @@ def change_fact(facts: world.ClipFacts, rng: np.random.Generator) -> world.ClipF
         "scene": list(scenes.SCENES),
     }[which]
     options = [o for o in options if o != getattr(facts, which)]
-    return replace(facts, **{which: options[int(rng.integers(len(options)))]})
+    changed: dict[str, Any] = {which: options[int(rng.integers(len(options)))]}
+    return replace(facts, **changed)
 
 
 def _some_faults(rng: np.random.Generator) -> web.WebFaults:

@@ -22,18 +22,17 @@ def _bird_legs(pen: Pen, p: Pose, x: float, y: float, r: float, foot: float) -> 
 
 def draw_bird(pen: Pen, p: Pose, c: Palette) -> None:
     """A songbird in flight: long beating wings, forked tail, round head, short pointed beak."""
-    tip_y = 0.95 + 0.62 * p.flap
-    tip_x = -0.25 - 0.3 * np.abs(p.flap)
-    pen.polygon([(0.0, 0.8), (0.38, 0.8), (tip_x + 0.35, tip_y + 0.03)], c.far, round_by=0.05)
+    tip_y = 0.95 + 0.68 * p.flap
+    tip_x = -0.3 - 0.1 * np.abs(p.flap)
+    pen.polygon([(-0.05, 0.8), (0.4, 0.8), (tip_x + 0.4, tip_y + 0.03)], c.far, round_by=0.05)
     pen.polygon([(-0.3, 0.8), (-0.95, 1.02), (-0.76, 0.76), (-0.97, 0.55), (-0.3, 0.62)], c.main)
     pen.polygon([(0.7, 1.0), (0.98, 0.86), (0.7, 0.78)], BEAK)
     body = pen.ellipse(0.02, 0.72, 0.54, 0.27, c.main, 0.15)
     pen.ellipse(0.25, 0.54, 0.42, 0.17, c.light, 0.2, inside=body)
     pen.circle(0.54, 0.88, 0.23, c.main)
     pen.eye(0.62, 0.94, 0.065, white=False)
-    points = [(-0.3, 0.7), (0.3, 0.76), (tip_x + 0.12, tip_y), (tip_x - 0.1, tip_y)]
-    wing = pen.polygon(points, c.main, round_by=0.06)
-    pen.circle(tip_x, tip_y, 0.3, c.dark, inside=wing)
+    wing = pen.polygon([(-0.32, 0.74), (0.3, 0.76), (tip_x, tip_y)], c.main, round_by=0.07)
+    pen.circle(tip_x, tip_y, 0.32, c.dark, inside=wing)
 
 
 def draw_chicken(pen: Pen, p: Pose, c: Palette) -> None:

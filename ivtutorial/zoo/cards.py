@@ -125,13 +125,16 @@ def training_table(name: str, folder: Path) -> str:
     ]
     lines += [_training_row(part, facts) for part, facts in parts.items() if facts]
     how = ", ".join(f"`ivtutorial zoo {COMMANDS[part]}`" for part in parts if part in COMMANDS)
-    return "\n".join([*lines, "", f"Made by {how}; batch is samples a step over all processes."])
+    lines += ["", f"Made by {how}; batch is samples a step over all processes, hours are those of the whole training."]
+    stories = {part: facts["history"] for part, facts in parts.items() if facts.get("history")}
+    return "\n".join([*lines, *(f"\n{part}: {'; '.join(story)}." for part, story in stories.items())])
 
 
 def _training_row(part: str, facts: Mapping[str, Any]) -> str:
     c = facts.get("config", facts)
     processes = facts.get("processes", 1)
-    hours = f"{facts['seconds'] / 3600:.1f}" if facts.get("seconds") else "-"
+    seconds = (facts.get("seconds") or 0) + facts.get("seconds_before", 0)
+    hours = f"{seconds / 3600:.1f}" if seconds else "-"
     cells = [part, c["steps"], c["batch"] * processes, f"{c['lr']:g}", c["seed"], hours]
     return "| " + " | ".join(str(v) for v in [*cells, facts.get("hardware", "-"), facts.get("date", "-")]) + " |"
 

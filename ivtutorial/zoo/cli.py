@@ -122,7 +122,7 @@ def _train(
     from ivtutorial.zoo.recipe import RECIPE
     from ivtutorial.zoo.training_runs import train_model
 
-    given = {"steps": steps, "batch": batch, "lr": lr}
+    given: dict[str, Any] = {"steps": steps, "batch": batch, "lr": lr}
     config = replace(RECIPE[name], seed=seed, **{key: value for key, value in given.items() if value is not None})
     with interruptible("Run the same command again to go on from the last checkpoint."):
         launch(train_model, default_processes(processes), name, out, config)

@@ -10,7 +10,7 @@ combination. What is written is what any user's clips are, MP4 files and a CSV (
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -44,15 +44,29 @@ class ClipPlan:
     faults: web.WebFaults
 
 
-def plan_clips(per_species: int = PER_SPECIES, seed: int = SEED) -> Iterator[ClipPlan]:
+def plan_clips(
+    per_species: int = PER_SPECIES, seed: int = SEED, species: Sequence[str] | None = None
+) -> Iterator[ClipPlan]:
     """Decide on every clip of the set, in the order of the species; the same arguments give the same clips.
 
+    Args:
+        per_species: clips of each.
+        seed: another seed is another set.
+        species: names of those wanted; each has the clips that it has in the whole set.
+
     Raises:
-        InputError: ``per_species`` is not positive.
+        InputError: ``per_species`` is not positive, or an unknown species.
     """
+    unknown = set(species or ()) - {one.name for one in SPECIES}
+    if unknown:
+        raise InputError(
+            f"unknown species {', '.join(sorted(unknown))}; there are {', '.join(s.name for s in SPECIES)}"
+        )
     if per_species < 1:
         raise InputError(f"need at least one clip of each species, got {per_species}")
     for number, one in enumerate(SPECIES):
+        if species is not None and one.name not in species:
+            continue
         for k in range(per_species):
             rng = np.random.default_rng((seed, number, k))
             facts = world.draw_facts(rng, SPECIES, held_out=False, subject=one.name)
@@ -65,26 +79,33 @@ def draw_clip(plan: ClipPlan) -> Array:
     return web.degrade(world.render(plan.facts, subject(plan.facts.subject)), plan.faults)
 
 
-def make_clips(folder: str | Path, per_species: int = PER_SPECIES, seed: int = SEED, crf: int = CRF) -> list[Clip]:
+def make_clips(
+    folder: str | Path,
+    per_species: int = PER_SPECIES,
+    seed: int = SEED,
+    crf: int = CRF,
+    species: Sequence[str] | None = None,
+) -> list[Clip]:
     """Draw the set and write ``SPECIES/NN.mp4``, ``captions.csv`` and ``facts.json`` into a folder.
 
     Args:
         folder: made if absent; files of the same names are replaced.
-        per_species: clips of each of the 45 species.
+        per_species: clips of each species.
         seed: another seed is another set.
         crf: H.264 quality, 0 (best) to 51.
+        species: names of those wanted; all 45 by default.
 
     Returns:
         The clips, as ``ivtutorial.clips.read_clips(folder)`` reads them.
 
     Raises:
-        InputError: a bad number, or the folder cannot be written.
+        InputError: a bad number, an unknown species, or the folder cannot be written.
 
     Example:
         >>> make_clips("runs/clips", per_species=2)[0].caption
     """
     folder = Path(folder)
-    plans = list(plan_clips(per_species, seed))
+    plans = list(plan_clips(per_species, seed, species))
     for plan in plans:
         write_video(folder / plan.name, draw_clip(plan), world.FPS, crf)
     rows = [{"video": p.name, "facts": asdict(p.facts), "faults": asdict(p.faults)} for p in plans]

@@ -37,6 +37,8 @@ def export_models(work: str | Path, models: str | Path) -> list[Path]:
     for name in ("reward", "judge"):
         if (work / name).is_dir():
             shutil.copytree(work / name, models / name, dirs_exist_ok=True)
+            for path in (models / name).glob("*.safetensors"):
+                path.chmod(0o644)  # safetensors makes files that only their owner may read; these are to be shared
             written.append(models / name)
     return written
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ivtutorial.zoo import frames, training, world
-from ivtutorial.zoo.subjects import subject
+from ivtutorial.zoo.subjects import ALL, subject
 
 CHUNK = 50
 
@@ -65,7 +65,7 @@ def build_store(folder: Path, vae_folder: Path, clips: int, seed: int = 1) -> La
         torch.distributed.barrier()
     if rank == 0 and not (folder / "facts.json").exists():
         np.save(folder / "latents.npy", np.concatenate([np.load(p) for p in parts]))
-        rows = [asdict(world.draw_facts(np.random.default_rng((seed, i)), frames.ALL)) for i in range(clips)]
+        rows = [asdict(world.draw_facts(np.random.default_rng((seed, i)), ALL)) for i in range(clips)]
         (folder / "facts.json").write_text(json.dumps(rows), encoding="utf-8")
         for p in parts:
             p.unlink()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ivtutorial.zoo.shapes import Array, Pen, mix
+from ivtutorial.zoo.shapes import Array, Number, Pen, mix
 from ivtutorial.zoo.subject import Palette, Pose, Subject
 
 TONGUE = (0.85, 0.10, 0.15)
@@ -34,27 +34,22 @@ def _sprawled_leg(pen: Pen, hip: float, knee: float, foot: float, side: int, swi
 
 
 def draw_lizard(pen: Pen, p: Pose, c: Palette) -> None:
-    """Seen from above like a gecko: splayed bent legs, a long winding tail, a wedge of a head with two eyes."""
+    """Seen from above like a gecko: splayed bent legs, a long winding tail, a wedge of a head, two eyes."""
     swing = 0.24 * p.stride * np.sin(p.phase)
     for side in (1, -1):
-        _sprawled_leg(pen, -0.12, 0.06, -0.2, side, -side * swing, c)
-        _sprawled_leg(pen, 0.3, 0.22, 0.48, side, side * swing, c)
+        _sprawled_leg(pen, -0.2, -0.36, -0.26, side, -side * swing, c)
+        _sprawled_leg(pen, 0.32, 0.42, 0.56, side, side * swing, c)
     sway = 0.06 * p.wave + 0.12 * p.stride * np.sin(p.phase)
-    tail = [
-        (-0.1, 0.62),
-        (-0.32, 0.58 - 0.4 * sway),
-        (-0.52, 0.54 - 0.5 * sway),
-        (-0.7, 0.62),
-        (-0.83, 0.76 + sway),
-    ]
-    pen.curve([*tail, (-0.96, 0.8 + 1.5 * sway)], 0.17, c.main, 0.03)
-    pen.ellipse(0.12, 0.62, 0.36, 0.2, c.main)
-    nod = -0.3 * swing
-    pen.capsule(0.56, 0.62 + nod, 0.86, 0.62 + nod, 0.2, c.main, 0.1)
-    for x in (-0.1, 0.1, 0.3):
-        pen.circle(x, 0.62, 0.085, c.dark)
-    pen.eye(0.64, 0.76 + nod, 0.075)
-    pen.eye(0.64, 0.48 + nod, 0.075)
+    tail: list[tuple[Number, Number]]
+    tail = [(-0.2, 0.62), (-0.42, 0.56 - 0.4 * sway), (-0.6, 0.54 - 0.5 * sway), (-0.76, 0.62), (-0.87, 0.78 + sway)]
+    pen.curve([*tail, (-0.97, 0.84 + 1.5 * sway)], 0.16, c.main, 0.04)
+    pen.ellipse(0.06, 0.62, 0.4, 0.19, c.main)
+    nod = -0.2 * swing
+    pen.capsule(0.55, 0.62 + nod, 0.87, 0.62 + nod, 0.19, c.main, 0.09)
+    for x in (-0.16, 0.06, 0.28):
+        pen.circle(x, 0.62, 0.08, c.dark)
+    pen.eye(0.64, 0.75 + nod, 0.075)
+    pen.eye(0.64, 0.49 + nod, 0.075)
 
 
 def draw_turtle(pen: Pen, p: Pose, c: Palette) -> None:

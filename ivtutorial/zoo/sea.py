@@ -91,9 +91,9 @@ def draw_octopus(pen: Pen, p: Pose, c: Palette) -> None:
         pen.curve([(0.12 * side, 0.6), (0.2 * side + w, 0.3), (0.1 * side - w, 0.08)], 0.13, c.far, 0.07)
         knee = (0.48 * side - w, 0.22 + 0.5 * w * side)
         pen.curve([(0.2 * side, 0.62), knee, (0.62 * side - w, 0.08), (0.8 * side - w, 0.16)], 0.14, c.main, 0.05)
-        knee = (0.62 * side, 0.46 + w * side)
+        bent = (0.62 * side, 0.46 + w * side)
         pen.curve(
-            [(0.25 * side, 0.66), knee, (0.85 * side, 0.42), (0.93 * side, 0.62 - w * side)],
+            [(0.25 * side, 0.66), bent, (0.85 * side, 0.42), (0.93 * side, 0.62 - w * side)],
             0.14,
             c.main,
             0.05,
@@ -117,11 +117,11 @@ def draw_lobster(pen: Pen, p: Pose, c: Palette) -> None:
         pen.capsule(x, 0.4, x, 1.1, 0.035, c.dark, inside=tail)
     pen.ellipse(0.14, 0.74, 0.38, 0.26, c.main)
     for side in (1, -1):
-        x, y = 0.44 + s * side, 0.74 + (0.42 + 0.04 * p.wave) * side
+        elbow, y = 0.44 + s * side, 0.74 + (0.42 + 0.04 * p.wave) * side
         pen.capsule(0.4, 0.74 + 0.1 * side, 0.95, 0.74 + (0.12 + 0.04 * p.wave) * side, 0.03, c.dark)
-        pen.capsule(0.3, 0.74 + 0.14 * side, x, y, 0.09, c.main)
-        pen.capsule(x, y, x + 0.4, y - (0.1 - 0.05 * p.wave) * side, 0.12, c.main, 0.04)
-        pen.ellipse(x + 0.22, y + 0.12 * side, 0.32, 0.16, c.main, 0.2 * side)
+        pen.capsule(0.3, 0.74 + 0.14 * side, elbow, y, 0.09, c.main)
+        pen.capsule(elbow, y, elbow + 0.4, y - (0.1 - 0.05 * p.wave) * side, 0.12, c.main, 0.04)
+        pen.ellipse(elbow + 0.22, y + 0.12 * side, 0.32, 0.16, c.main, 0.2 * side)
         pen.circle(0.42, 0.74 + 0.12 * side, 0.06, (0.05, 0.05, 0.08))
 
 

@@ -13,11 +13,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.float32]
+# Drawings mix scalars and per-frame arrays of either precision; what is painted on is float32.
+Array = NDArray[np.floating[Any]]
 Number = float | Array  # a scalar, or one value per frame with shape (F,)
 Colour = tuple[float, float, float]  # red, green, blue in [0, 1]
 

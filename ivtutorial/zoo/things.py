@@ -47,35 +47,35 @@ def _box(pen: Pen, left: Number, bottom: Number, right: Number, top: Number, col
 def _puffs(pen: Pen, p: Pose, x: float, y: float, back: float, rise: float, colour: Colour = SNOW) -> None:
     """Three puffs of steam that grow as they drift away from (x, y)."""
     for i in range(3):
-        age = (p.phase / (2 * np.pi) + 0.12 * p.wave + i / 3 + 0.15) % 1.0
+        age = np.asarray((p.phase / (2 * np.pi) + 0.12 * p.wave + i / 3 + 0.15) % 1.0, np.float32)
         pen.circle(x - back * age, y + rise * age, 0.06 + 0.1 * age, colour)
 
 
 def draw_car(pen: Pen, p: Pose, c: Palette) -> None:
     """A low body with a rounded cabin, two windows and two wheels."""
     pen.polygon([(-0.62, 0.6), (-0.4, 1.08), (0.22, 1.08), (0.56, 0.6)], c.main, round_by=0.12)
-    pen.polygon([(-0.52, 0.68), (-0.35, 1.04), (-0.12, 1.04), (-0.12, 0.68)], GLASS, round_by=0.02)
-    pen.polygon([(0.03, 0.68), (0.03, 1.04), (0.19, 1.04), (0.44, 0.68)], GLASS, round_by=0.02)
+    pen.polygon([(-0.48, 0.74), (-0.34, 1.04), (-0.14, 1.04), (-0.14, 0.74)], GLASS, round_by=0.02)
+    pen.polygon([(0.04, 0.74), (0.04, 1.04), (0.18, 1.04), (0.4, 0.74)], GLASS, round_by=0.02)
     _box(pen, -0.98, 0.2, 0.98, 0.72, c.main, 0.18)
     pen.capsule(-0.85, 0.27, 0.85, 0.27, 0.05, c.dark)
     pen.circle(0.87, 0.52, 0.1, LAMP)
     pen.circle(-0.92, 0.52, 0.06, (0.9, 0.2, 0.15))
-    _wheel(pen, p, -0.53, 0.28)
-    _wheel(pen, p, 0.53, 0.28)
+    _wheel(pen, p, -0.53, 0.26)
+    _wheel(pen, p, 0.53, 0.26)
 
 
 def draw_bus(pen: Pen, p: Pose, c: Palette) -> None:
     """A long tall box with a row of windows and a door."""
     _box(pen, -0.98, 0.2, 0.98, 1.3, c.main, 0.12)
-    band = _box(pen, -0.88, 0.74, 0.96, 1.14, GLASS, 0.05)
+    band = _box(pen, -0.86, 0.8, 0.94, 1.12, GLASS, 0.05)
     for x in (-0.44, -0.02, 0.4):
-        pen.capsule(x, 0.5, x, 1.3, 0.055, c.main, inside=band)
-    _box(pen, 0.46, 0.26, 0.74, 1.14, GLASS, 0.03)
-    pen.capsule(0.6, 0.3, 0.6, 1.1, 0.03, c.dark)
-    pen.capsule(-0.9, 0.58, 0.34, 0.58, 0.05, c.dark)
+        pen.capsule(x, 0.5, x, 1.3, 0.075, c.main, inside=band)
+    for x in (0.5, 0.76):
+        pen.capsule(x, 0.3, x, 1.12, 0.03, c.dark)
+    pen.capsule(-0.9, 0.64, 0.34, 0.64, 0.045, c.dark)
     pen.circle(0.88, 0.42, 0.08, LAMP)
-    _wheel(pen, p, -0.58, 0.24)
-    _wheel(pen, p, 0.25, 0.24)
+    _wheel(pen, p, -0.58, 0.23)
+    _wheel(pen, p, 0.22, 0.23)
 
 
 def draw_train(pen: Pen, p: Pose, c: Palette) -> None:
@@ -91,7 +91,7 @@ def draw_train(pen: Pen, p: Pose, c: Palette) -> None:
     pen.capsule(0.9, 0.74, 0.92, 0.74, 0.09, LAMP)
     for x in (-0.66, -0.14, 0.38):
         pen.circle(x, 0.25, 0.25, INK)
-        pen.circle(x, 0.25, 0.15, (0.80, 0.20, 0.16))
+        pen.circle(x, 0.25, 0.13, (0.80, 0.20, 0.16))
     dx, dy = 0.13 * np.cos(0.6 * p.phase), -0.13 * np.sin(0.6 * p.phase)
     pen.capsule(-0.66 + dx, 0.25 + dy, 0.38 + dx, 0.25 + dy, 0.045, STEEL)
 
@@ -115,14 +115,14 @@ def draw_bicycle(pen: Pen, p: Pose, c: Palette) -> None:
 
 
 def draw_sailboat(pen: Pen, p: Pose, c: Palette) -> None:
-    """Tall triangular sails that lean with the wind over a wooden hull among wavelets."""
+    """Tall triangular sails that lean with the wind over a broad hull among wavelets."""
     lean = 0.16 * p.wave
     bow = 0.12 * p.stride * np.sin(p.phase)
     pen.capsule(0.0, 0.3, lean, 1.54, 0.045, WOOD)
     pen.polygon([(-0.07, 0.5), (lean - 0.07, 1.5), (0.8 * lean - 0.86, 0.5 - bow)], c.main, round_by=0.02)
     pen.polygon([(0.09, 0.5), (lean + 0.07, 1.36), (0.84, 0.5 + bow)], c.main, round_by=0.02)
     hull = [(-0.92, 0.42 - bow), (0.96, 0.42 + bow), (0.62, 0.06 + bow), (-0.66, 0.06 - bow)]
-    body = pen.polygon(hull, WOOD, round_by=0.02)
+    body = pen.polygon(hull, c.far, round_by=0.02)
     pen.capsule(-0.95, 0.4 - bow, 0.98, 0.4 + bow, 0.05, c.main, inside=body)
     for i in range(5):
         y = 0.05 + (0.03 + 0.05 * p.stride) * np.sin(p.phase + 2.4 * i)
@@ -139,8 +139,8 @@ def draw_airplane(pen: Pen, p: Pose, c: Palette) -> None:
         pen.circle(x, 0.76, 0.065, GLASS)
     pen.polygon([(-0.1, 0.56), (0.34, 0.56), (-0.18, 0.1), (-0.45, 0.1)], c.far, round_by=0.05)
     pen.polygon([(-0.85, 0.72), (-0.58, 0.7), (-0.85, 0.5), (-1.0, 0.5)], c.far, round_by=0.03)
-    blade = 0.42 * np.cos(0.8 * p.phase + 0.8 * p.flap)
-    pen.ellipse(0.9, 0.62, 0.06, 0.42, SNOW, opacity=0.4)
+    blade = np.asarray(0.42 * np.cos(0.8 * p.phase + 0.8 * p.flap), np.float32)
+    pen.ellipse(0.9, 0.62, 0.07, 0.42, SNOW, opacity=0.6)
     pen.capsule(0.9, 0.62 - blade, 0.9, 0.62 + blade, 0.055, INK)
     pen.circle(0.87, 0.62, 0.09, INK)
 
@@ -174,20 +174,10 @@ def draw_rocket(pen: Pen, p: Pose, c: Palette) -> None:
     pen.polygon([put(-0.5, -0.2), put(-length, 0.08 * p.flap), put(-0.5, 0.2)], FLAME, round_by=0.05)
     pen.polygon([put(-0.5, -0.08), put(-length + 0.2, 0.0), put(-0.5, 0.08)], GLOW, round_by=0.03)
     for side in (1, -1):
-        pen.polygon(
-            [put(-0.1, 0.2 * side), put(-0.35, 0.48 * side), put(-0.65, 0.45 * side), put(-0.48, 0.1 * side)],
-            c.dark,
-            round_by=0.03,
-        )
-    hull = [
-        put(-0.52, -0.16),
-        put(-0.1, -0.27),
-        put(0.4, -0.2),
-        put(0.85, 0.0),
-        put(0.4, 0.2),
-        put(-0.1, 0.27),
-        put(-0.52, 0.16),
-    ]
+        fin = [(-0.1, 0.2), (-0.35, 0.48), (-0.65, 0.45), (-0.48, 0.1)]
+        pen.polygon([put(u, v * side) for u, v in fin], c.far, round_by=0.03)
+    half = ((-0.52, 0.19), (-0.1, 0.31), (0.4, 0.23), (0.85, 0.0))
+    hull = [put(u, v) for u, v in half] + [put(u, -v) for u, v in half[2::-1]]
     body = pen.polygon(hull, c.main, round_by=0.04)
     pen.capsule(*put(0.42, -0.5), *put(0.42, 0.5), 0.04, c.dark, inside=body)
     pen.circle(*put(0.12, 0.0), 0.16, c.dark)
@@ -203,7 +193,7 @@ def draw_balloon(pen: Pen, p: Pose, c: Palette) -> None:
     _box(pen, swing - 0.24, 0.0, swing + 0.24, 0.28, WOOD, 0.05)
     top = pen.ellipse(0.0, 1.06, 0.7, 0.54, c.main)
     pen.polygon([(-0.63, 0.83), (0.63, 0.83), (0.22, 0.5), (-0.22, 0.5)], c.main, round_by=0.02)
-    pen.ellipse(0.0, 1.04, 0.18, 0.56, c.light)
+    pen.ellipse(0.0, 1.04, 0.15, 0.56, c.light)
     for side in (-1, 1):
         pen.capsule(0.42 * side, 1.5, 0.42 * side, 0.5, 0.055, c.dark, inside=top)
 
@@ -217,7 +207,7 @@ def draw_robot(pen: Pen, p: Pose, c: Palette) -> None:
     pen.leg(0.2, 0.45, p.phase, s, 0.12, c.main, INK, 0.1, bend=0.0, foot_size=0.16)
     pen.capsule(0.05, 1.3, 0.05 + 0.1 * p.wave, 1.5, 0.035, INK)
     pen.circle(0.05 + 0.1 * p.wave, 1.5, 0.09, (0.9, 0.2, 0.15))
-    _box(pen, -0.46, 0.36, 0.48, 0.9, c.main, 0.06)
+    _box(pen, -0.46, 0.36, 0.48, 0.92, c.main, 0.06)
     _box(pen, -0.42, 0.94, 0.56, 1.4, c.main, 0.07)
     _box(pen, -0.04, 1.06, 0.52, 1.3, INK, 0.04)
     pen.circle(0.1, 1.18, 0.08, GLOW)
@@ -293,7 +283,7 @@ SUBJECTS = (
     Subject("bicycle", draw_bicycle, ("red", "blue", "black", "purple"), moves="wheels"),
     Subject("sailboat", draw_sailboat, ("white", "red", "orange", "purple"), moves="wheels"),
     Subject("airplane", draw_airplane, ("white", "blue", "yellow", "grey"), moves="wings", hover=0.45),
-    Subject("helicopter", draw_helicopter, ("grey", "red", "orange", "green"), moves="wings", hover=0.45),
+    Subject("helicopter", draw_helicopter, ("green", "grey", "yellow", "black"), moves="wings", hover=0.45),
     Subject("rocket", draw_rocket, ("white", "red", "grey", "pink"), moves="wings", hover=0.3),
     Subject("balloon", draw_balloon, ("red", "orange", "purple", "pink"), moves="wings", hover=0.4),
     Subject("robot", draw_robot, ("grey", "blue", "orange", "pink"), moves="legs"),

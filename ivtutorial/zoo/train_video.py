@@ -28,6 +28,8 @@ from ivtutorial.zoo.tokenizer import MAX_LENGTH
 CHANNELS = (64, 128)
 HEAD_WIDTH = 16
 CAPTION_DROPOUT = 0.1
+# Parts of the names of the layers that only a video model has.
+TEMPORAL = ("temp_convs", "temp_attentions", "transformer_in")
 
 
 def make_scheduler() -> DDIMScheduler:
@@ -63,9 +65,7 @@ def inflate(image: UNet2DConditionModel, video: UNet3DConditionModel) -> UNet3DC
     Raises:
         ValueError: a layer that both have differs, or one of the image model has no place.
     """
-    temporal = ("temp_convs", "temp_attentions", "transformer_in")
-    given, target = image.state_dict(), video.state_dict()
-    spatial = {k: v for k, v in target.items() if not any(t in k for t in temporal)}
+    given, spatial = image.state_dict(), spatial_state(video)
     strange = [
         k for k in {**given, **spatial} if k not in given or k not in spatial or given[k].shape != spatial[k].shape
     ]
@@ -74,10 +74,15 @@ def inflate(image: UNet2DConditionModel, video: UNet3DConditionModel) -> UNet3DC
     video.load_state_dict(given, strict=False)
     for name, module in video.named_modules():
         # Temporal convolutions end in zeros already; the temporal transformers add proj_out(...) to their input.
-        if name.endswith("proj_out") and any(t in name for t in temporal):
+        if name.endswith("proj_out") and any(t in name for t in TEMPORAL):
             nn.init.zeros_(module.weight)
             nn.init.zeros_(module.bias)
     return video
+
+
+def spatial_state(video: UNet3DConditionModel) -> dict[str, Tensor]:
+    """The weights of a video model that an image model has too, under the same names."""
+    return {k: v for k, v in video.state_dict().items() if not any(t in k for t in TEMPORAL)}
 
 
 class Captions(nn.Module):
@@ -107,12 +112,24 @@ def v_loss(unet: nn.Module, scheduler: DDIMScheduler, latents: Tensor, text: Ten
     return (unet(noisy, t, text).sample - target).square().mean()
 
 
-def train_image(folder: Path, config: training.TrainConfig, store: str = "store") -> UNet2DConditionModel:
-    """Stage 1: train on single frames of the store and save to ``folder/image_unet``."""
+def train_image(
+    folder: Path, config: training.TrainConfig, store: str = "store", init: Path | None = None
+) -> UNet2DConditionModel:
+    """Stage 1: train on single frames of the store and save to ``folder/image_unet``.
+
+    Args:
+        folder: holds ``tokenizer``, ``text_encoder`` and the store.
+        config: see :class:`~ivtutorial.zoo.training.TrainConfig`.
+        store: name of the store of latents in ``folder``.
+        init: folder of a video UNet whose spatial weights to start from; from scratch by default.
+    """
     torch.manual_seed(config.seed)
     device = training.best_device()
     data, captions, scheduler = LatentStore(folder / store), Captions(folder, device), make_scheduler()
-    unet = make_image_unet(data.latents.shape[1], captions.encoder.config.hidden_size).to(device)
+    unet = make_image_unet(data.latents.shape[1], captions.encoder.config.hidden_size)
+    if init is not None:
+        unet.load_state_dict(spatial_state(UNet3DConditionModel.from_pretrained(init, torch_dtype=torch.float32)))
+    unet = unet.to(device)
 
     def loss(step: int, rng: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
         index = rng.integers(len(data), size=config.batch)
@@ -122,7 +139,9 @@ def train_image(folder: Path, config: training.TrainConfig, store: str = "store"
     training.train(unet, loss, config, folder, "image")
     if training.process()[0] == 0:
         unet.save_pretrained(folder / "image_unet", safe_serialization=True)
-        training.record(folder / "image_unet" / "training.json", "image", config, clips=len(data))
+        training.record(
+            folder / "image_unet" / "training.json", "image", config, clips=len(data), init=init is not None
+        )
     return unet
 
 

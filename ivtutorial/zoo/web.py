@@ -7,6 +7,7 @@ and hard compression; so its samples have them too. The reduced base model learn
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,7 +70,7 @@ def draw_faults(rng: np.random.Generator) -> WebFaults:
     return WebFaults(**values, seed=int(rng.integers(2**31)))
 
 
-def degrade(frames: Array, faults: WebFaults, index: Array | None = None) -> Array:
+def degrade(frames: Array, faults: WebFaults, index: NDArray[np.integer[Any]] | None = None) -> Array:
     """Give a clean clip its faults.
 
     Args:
@@ -81,7 +82,7 @@ def degrade(frames: Array, faults: WebFaults, index: Array | None = None) -> Arr
     Returns:
         float32 (F, H, W, 3) in [0, 1].
     """
-    index = np.arange(len(frames)) if index is None else np.asarray(index)
+    index = np.arange(len(frames)) if index is None else index
     rng = np.random.default_rng(faults.seed)
     cast = rng.uniform(-1, 1, 3).astype(np.float32)
     # Drawn for the longest clip and then indexed: a frame's shake does not depend on which frames are asked for.

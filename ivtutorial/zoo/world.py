@@ -148,13 +148,13 @@ def _perform(
     """Pose and place over time of a subject doing an action, and the height of the ground under it in pixels."""
     facing = 1.0 if facts.facing == "right" else -1.0
     unit = size / 64
-    scale = np.full(len(time), 24.0 * subject.size * rng.uniform(0.92, 1.08), np.float32)
-    x = np.full(len(time), 32.0 + rng.uniform(-4, 4), np.float32)
-    y = np.full(len(time), 57.0 + rng.uniform(-1.5, 1.5) - 20.0 * subject.hover, np.float32)
+    scale: Array = np.full(len(time), 24.0 * subject.size * rng.uniform(0.92, 1.08), np.float32)
+    x: Array = np.full(len(time), 32.0 + rng.uniform(-4, 4), np.float32)
+    y: Array = np.full(len(time), 57.0 + rng.uniform(-1.5, 1.5) - 20.0 * subject.hover, np.float32)
     start = rng.uniform(0, 2 * np.pi)
     beat, stride, tilt = 0.0, 0.0, np.zeros(len(time), np.float32)  # beat in cycles per second
     swing = np.sin(2 * np.pi * time + start)
-    hop = np.zeros(len(time), np.float32)
+    hop: Array = np.zeros(len(time), np.float32)
     if facts.action == "walk":
         beat, stride = 1.25, 0.65
         x = 32.0 + facing * 9.0 * (time - 0.94) + rng.uniform(-2, 2)
@@ -174,9 +174,8 @@ def _perform(
         beat, stride = 1.25, 0.35
         scale = scale * (0.55 + 0.31 * time)
         y = 50.0 + (y - 50.0) * (0.3 + 0.37 * time)
-    phase = 2 * np.pi * beat * time + (start if beat else 0.0)
-    if facts.action == "jump":
-        phase = np.full(len(time), np.pi / 2)
+    # A jump has its legs apart all the time.
+    phase = 2 * np.pi * beat * time + (start if beat else np.pi / 2 if facts.action == "jump" else 0.0)
     rate = 1.0 if facts.action == "rest" else 2.0 if facts.action != "run" else 3.0
     pose = Pose(
         phase=phase.astype(np.float32),

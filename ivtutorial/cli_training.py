@@ -1,0 +1,180 @@
+"""The commands that train: `finetune` with all its settings, and `demo`, the main job."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ivtutorial.cli_options import Device, Json, Model, Out, Processes, Reward
+from ivtutorial.cli_support import default_processes, interruptible, quiet_loading, show
+from ivtutorial.errors import InputError
+
+
+def finetune(
+    clips: Annotated[Path | None, typer.Argument(help="Your clips: a CSV (video,caption) or a folder.")] = None,
+    out: Out = Path("runs/finetune"),
+    model: Model = "reduced",
+    reward: Reward = "reduced",
+    config: Annotated[Path | None, typer.Option(help="JSON file with settings, or the folder of another run.")] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="Any other setting; method.NAME for the method's."),
+    ] = None,
+    steps: Annotated[int | None, typer.Option(help="Optimiser steps in all (paper: 20000).")] = None,
+    lr: Annotated[
+        float | None, typer.Option(help="Learning rate (paper: 1e-5; the reduced model moves at 1e-3).")
+    ] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Clips a step in each process (paper: 8 in all).")] = None,
+    tau: Annotated[
+        float | None, typer.Option(help="Noise level tau in (0, 1] of the edit (Eq. 4; paper: 0.6).")
+    ] = None,
+    ddim_steps: Annotated[
+        int | None, typer.Option("--ddim-steps", "-D", help="DDIM steps D (Eq. 3; paper: 20).")
+    ] = None,
+    k: Annotated[
+        int | None, typer.Option("--grad-steps", "-K", help="Last DDIM steps with gradient, K (paper: 1).")
+    ] = None,
+    segments: Annotated[int | None, typer.Option("--segments", "-S", help="Segments S (Eq. 6; paper: 4).")] = None,
+    lambda_tar: Annotated[float | None, typer.Option(help="Steepness lambda_tar of TAR (Eq. 7; paper: 1).")] = None,
+    guidance: Annotated[float | None, typer.Option(help="Guidance scale in the edit (authors: 3).")] = None,
+    rank: Annotated[int | None, typer.Option("--lora-rank", help="Rank of the adapter (paper: 4).")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of everything random.")] = None,
+    official: Annotated[
+        bool, typer.Option("--official", help="Offset noise and dropout as in the authors' code.")
+    ] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue the run in OUT from its last checkpoint.")] = False,
+    merged: Annotated[
+        Path | None, typer.Option(help="Also write the model with the adapter merged in, to this folder.")
+    ] = None,
+    processes: Processes = None,
+    device: Device = None,
+    json_output: Json = False,
+) -> None:
+    """Fine-tune a LoRA adapter by InstructVideo: edit clips, reward the edits, follow the gradient (Eq. 2-9).
+
+    Without CLIPS the shipped ones are used: 45 species x 20 clips of web quality. Every setting is stored in
+    OUT/config.json, every step in OUT/metrics.jsonl; the adapter is OUT/lora. A run that was cut off goes on,
+    bit for bit, with --resume.
+
+    \b
+    Examples:
+      ivtutorial finetune --steps 100 --lr 1e-3 --out runs/a
+      ivtutorial finetune my_clips.csv --config runs/a --set method.normalise=true --out runs/b
+      ivtutorial finetune my_clips --model modelscope --reward HPS_v2_compressed.pt --set mixed_precision=fp16
+    """
+    quiet_loading(model)
+    from ivtutorial.files import data_path
+    from ivtutorial.finetune import export_merged
+    from ivtutorial.finetune import finetune as tune
+
+    method = {
+        "tau": tau,
+        "D": ddim_steps,
+        "K": k,
+        "S": segments,
+        "lambda_tar": lambda_tar,
+        "guidance": guidance,
+    }
+    chosen = {"steps": steps, "lr": lr, "batch_size": batch_size, "lora_rank": rank, "seed": seed}
+    start = out if config is None and resume and (out / "config.json").is_file() else config
+    cfg = merge_settings(start, chosen, method, settings or [], official)
+    count = default_processes(processes, device)
+    with interruptible(f"Add --resume to continue the run in {out} from its last checkpoint."):
+        result = tune(
+            model,
+            clips or data_path("clips"),
+            reward,
+            out,
+            cfg,
+            resume=resume,
+            processes=count,
+            device=device,
+        )
+    found = {name: str(value) if isinstance(value, Path) else value for name, value in asdict(result).items()}
+    if merged is not None:
+        found["merged"] = str(export_merged(model, result.lora, merged))
+    spent = f"{result.steps} steps, {result.unet_evaluations} UNet evaluations, {result.seconds:.0f} s"
+    use = f"use it: ivtutorial generate --model {model} --lora {result.lora} 'a prompt'"
+    show(found, f"{spent}\nadapter: {result.lora}\n{use}", json_output)
+
+
+def demo(
+    out: Out = Path("runs/demo"),
+    steps: Annotated[int | None, typer.Option(help="Fine-tuning steps; default what suits the reduced model.")] = None,
+    lr: Annotated[float | None, typer.Option(help="Learning rate; default what suits the reduced model.")] = None,
+    paper: Annotated[
+        bool, typer.Option("--paper", help="The paper's learning rate, 1e-5: made for 20,000 steps.")
+    ] = False,
+    seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
+    processes: Processes = None,
+    json_output: Json = False,
+) -> None:
+    """The main job on the shipped models: fine-tune by InstructVideo, sample before and after, measure,
+    report.
+
+    Ten minutes on two CPU cores. Writes OUT/summary.json and OUT/report.html, one page with everything in it.
+    Interrupted, it goes on where it stopped.
+
+    \b
+    Examples:
+      ivtutorial demo
+      ivtutorial demo --paper --out runs/paper
+    """
+    quiet_loading("reduced")
+    from ivtutorial.demo import DemoConfig, run_demo
+
+    if paper and lr is not None:
+        raise InputError(f"--paper sets the learning rate to 1e-5, and --lr to {lr}: give one of them.")
+    given: dict[str, Any] = {"steps": steps, "lr": 1e-5 if paper else lr}
+    cfg = DemoConfig(**{name: value for name, value in given.items() if value is not None}, seed=seed)
+    with interruptible(f"Run the command again to go on from what is in {out}."):
+        summary = run_demo(out, cfg, processes=default_processes(processes, "cpu"))
+    low, high = summary["ci95"]
+    means = f"{summary['reward_before']:.4f} -> {summary['reward_after']:.4f}"
+    text = f"reward {means} (95 % interval of the rise {low:+.4f} to {high:+.4f})"
+    show(summary, f"{text}\nopen {out / 'report.html'} in a browser", json_output)
+
+
+def merge_settings(
+    source: Path | None,
+    chosen: dict[str, Any],
+    method: dict[str, Any],
+    assignments: Sequence[str],
+    official: bool,
+) -> Any:
+    """A `FinetuneConfig` from a file and options; options win over the file, `--set` over both.
+
+    Raises:
+        InputError: an unreadable file, an unknown name, a value out of range, or an assignment without "=".
+    """
+    from ivtutorial.finetune_config import FinetuneConfig, read_config
+    from ivtutorial.methods import InstructVideo
+
+    base = (FinetuneConfig() if source is None else read_config(source)).to_dict()
+    if official:
+        switches = asdict(InstructVideo.official())
+        base["method"] |= {name: switches[name] for name in ("offset_noise", "train_mode")}
+    base |= {name: value for name, value in chosen.items() if value is not None}
+    base["method"] |= {name: value for name, value in method.items() if value is not None}
+    for assignment in assignments:
+        name, equals, value = assignment.partition("=")
+        if not equals:
+            raise InputError(
+                f"--set {assignment}: expected NAME=VALUE, such as max_grad_norm=1 or method.normalise=true."
+            )
+        target = base["method"] if name.startswith("method.") else base
+        target[name.removeprefix("method.")] = _value(value)
+    return FinetuneConfig.from_dict(base)
+
+
+def _value(text: str) -> Any:
+    """A JSON value, or else the text itself."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text

@@ -1,0 +1,214 @@
+"""Reward fine-tuning (Sec. 3.3, supplement C): from a model, clips and a reward to an adapter.
+
+| module             | holds                                                           |
+|--------------------|-----------------------------------------------------------------|
+| `finetune_config`  | all settings                                                    |
+| `dataset`          | clips encoded once; which clips and draws a step gets           |
+| `training_start`   | everything before the first step, fresh or from a checkpoint    |
+| `training_step`    | one optimiser step                                              |
+| `training_samples` | sample clips, early stopping                                    |
+| `training_state`   | checkpoints                                                     |
+| `run_folder`       | what a run leaves behind                                        |
+
+Everything random in step n comes from (seed, n, slot). So a run that was cut off, by kill -9 if need be, and continued
+takes the very steps of an unbroken run, bit for bit; and two processes take the steps of one process that makes
+two passes, up to the rounding of sums.
+
+Where this differs from the authors' code: clips are encoded once, shuffled, and shared out among the processes; a
+step whose loss or gradient is not finite is skipped and counted; the reward is frozen; the first step is not lost to a
+learning rate of 0.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from ivtutorial import run_folder, training_state
+from ivtutorial.clips import Clip
+from ivtutorial.dataset import LatentDataset
+from ivtutorial.errors import InputError
+from ivtutorial.finetune_config import FinetuneConfig, read_config
+from ivtutorial.launch import launch
+from ivtutorial.lora import has_lora, load_lora, merge_lora, save_lora
+from ivtutorial.run_folder import FinetuneResult, read_metrics
+from ivtutorial.scales import open_model, open_reward
+from ivtutorial.training_samples import sample_round
+from ivtutorial.training_start import Given, load_data, make_accelerator, start, weights_dtype
+from ivtutorial.training_state import Progress
+from ivtutorial.training_step import LossFn, Run, end_if_diverged, take_step
+
+if TYPE_CHECKING:
+    from ivtutorial.backbone import Backbone
+    from ivtutorial.rewards.base import ImageReward
+
+__all__ = ["FinetuneConfig", "FinetuneResult", "LossFn", "export_merged", "finetune", "read_config", "read_metrics"]
+
+
+def finetune(
+    model: Backbone | str | Path,
+    clips: str | Path | Sequence[Clip] | LatentDataset,
+    reward: ImageReward | str | Path,
+    out: str | Path,
+    config: FinetuneConfig | None = None,
+    *,
+    resume: bool = False,
+    processes: int = 1,
+    loss_fn: LossFn | None = None,
+    cache: str | Path | None = None,
+    device: str | None = None,
+    progress: bool = True,
+) -> FinetuneResult:
+    """Fine-tune a text-to-video model on a reward; its weights are not changed, the result is an adapter.
+
+    Args:
+        model: a `Backbone` (used where it is, and left as it was), "reduced", "modelscope", a folder or a hub name.
+        clips: video-caption pairs: a CSV or folder for `ivtutorial.clips.read_clips`, a list of clips, or encoded ones.
+        reward: any image reward, "reduced", or a folder.
+        out: folder of the run, see `ivtutorial.run_folder`.
+        config: all settings; default those of the paper.
+        resume: continue the run in `out`, if there is one. `steps`, the settings of samples and checkpoints, and the
+            split into processes and accumulation may differ; anything else may not.
+        processes: so many single-threaded processes on this machine, CPU only, each with `batch_size` clips. For
+            several GPUs use torchrun or accelerate, which start this function in each process.
+        loss_fn: (models, batch, generator) -> (loss, numbers to log); default the method's own.
+        cache: folder of encoded clips, shared by runs on the same data; default `out/cache`.
+        device: "cpu" or "cuda", for a model given by name; default the GPU if there is one.
+        progress: show a progress bar.
+
+    Returns:
+        Where the adapter is, and what it took; `metrics` reads the log.
+
+    Raises:
+        InputError: unusable input; `out` holds a run and `resume` is off; the run there was made otherwise; a full or
+            read-only disk; a loss that was not finite too often. Checkpoints stay whole.
+
+    Example:
+        >>> config = FinetuneConfig(steps=100, lr=1e-3, batch_size=4)
+        >>> result = finetune("reduced", "my_clips", "reduced", "runs/a", config)  # doctest: +SKIP
+        >>> after = generate("reduced", prompts, lora=result.lora)  # doctest: +SKIP
+    """
+    folder = Path(out)
+    if not resume and (folder / run_folder.CONFIG_FILE).exists():
+        raise InputError(f"{folder} holds a run already. Continue it with resume, or choose another folder.")
+    settings, kept = config or FinetuneConfig(), Path(cache or folder / "cache")
+    given = Given(model, clips, reward, folder, settings, loss_fn, kept, device, progress)
+    return launch(_run, processes, given)[0]
+
+
+def export_merged(
+    model: Backbone | str | Path,
+    lora: str | Path,
+    folder: str | Path,
+    scale: float = 1.0,
+    dtype: torch.dtype | None = None,
+) -> Path:
+    """Write the model with the adapter merged in, as a folder that stock `TextToVideoSDPipeline` opens without us.
+
+    Args:
+        model: the base model, as for `finetune`; it is not changed.
+        lora: folder of the adapter.
+        folder: to write.
+        scale: how much of the adapter.
+        dtype: of the stored weights, e.g. torch.float16.
+
+    Returns:
+        The folder.
+
+    Raises:
+        InputError: unusable model or adapter, or the folder cannot be written.
+    """
+    from ivtutorial.backbone import save_backbone
+
+    backbone = open_model(model)
+    tuned = replace(backbone, unet=copy.deepcopy(backbone.unet))
+    load_lora(tuned.unet, lora)
+    merge_lora(tuned.unet, scale)
+    return save_backbone(tuned, folder, dtype)
+
+
+def _run(given: Given) -> FinetuneResult:
+    """The whole run, in each process; the caller's random state stays as it is."""
+    accelerator = make_accelerator(given)
+    backbone = open_model(given.model, weights_dtype(given.config, accelerator.device), accelerator.device)
+    reward = open_reward(given.reward, backbone.device)
+    devices = [backbone.device] if backbone.device.type == "cuda" else []
+    with torch.random.fork_rng(devices), _borrowed(backbone) as counter:
+        data = load_data(given, backbone, accelerator)
+        run, progress = start(given, accelerator, backbone, reward, data, counter)
+        _train(run, progress, given.progress)
+        return _finish(run, progress)
+
+
+@contextmanager
+def _borrowed(backbone: Backbone) -> Iterator[list[int]]:
+    """Counts the UNet's evaluations while it is trained, and gives the model back without adapter and checkpointing."""
+    counter = [0]
+
+    def count(unet: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        counter[0] += len(args[0] if args else kwargs["sample"])
+
+    hook = backbone.unet.register_forward_pre_hook(count, with_kwargs=True)
+    try:
+        yield counter
+    except torch.OutOfMemoryError as error:
+        raise InputError(
+            "out of memory on the GPU. In this order: batch_size 1 (with accumulation), gradient_checkpointing, "
+            f"mixed_precision, fewer or smaller frames. ({error})"
+        ) from error
+    finally:
+        hook.remove()
+        backbone.unet.disable_gradient_checkpointing()
+        if has_lora(backbone.unet):
+            backbone.unet.unload_lora()
+
+
+def _train(run: Run, progress: Progress, show: bool) -> None:
+    from tqdm.auto import tqdm
+
+    config = run.config
+    if config.sample_every and progress.step == 0:
+        _log(run, {"step": 0, **sample_round(run, progress)})
+    with tqdm(total=config.steps, initial=progress.step, desc=run.out.name, disable=not (show and run.main)) as bar:
+        while progress.step < config.steps and not progress.stopped:
+            row = take_step(run, progress)
+            if config.sample_every and progress.step % config.sample_every == 0:
+                row.update(sample_round(run, progress))
+            _log(run, row)
+            bar.set_postfix({name: f"{row[name]:.4f}" for name in ("frame_reward", "sample_reward") if name in row})
+            bar.update()
+            end_if_diverged(run, progress)
+            if progress.step % config.checkpoint_every == 0 or progress.step == config.steps or progress.stopped:
+                _checkpoint(run, progress)
+
+
+def _log(run: Run, row: dict[str, float]) -> None:
+    if run.main:
+        run_folder.log_metrics(run.out, row)
+
+
+def _checkpoint(run: Run, progress: Progress) -> None:
+    if run.main:
+        state = {"optimizer": run.optimizer.state_dict()}
+        if run.accelerator.scaler is not None:
+            state["scaler"] = run.accelerator.scaler.state_dict()
+        training_state.save_checkpoint(run.out, run.backbone.unet, state, progress, run.made_of, run.config.keep)
+    run.accelerator.wait_for_everyone()
+
+
+def _finish(run: Run, progress: Progress) -> FinetuneResult:
+    lora, best = run.out / run_folder.LORA, run.out / run_folder.BEST
+    if run.main:
+        if run.config.patience is not None and best.is_dir():
+            run.backbone.unet.unload_lora()
+            load_lora(run.backbone.unet, best)
+        save_lora(run.backbone.unet, lora)
+    run.accelerator.wait_for_everyone()
+    p = progress
+    return FinetuneResult(run.out, lora, p.step, p.stopped, p.skipped, p.unet_evaluations, p.seconds)

@@ -1,0 +1,87 @@
+"""The video UNet: diffusers' `UNet3DConditionModel` plus the two things fine-tuning needs.
+
+The stock class has neither adapters nor gradient checkpointing. `VideoUNet` adds both and changes nothing
+else: the same configuration, the same weight names, the same numbers. What it saves is a stock UNet, so a
+folder written here opens with `UNet3DConditionModel.from_pretrained`, and a stock folder opens with
+`VideoUNet.from_pretrained`.
+
+Where it differs from the authors' code: their residual blocks have dropout 0.1 in train mode, these have none
+(the temporal convolutions have 0.1 in both).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import torch
+from diffusers.loaders import PeftAdapterMixin
+from diffusers.models.resnet import ResnetBlock2D, TemporalConvLayer
+from diffusers.models.transformers.transformer_2d import Transformer2DModel
+from diffusers.models.transformers.transformer_temporal import TransformerTemporalModel
+from diffusers.models.unets.unet_3d_condition import UNet3DConditionModel
+from diffusers.utils import set_weights_and_activate_adapters
+from torch.utils.checkpoint import checkpoint
+
+from ivtutorial.errors import InputError
+
+# One checkpoint per block of these classes: coarse enough to be cheap, so fine that the peak is one block.
+CHECKPOINTED_BLOCKS = (ResnetBlock2D, TemporalConvLayer, Transformer2DModel, TransformerTemporalModel)
+
+
+class VideoUNet(UNet3DConditionModel, PeftAdapterMixin):
+    """Predicts noise (or velocity) from noisy video latents, a timestep and prompt embeddings.
+
+    Use it like the stock class. In addition `add_adapter`, `load_lora_adapter` and a pipeline's
+    `load_lora_weights` work, and `enable_gradient_checkpointing()` recomputes each ResNet, temporal
+    convolution and (spatial or temporal) transformer in the backward pass instead of storing what is inside.
+    Random state is preserved, so dropout masks, outputs and gradients are those of the plain pass.
+
+    Example:
+        >>> unet = VideoUNet.from_pretrained("my-pipeline/unet")
+        >>> unet.enable_gradient_checkpointing()
+        >>> noise = unet(z, t, encoder_hidden_states=embeds).sample  # (B, C, F, h, w)
+    """
+
+    _supports_gradient_checkpointing = True
+    gradient_checkpointing = False
+
+    def _set_gradient_checkpointing(
+        self, enable: bool = True, gradient_checkpointing_func: Callable[..., Any] | None = None
+    ) -> None:
+        """Wrap (or unwrap) the forward of every checkpointed block; called by diffusers' public methods."""
+        self.gradient_checkpointing = enable
+        for module in self.modules():
+            if isinstance(module, CHECKPOINTED_BLOCKS):
+                module.__dict__.pop("forward", None)
+                if enable:
+                    # Set on the instance: the class stays stock, and nothing in the stock block code changes.
+                    module.forward = partial(_recomputed, module.forward)
+
+    def set_adapters(
+        self, adapter_names: str | Sequence[str], weights: float | Sequence[float | None] | None = None
+    ) -> None:
+        """Use these adapters with these weights (default 1); a pipeline's `set_adapters` calls this.
+
+        diffusers before 0.42 knows only the classes of its own table here and fails with a KeyError.
+        """
+        names = [adapter_names] if isinstance(adapter_names, str) else list(adapter_names)
+        scales = list(weights) if isinstance(weights, Sequence) else [weights] * len(names)
+        if len(scales) != len(names):
+            raise InputError(f"{len(names)} adapters need as many weights, got {len(scales)}.")
+        set_weights_and_activate_adapters(self, names, [1.0 if scale is None else scale for scale in scales])
+
+    def to_json_string(self) -> str:
+        """The configuration as JSON, under the stock class name so that stock diffusers opens it."""
+        config = json.loads(super().to_json_string())
+        config["_class_name"] = UNet3DConditionModel.__name__
+        return json.dumps(config, indent=2, sort_keys=True) + "\n"
+
+
+def _recomputed(forward: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """Call a block's forward, under a checkpoint wherever a gradient is being recorded."""
+    if not torch.is_grad_enabled():
+        return forward(*args, **kwargs)
+    return checkpoint(forward, *args, use_reentrant=False, preserve_rng_state=True, **kwargs)

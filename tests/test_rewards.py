@@ -1,0 +1,310 @@
+"""The CLIP reward: a cosine, differentiable in the frames, frozen, stored as open_clip stores models."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from pathlib import Path
+from typing import Any
+
+import open_clip
+import pytest
+import torch
+import torchvision.transforms.functional as tvf
+from open_clip.tokenizer import HFTokenizer
+from torch import Tensor
+
+from ivtutorial.errors import InputError
+from ivtutorial.rewards import ClipReward, ImageReward, check_frames, load_hpsv2
+from ivtutorial.rewards.clip import CONFIG_FILE, WEIGHTS_FILE, resize_and_crop, resize_and_pad
+
+SIZE = 32
+CAPTIONS = ["a red fox", "the deer running 🦌", "snow"]
+
+
+def model_config(vocab_size: int = 49408, context_length: int = 16) -> dict[str, Any]:
+    vision = {"image_size": SIZE, "layers": 2, "width": 32, "head_width": 16, "patch_size": 8}
+    text = {"context_length": context_length, "vocab_size": vocab_size, "width": 16, "heads": 2, "layers": 1}
+    return {"embed_dim": 8, "vision_cfg": vision, "text_cfg": text}
+
+
+def tiny_clip(config: dict[str, Any]) -> Any:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = open_clip.CLIP(**config)
+    mean, std = open_clip.OPENAI_DATASET_MEAN, open_clip.OPENAI_DATASET_STD
+    model.visual.image_mean, model.visual.image_std = mean, std
+    return model
+
+
+@pytest.fixture(scope="module")
+def tokenizer(tiny_tokenizer: Any, tmp_path_factory: pytest.TempPathFactory) -> HFTokenizer:
+    folder = tmp_path_factory.mktemp("tokenizer")
+    tiny_tokenizer.save_pretrained(folder)
+    return HFTokenizer(str(folder), context_length=16)
+
+
+def make_reward(tokenizer: HFTokenizer, **options: Any) -> ClipReward:
+    config = model_config(len(tokenizer.tokenizer))
+    return ClipReward(tiny_clip(config), tokenizer, config, **options)
+
+
+@pytest.fixture(scope="module")
+def reward(tokenizer: HFTokenizer) -> ClipReward:
+    return make_reward(tokenizer)
+
+
+def frames(n: int = 3, h: int = SIZE, w: int = SIZE) -> Tensor:
+    return torch.rand(n, 3, h, w, generator=torch.Generator().manual_seed(0))
+
+
+# --- the score ------------------------------------------------------------------------------------
+
+
+def test_it_is_an_image_reward(reward: ClipReward) -> None:
+    assert isinstance(reward, ImageReward)
+    assert reward(frames(), CAPTIONS).shape == (3,)
+
+
+def test_the_score_is_the_plain_cosine(reward: ClipReward) -> None:
+    """Without the logit scale, which would multiply it by 1 / 0.07 = 14.3 here."""
+    x = frames()
+    images = (x - reward.mean) / reward.std
+    f, g = reward.model.encode_image(images), reward.model.encode_text(reward.tokenizer(CAPTIONS))
+    expected = torch.nn.functional.cosine_similarity(f, g)
+    torch.testing.assert_close(reward(x, CAPTIONS), expected, rtol=0, atol=1e-6)
+    assert expected.abs().max() <= 1 and expected.std() > 1e-3
+
+
+def test_each_frame_meets_its_own_caption(reward: ClipReward) -> None:
+    x = frames()
+    pairs = [reward(x[i : i + 1], [CAPTIONS[i]]) for i in range(3)]
+    torch.testing.assert_close(reward(x, CAPTIONS), torch.cat(pairs), rtol=0, atol=1e-6)
+
+
+def test_the_gradient_to_the_frames_is_the_slope(reward: ClipReward) -> None:
+    """r(x + h v) - r(x - h v) = 2 h <dr/dx, v> + O(h^3), in float64."""
+    double = ClipReward(tiny_clip(reward.model_config).double(), reward.tokenizer, reward.model_config).double()
+    # The score is computed in float32 after the towers, so the step must not be too small.
+    x, v = (
+        frames(1).double() * 0.8 + 0.1,
+        torch.randn(1, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(1)),
+    )
+    x.requires_grad_()
+    (gradient,) = torch.autograd.grad(double(x, CAPTIONS[:1]).sum(), x)
+    h = 1e-2
+    with torch.no_grad():
+        rise = double(x + h * v, CAPTIONS[:1]) - double(x - h * v, CAPTIONS[:1])
+    slope = (gradient * v).sum().item()
+    assert abs(slope) > 1e-3
+    assert rise.item() / (2 * h) == pytest.approx(slope, rel=2e-2)
+
+
+def test_it_is_frozen_and_stays_in_eval_mode(reward: ClipReward) -> None:
+    reward.train()
+    assert not any(module.training for module in reward.modules())
+    assert not any(p.requires_grad for p in reward.parameters())
+
+
+def test_each_caption_is_encoded_once(tokenizer: HFTokenizer) -> None:
+    seen: list[str] = []
+
+    def count(texts: list[str]) -> Tensor:
+        seen.extend(texts)
+        tokens: Tensor = tokenizer(texts)
+        return tokens
+
+    config = model_config(len(tokenizer.tokenizer))
+    reward = ClipReward(tiny_clip(config), count, config)
+    first = reward(frames(), ["a", "b", "a"])
+    assert torch.equal(reward(frames(), ["a", "b", "a"]), first)
+    assert seen == ["a", "b"]
+
+
+def test_scores_that_are_not_numbers_pass_through(reward: ClipReward) -> None:
+    """The training loop has the guard; here an exception would end a run that could skip the step."""
+    x = frames()
+    x[1, 0, 0, 0] = float("nan")
+    assert reward(x, CAPTIONS).isnan().tolist() == [False, True, False]
+
+
+# --- preprocessing --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("preprocessing", ["official", "hpsv2"])
+def test_frames_of_the_models_size_are_only_normalised(tokenizer: HFTokenizer, preprocessing: str) -> None:
+    reward, x = make_reward(tokenizer, preprocessing=preprocessing), frames()
+    visual = reward.model.visual
+    mean, std = (torch.tensor(v).reshape(3, 1, 1) for v in (visual.image_mean, visual.image_std))
+    torch.testing.assert_close(reward.preprocess(x), (x - mean) / std)
+
+
+@pytest.mark.parametrize("antialias", [True, False])
+@pytest.mark.parametrize("side", [64, 20])
+def test_official_is_torchvisions_resize_of_square_frames(side: int, antialias: bool) -> None:
+    x = frames(2, side, side)
+    mode = tvf.InterpolationMode.BILINEAR
+    expected = tvf.resize(x, [SIZE], interpolation=mode, antialias=antialias)
+    torch.testing.assert_close(resize_and_crop(x, SIZE, antialias), expected)
+
+
+def test_official_crops_the_centre_of_other_shapes() -> None:
+    """32 high and 40 wide: nothing to resize, four columns go on each side."""
+    x = frames(1, 32, 40)
+    assert torch.equal(resize_and_crop(x, 32), x[..., 4:36])
+    assert resize_and_crop(frames(1, 50, 77), 32).shape == (1, 3, 32, 32)
+
+
+@pytest.mark.parametrize("antialias", [True, False])
+@pytest.mark.parametrize(("h", "w"), [(64, 40), (24, 9), (48, 96)])
+def test_hpsv2_is_a_bicubic_resize_padded_with_black(h: int, w: int, antialias: bool) -> None:
+    """Sides are rounded, the content is centred, and an odd pixel of padding goes right or down."""
+    x = frames(2, h, w)
+    new_h, new_w = round(h * SIZE / max(h, w)), round(w * SIZE / max(h, w))
+    inner = tvf.resize(x, [new_h, new_w], interpolation=tvf.InterpolationMode.BICUBIC, antialias=antialias)
+    top, left = (SIZE - new_h) // 2, (SIZE - new_w) // 2
+    expected = torch.zeros(2, 3, SIZE, SIZE)
+    expected[..., top : top + new_h, left : left + new_w] = inner
+    torch.testing.assert_close(resize_and_pad(x, SIZE, antialias), expected)
+
+
+def test_hpsv2_pads_where_the_longer_side_already_fits() -> None:
+    x = frames(1, 24, 32)
+    assert torch.equal(resize_and_pad(x, 32)[..., 4:28, :], x)
+
+
+# --- files ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", [None, torch.float16], ids=["float32", "float16"])
+@pytest.mark.parametrize("custom", [True, False], ids=["own tokenizer", "open_clip's tokenizer"])
+def test_saved_and_loaded_scores_the_same_and_open_clip_opens_the_folder(
+    tokenizer: HFTokenizer, tmp_path: Path, dtype: torch.dtype | None, custom: bool
+) -> None:
+    config = model_config(len(tokenizer.tokenizer)) if custom else model_config()
+    used = tokenizer if custom else open_clip.SimpleTokenizer(context_length=16)
+    reward = ClipReward(tiny_clip(config), used, config, preprocessing="hpsv2", antialias=False)
+    if dtype is not None:  # then values must survive the rounding
+        for parameter in reward.parameters():
+            parameter.data = parameter.data.to(dtype).float()
+    x = frames(3, 48, 40)
+    expected = reward(x, CAPTIONS)
+    loaded = ClipReward.from_folder(reward.save(tmp_path, dtype))
+    assert (loaded.preprocessing, loaded.antialias, loaded.image_size) == ("hpsv2", False, SIZE)
+    torch.testing.assert_close(loaded(x, CAPTIONS), expected, rtol=0, atol=1e-6)
+
+    model, _, transform = open_clip.create_model_and_transforms(f"local-dir:{tmp_path}")
+    tokens = open_clip.get_tokenizer(f"local-dir:{tmp_path}")(CAPTIONS)
+    with torch.no_grad():
+        text = model.eval().encode_text(tokens, normalize=True)
+        image = model.encode_image(reward.preprocess(x), normalize=True)
+    torch.testing.assert_close((text * image).sum(-1), expected, rtol=0, atol=1e-6)
+    assert transform.transforms[-1].mean == pytest.approx(reward.mean.flatten().tolist())
+
+
+def test_a_loaded_reward_can_be_saved_again(reward: ClipReward, tmp_path: Path) -> None:
+    again = ClipReward.from_folder(ClipReward.from_folder(reward.save(tmp_path / "a")).save(tmp_path / "b"))
+    torch.testing.assert_close(again(frames(), CAPTIONS), reward(frames(), CAPTIONS), rtol=0, atol=0)
+
+
+def test_unusable_folders(reward: ClipReward, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="No readable reward model"):
+        ClipReward.from_folder(tmp_path / "absent")
+    reward.save(tmp_path)
+    config = json.loads((tmp_path / CONFIG_FILE).read_text())
+    weights = (tmp_path / WEIGHTS_FILE).read_bytes()
+    (tmp_path / WEIGHTS_FILE).write_bytes(weights[:-100])
+    with pytest.raises(InputError, match="usable open_clip model"):
+        ClipReward.from_folder(tmp_path)
+    (tmp_path / WEIGHTS_FILE).unlink()
+    with pytest.raises(InputError, match="No safetensors weights"):
+        ClipReward.from_folder(tmp_path)
+    (tmp_path / WEIGHTS_FILE).write_bytes(weights)
+    (tmp_path / CONFIG_FILE).write_text(json.dumps({"other": 1}))
+    with pytest.raises(InputError, match="model_cfg"):
+        ClipReward.from_folder(tmp_path)
+    config["model_cfg"]["embed_dim"] = 16
+    (tmp_path / CONFIG_FILE).write_text(json.dumps(config))
+    with pytest.raises(InputError, match="usable open_clip model"):
+        ClipReward.from_folder(tmp_path)
+
+
+@pytest.fixture
+def small_vit_h(monkeypatch: pytest.MonkeyPatch) -> dict[str, Tensor]:
+    """ViT-H-14 has a billion weights: stand a tiny model in its place and return other weights for it."""
+    monkeypatch.setattr(open_clip, "create_model", lambda name: tiny_clip(model_config(context_length=77)))
+    state: dict[str, Tensor] = tiny_clip(model_config(context_length=77)).state_dict()
+    return {name: tensor + 0.01 for name, tensor in state.items()}
+
+
+def test_hpsv2_weights_come_from_the_checkpoint(small_vit_h: dict[str, Tensor], tmp_path: Path) -> None:
+    torch.save({"state_dict": small_vit_h, "epoch": 3}, tmp_path / "hps.pt")
+    reward = load_hpsv2(tmp_path / "hps.pt", "v2.1", preprocessing="hpsv2")
+    assert reward.preprocessing == "hpsv2"
+    for name, tensor in reward.model.state_dict().items():
+        assert torch.equal(tensor, small_vit_h[name])
+
+
+def test_unusable_hpsv2_checkpoints(small_vit_h: dict[str, Tensor], tmp_path: Path) -> None:
+    path = tmp_path / "hps.pt"
+    with pytest.raises(InputError, match="v3"):
+        load_hpsv2(path, "v3")
+    with pytest.raises(InputError, match="not a readable HPSv2 checkpoint"):
+        load_hpsv2(path)
+    torch.save({"weights": small_vit_h}, path)
+    with pytest.raises(InputError, match="not a readable HPSv2 checkpoint"):
+        load_hpsv2(path)
+    small_vit_h.pop("visual.proj")
+    torch.save({"state_dict": small_vit_h}, path)
+    with pytest.raises(InputError, match="does not hold the ViT-H-14"):
+        load_hpsv2(path)
+
+
+def test_a_checkpoint_that_would_run_code_is_refused(
+    small_vit_h: dict[str, Tensor], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Payload:
+        def __reduce__(self) -> tuple[Any, tuple[str]]:
+            return print, ("the payload ran",)
+
+    (tmp_path / "hps.pt").write_bytes(pickle.dumps({"state_dict": Payload()}, protocol=2))
+    with pytest.raises(InputError, match="not a readable HPSv2 checkpoint"):
+        load_hpsv2(tmp_path / "hps.pt")
+    assert "the payload ran" not in capsys.readouterr().out
+
+
+# --- bad input ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("x", "says"),
+    [
+        (frames() * 2 - 1, r"frames \* 0.5 \+ 0.5"),
+        (frames() * 255, "divide 8-bit values"),
+        ((frames() * 255).byte(), "Divide 8-bit values by 255"),
+        (frames()[0], r"\(N, 3, H, W\)"),
+        (frames().permute(0, 2, 3, 1), r"\(N, 3, H, W\)"),
+    ],
+    ids=["[-1, 1]", "0..255", "uint8", "one image", "channels last"],
+)
+def test_wrong_frames(reward: ClipReward, x: Tensor, says: str) -> None:
+    with pytest.raises(InputError, match=says):
+        reward(x, CAPTIONS)
+
+
+@pytest.mark.parametrize("captions", ["a fox", ["a fox"], [*CAPTIONS[:2], None], None])
+def test_wrong_captions(reward: ClipReward, captions: Any) -> None:
+    with pytest.raises(InputError, match=r"[Cc]aption"):
+        reward(frames(), captions) if captions is not None else reward(frames(), 5)
+
+
+def test_rounding_beyond_the_range_is_forgiven() -> None:
+    """Half precision near 1 has steps of 2^-11 < 1e-3."""
+    check_frames(torch.full((1, 3, 2, 2), 1 + 2**-11))
+    with pytest.raises(InputError):
+        check_frames(torch.full((1, 3, 2, 2), 1 + 2**-9))
+
+
+def test_unknown_preprocessing(tokenizer: HFTokenizer) -> None:
+    with pytest.raises(InputError, match="official, hpsv2"):
+        make_reward(tokenizer, preprocessing="clip")
