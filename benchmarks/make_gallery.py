@@ -1,0 +1,56 @@
+"""Make the pictures of data/gallery: the subjects of the zoo, base samples, and pairs before and after the demo.
+
+ivtutorial demo && python benchmarks/make_gallery.py --demo runs/demo
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from ivtutorial.media import contact_sheet, read_video
+from ivtutorial.zoo import world
+from ivtutorial.zoo.subjects import ALL
+
+PAIRS = range(0, 64, 8)  # every eighth prompt, whatever it shows
+
+
+def clips_of(folder: Path) -> list[dict[str, Any]]:
+    """Rows of an evaluation with their clips read."""
+    rows: list[dict[str, Any]] = json.loads((folder / "evaluation.json").read_text(encoding="utf-8"))["rows"]
+    return [{**row, "frames": read_video(folder / row["clip"])} for row in rows]
+
+
+def save(picture: Image.Image, path: Path) -> None:
+    """Write a picture with few colours, which keeps it small."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    picture.convert("P", palette=Image.Palette.ADAPTIVE, colors=256).save(path, optimize=True)
+    print(path)
+
+
+def main() -> None:
+    """Write zoo.png, base_samples.png, tuned_samples.png and before_after.png."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--demo", type=Path, default=Path("runs/demo"))
+    parser.add_argument("--out", type=Path, default=Path("data/gallery"))
+    options = parser.parse_args()
+    drawn = [
+        world.render(world.ClipFacts(s.name, s.colours[0], "meadow", "rest", "right", k), s) for k, s in enumerate(ALL)
+    ]
+    save(contact_sheet(drawn, [s.name for s in ALL], columns=13, frame=8, scale=1), options.out / "zoo.png")
+    before, after = clips_of(options.demo / "before"), clips_of(options.demo / "after")
+    for name, rows in (("base_samples", before), ("tuned_samples", after)):
+        sheet = contact_sheet([r["frames"] for r in rows], [r["prompt"] for r in rows], columns=8, frame=8, scale=1)
+        save(sheet, options.out / f"{name}.png")
+    pairs = [(before[k], after[k]) for k in PAIRS if k < len(before)]
+    shown = [frames["frames"] for pair in pairs for frames in pair]
+    titles = [f"{word}: {r['prompt']}" for pair in pairs for word, r in zip(("before", "after"), pair, strict=True)]
+    save(contact_sheet(shown, titles, columns=4, frame=8, scale=3), options.out / "before_after.png")
+
+
+if __name__ == "__main__":
+    main()
