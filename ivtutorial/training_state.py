@@ -165,8 +165,8 @@ def _move(built: Path, target: Path) -> None:
 
 def _prune(folder: Path, keep: int) -> None:
     found = sorted((p for p in folder.glob("step-*") if p.is_dir()), key=lambda p: int(p.name.removeprefix("step-")))
-    left_by_a_kill = [p for p in folder.glob(".step-*") if p.is_dir()]
+    left_by_a_kill = list(folder.glob(".*"))
     for old in found[:-keep] + left_by_a_kill:
-        # A checkpoint that cannot be removed takes space, but is no reason to lose the run.
+        # What cannot be removed takes space, but is no reason to lose the run.
         with suppress(OSError):
-            shutil.rmtree(old)
+            shutil.rmtree(old) if old.is_dir() else old.unlink()
