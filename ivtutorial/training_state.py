@@ -104,7 +104,7 @@ def save_checkpoint(
             f"cannot write the checkpoint {folder / name}: {cause.strerror or cause}. Older checkpoints are untouched: "
             "free some space or restore write access, then continue with resume."
         ) from error
-    _prune(folder, keep)
+    _prune(folder, progress.step, keep)
     return folder / name
 
 
@@ -163,10 +163,16 @@ def _move(built: Path, target: Path) -> None:
     os.replace(built, target)
 
 
-def _prune(folder: Path, keep: int) -> None:
-    found = sorted((p for p in folder.glob("step-*") if p.is_dir()), key=lambda p: int(p.name.removeprefix("step-")))
-    left_by_a_kill = list(folder.glob(".*"))
-    for old in found[:-keep] + left_by_a_kill:
+def _prune(folder: Path, newest: int, keep: int) -> None:
+    """Older ones beyond `keep`, later ones that a killed run had no time to make official, and what a kill left."""
+    found = sorted((_step(path), path) for path in folder.glob("step-*"))
+    older = [path for step, path in found if step <= newest]
+    later = [path for step, path in found if step > newest]
+    for old in [*older[:-keep], *later, *folder.glob(".*")]:
         # What cannot be removed takes space, but is no reason to lose the run.
         with suppress(OSError):
             shutil.rmtree(old) if old.is_dir() else old.unlink()
+
+
+def _step(checkpoint: Path) -> int:
+    return int(checkpoint.name.removeprefix("step-"))

@@ -360,6 +360,18 @@ def test_a_folder_that_cannot_be_written(toy: Backbone, data: LatentDataset, tmp
         finetune(toy, data, redness, tmp_path / "file" / "run", CONFIG, progress=False)
 
 
+def test_a_checkpoint_that_never_became_the_latest_does_not_outlive_the_next(
+    toy: Backbone, data: LatentDataset, tmp_path: Path
+) -> None:
+    """Killed between renaming step-000004 and pointing to it: the run goes on from 2 and keeps its own step 3."""
+    finetune(toy, data, redness, tmp_path / "run", replace(CONFIG, steps=4), progress=False)
+    folder = tmp_path / "run" / "checkpoints"
+    (folder / "latest").write_text("step-000002\n")
+    config = replace(CONFIG, steps=3, checkpoint_every=1, keep=1)
+    finetune(toy, data, redness, tmp_path / "run", config, resume=True, progress=False)
+    assert sorted(path.name for path in folder.iterdir()) == ["latest", "step-000003"]
+
+
 def test_a_damaged_checkpoint_is_named(toy: Backbone, data: LatentDataset, tmp_path: Path) -> None:
     config = replace(CONFIG, steps=1)
     out = finetune(toy, data, redness, tmp_path / "run", config, progress=False).folder
