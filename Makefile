@@ -24,7 +24,7 @@ export PYTHON
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test lint types unit notebooks book test-lowest lock clean
+.PHONY: help setup demo test lint types unit notebooks book book-test colab-test test-lowest lock clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -53,6 +53,13 @@ notebooks: $(READY)  ## run every notebook of the book
 
 book: $(READY)  ## build the site into _build/html
 	$(BIN)/jupyter-book build . --all -W --keep-going
+
+book-test: $(READY)  ## look at every page of the built site in a browser (needs `make book` and Chromium)
+	@test -f _build/html/index.html || { echo "make: no site in _build/html: run 'make book' first" >&2; exit 1; }
+	$(BIN)/python -m pytest -q -p no:xdist tests/book/site_in_browser.py
+
+colab-test: $(READY)  ## ask pip whether installing the package would change a newer torch or numpy
+	$(BIN)/python scripts/check_colab.py
 
 test-lowest: $(LOWEST)/.ready  ## unit tests with the oldest allowed versions (PYTHON from 3.10 to 3.12)
 	$(LOWEST)/bin/python -m pytest $(XDIST) tests  # not HF_HUB_OFFLINE=1: old diffusers then refuse local folders too

@@ -1,78 +1,189 @@
 """Seconds and memory of one fine-tuning step, against each setting that matters, in one run on one machine.
 
-    python benchmarks/bench_step.py --out data/results/bench_step.json            # the reduced model
-    python benchmarks/bench_step.py --model FOLDER --reward FOLDER --device cuda  # any other
+    python benchmarks/bench_step.py                                          # the reduced model, CPU
+    python benchmarks/full_size.py --out runs/full                           # random weights of full size, then
+    python benchmarks/bench_step.py --model runs/full/model --reward hpsv2:runs/full/HPS_v2_compressed.pt --device cuda
+    python benchmarks/bench_step.py --show                                   # the tables measured so far
 
-Every row changes one setting of the base row. The first step of a row is not timed. Memory is what the step needs on
-top of the models: peak allocation on a GPU; on a CPU, the largest growth of the process. Each row has its own process.
+Every row changes one thing against the base row, and runs in a process of its own; its first step is not timed. A step
+is loss and backward pass of one batch. `step_mb` is what it needs on top of the models: peak allocation on a GPU, the
+largest growth of the process on a CPU. The row "as the authors do it" encodes the clips in every step, decodes all
+frames with gradient, keeps gradients of the reward's weights, and has dropout and offset noise on.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import multiprocessing
 import statistics
-import time
-from dataclasses import replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import torch
+from measure import Meter, in_own_process, save_table, show_tables
+from torch import Tensor
 
+from ivtutorial.backbone import Backbone
 from ivtutorial.chain import network_mode
-from ivtutorial.files import atomic_write_text
 from ivtutorial.lora import attach_lora
+from ivtutorial.memory import DTYPES, Memory, fitted, offload_text
 from ivtutorial.methods import InstructVideo, instructvideo
 from ivtutorial.methods.batch import Batch
-from ivtutorial.provenance import peak_memory_mb, provenance
+from ivtutorial.presets import PRESETS
 from ivtutorial.scales import open_model, open_reward
+from ivtutorial.video_reward import VideoReward, VideoRewardOutput
 
-ROWS: dict[str, dict[str, Any]] = {
-    "base: tau 0.6, D 20, K 1, S 4": {},
-    "tau 0.3": {"tau": 0.3},
-    "tau 1.0 (full chain)": {"tau": 1.0},
-    "K 2": {"K": 2},
-    "K 12 (all steps)": {"K": 12},
-    "K 12, recomputed in the backward pass": {"K": 12, "checkpoint": True},
-    "S 8": {"S": 8},
-    "dense (every frame scored)": {"selection": "dense"},
-    "guidance off": {"guidance": 1.0},
+RESULT = Path("data/results/bench_step.json")
+COLUMNS = {
+    "name": "setting",
+    "seconds": "s a step",
+    "relative": "relative",
+    "step_mb": "MB a step",
+    "peak_mb": "MB in all",
 }
 
 
-def measure(name: str, changes: dict[str, Any], options: argparse.Namespace, pipe: Any) -> None:
-    """Time one row and send what was found."""
+@dataclass(frozen=True)
+class Row:
+    """One setting: what differs from the base row.
+
+    Attributes:
+        name: as shown.
+        method: settings of the method. memory: settings of `Memory`.
+        batch: clips, default as given. frames: of a clip, default as given.
+        decode_all: decode every frame with gradient, then choose, as the authors do.
+        unfrozen: keep gradients of the reward's weights. encode: encode clips and captions in every step.
+        precision: of the frozen weights. autocast: compute under torch's autocast in it, as accelerate does.
+    """
+
+    name: str
+    method: dict[str, Any] = field(default_factory=dict)
+    memory: dict[str, Any] = field(default_factory=dict)
+    batch: int | None = None
+    frames: int | None = None
+    decode_all: bool = False
+    unfrozen: bool = False
+    encode: bool = False
+    precision: Any = "fp32"
+    autocast: bool = False
+
+
+BASE, FULL_CHAIN = "base: tau 0.6, D 20, K 1, S 4", "tau 1.0 (full chain)"
+DECODE_ALL, AUTHORS = "decode all frames, then choose", "as the authors do it"
+OFFICIAL = {"offset_noise": 0.1, "train_mode": True, "checkpoint": True}
+ROWS = (
+    Row(BASE),
+    Row("tau 0.3", {"tau": 0.3}),
+    Row(FULL_CHAIN, {"tau": 1.0}),
+    Row("D 50", {"D": 50}),
+    Row("K 2", {"K": 2}),
+    Row("K 12 (all steps)", {"K": 12}),
+    Row("K 12, whole steps recomputed", {"K": 12, "checkpoint": True}),
+    Row("S 8", {"S": 8}),
+    Row("every frame scored", {"selection": "dense"}),
+    Row("guidance off", {"guidance": 1.0}),
+    Row("guidance in two passes", memory={"guidance_passes": 2}),
+    Row("UNet recomputed", memory={"unet_checkpointing": True}),
+    Row("decoder recomputed, frame by frame", memory={"decode_checkpointing": True, "decode_chunk": 1}),
+    Row("reward recomputed", memory={"reward_checkpointing": True}),
+    Row("8 frames", frames=8),
+    Row("twice the clips", batch=4),
+    Row(DECODE_ALL, decode_all=True),
+    Row(
+        AUTHORS,
+        OFFICIAL,
+        {"unet_checkpointing": True, "guidance_passes": 2},
+        decode_all=True,
+        unfrozen=True,
+        encode=True,
+    ),  # fmt: skip
+)
+# Only where there are fast kernels for half precision. Each preset computes as training does, under autocast.
+GPU_ROWS = (
+    *(Row(f"preset {name}", {}, one["memory"], one["batch_size"], precision=one["mixed_precision"], autocast=True)
+      for name, one in PRESETS.items()),
+    Row("preset 8gb without autocast", {}, PRESETS["8gb"]["memory"], 1, precision="fp16"),
+    Row("preset a100, compiled", {}, {"unet_checkpointing": True, "compile": True}, 2, precision="bf16", autocast=True),
+)  # fmt: skip
+
+
+def decode_all_then_choose(reward: VideoReward) -> Any:
+    """The authors' order: the value and gradient of choosing first, at the cost of decoding every frame."""
+
+    def of_latents(decode: Any, latents: Tensor, captions: Any, generator: Any = None) -> VideoRewardOutput:
+        frames = decode(latents.transpose(1, 2).flatten(0, 1)).unflatten(0, (len(latents), -1))
+        return reward.of_frames(frames, captions, generator)
+
+    return of_latents
+
+
+def measure(row: Row, options: argparse.Namespace) -> dict[str, Any]:
+    """Time one row."""
     torch.set_num_threads(options.threads)
-    backbone = open_model(options.model, device=options.device)
-    reward = open_reward(options.reward, backbone.device)
+    memory = Memory(**row.memory)
+    dtypes = memory.dtypes(row.precision)
+    backbone = open_model(options.model, dtypes, options.device)
+    reward = open_reward(options.reward, options.device, dtypes["reward"])
+    if row.unfrozen:
+        reward.requires_grad_(True)  # type: ignore[attr-defined]
     attach_lora(backbone.unet)
-    config = replace(InstructVideo(), **changes)
     generator = torch.Generator().manual_seed(options.seed)
-    latents = torch.randn(options.batch, *backbone.latent_shape(options.frames), generator=generator)
-    captions = [f"clip {i}" for i in range(options.batch)]
-    batch = Batch(latents.to(backbone.device), backbone.embed(captions), backbone.embed([""]), captions)
-    cuda = backbone.device.type == "cuda"
-    before = torch.cuda.memory_allocated() / 2**20 if cuda else peak_memory_mb()
-    seconds = []
-    for step in range(1 + options.repeats):
-        if cuda:
-            torch.cuda.synchronize()
-        began = time.perf_counter()
-        with network_mode(backbone.unet, config.train_mode):
-            loss, _ = instructvideo.loss(backbone, batch, config.video_reward(reward), config, generator)
-            loss.backward()
-        if cuda:
-            torch.cuda.synchronize()
-        if step:
-            seconds.append(time.perf_counter() - began)
-    peak = torch.cuda.max_memory_allocated() / 2**20 if cuda else peak_memory_mb()
-    pipe.send({"name": name, "seconds": statistics.median(seconds), "spread": max(seconds) - min(seconds),
-               "memory_mb": round(peak - before, 1)})  # fmt: skip
+    frames, batch = row.frames or options.frames, row.batch or options.batch
+    latents = torch.randn(batch, *backbone.latent_shape(frames), generator=generator).to(options.device)
+    side = latents.shape[-1] * backbone.vae_factor
+    clips = torch.rand(batch, frames, 3, side, side, generator=generator) if row.encode else None
+    captions = [f"clip {i}" for i in range(batch)]
+    backbone.embed([*captions, ""])
+    getattr(reward, "text_features", lambda texts: None)(captions)
+    config = replace(InstructVideo(), **row.method)
+    with fitted(backbone, reward, memory) as scorer:
+        offload_text(backbone, reward)
+        video_reward = config.video_reward(scorer)
+        judge = decode_all_then_choose(video_reward) if row.decode_all else video_reward
+        meter = Meter(torch.device(options.device))
+        for _ in range(1 + options.repeats):
+            meter.time(lambda: _step(backbone, judge, config, row, latents, clips, captions, generator))
+    timed = meter.seconds[1:]
+    return {"seconds": statistics.median(timed), "spread": max(timed) - min(timed), **meter.memory()}
+
+
+def _step(
+    backbone: Backbone,
+    judge: Any,
+    config: InstructVideo,
+    row: Row,
+    latents: Tensor,
+    clips: Tensor | None,
+    captions: list[str],
+    generator: torch.Generator,
+) -> None:
+    """Loss and backward pass of one batch, with loss scaling's factor where fp16 needs it."""
+    if clips is not None:
+        backbone._embeddings.clear()
+        latents = backbone.encode(clips.to(latents.device), generator)
+    batch = Batch(latents, backbone.embed(captions), backbone.embed([""]), captions)
+    with network_mode(backbone.unet, config.train_mode):
+        with torch.autocast(latents.device.type, DTYPES[row.precision], enabled=row.autocast):
+            loss, _ = instructvideo.loss(backbone, batch, judge, config, generator)
+        (loss * (2.0**16 if row.precision == "fp16" else 1.0)).backward()
+
+
+def comparisons(rows: list[dict[str, Any]]) -> dict[str, float]:
+    """The ratios that the method promises; those of rows that were not measured are left out."""
+    seconds = {row["name"]: row["seconds"] for row in rows if "seconds" in row}
+    memory = {row["name"]: row["step_mb"] for row in rows if "step_mb" in row}
+    pairs = {
+        "editing / full chain, seconds (the chain alone: 0.6)": (seconds, BASE, FULL_CHAIN),
+        "choose then decode / decode all, seconds": (seconds, BASE, DECODE_ALL),
+        "choose then decode / decode all, memory": (memory, BASE, DECODE_ALL),
+        "ours / as the authors do it, seconds": (seconds, BASE, AUTHORS),
+        "ours / as the authors do it, memory": (memory, BASE, AUTHORS),
+    }
+    return {name: table[a] / table[b] for name, (table, a, b) in pairs.items() if a in table and table.get(b)}
 
 
 def main() -> None:
-    """Measure every row, each in a fresh process, and write the table."""
+    """Measure every row and write the table of this device."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="reduced")
     parser.add_argument("--reward", default="reduced")
@@ -82,23 +193,35 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", type=Path, default=Path("data/results/bench_step.json"))
+    parser.add_argument("--only", nargs="*", help="only rows whose name contains one of these")
+    parser.add_argument("--out", type=Path, default=RESULT)
+    parser.add_argument("--show", action="store_true", help="print the tables of --out and measure nothing")
     options = parser.parse_args()
-    context, rows = multiprocessing.get_context("spawn"), []
-    for name, changes in ROWS.items():
-        receiver, sender = context.Pipe(duplex=False)
-        process = context.Process(target=measure, args=(name, changes, options, sender))
-        process.start()
-        sender.close()
-        row = receiver.recv()
-        process.join()
-        row["relative"] = row["seconds"] / (rows[0]["seconds"] if rows else row["seconds"])
-        rows.append(row)
-        print(f"{name:40s} {row['seconds']:8.2f} s  {row['relative']:5.2f}x  {row['memory_mb']:9.1f} MB", flush=True)
-    settings = {k: str(v) if isinstance(v, Path) else v for k, v in vars(options).items() if k != "out"}
-    atomic_write_text(
-        options.out, json.dumps({"settings": settings, "rows": rows, **provenance(options.seed)}, indent=1)
+    if options.show:
+        print(show_tables(options.out, COLUMNS))
+        return
+    rows: list[dict[str, Any]] = []
+    for row in (*ROWS, *(GPU_ROWS if options.device.startswith("cuda") else ())):
+        if options.only and not any(part in row.name for part in options.only):
+            continue
+        found = in_own_process(measure, row, options)
+        first = next((one["seconds"] for one in rows if one["name"] == BASE and "seconds" in one), None)
+        if "seconds" in found:
+            found["relative"] = found["seconds"] / (first or found["seconds"])
+        rows.append({"name": row.name, **found, "changes": _changes(row)})
+        print({key: value for key, value in rows[-1].items() if key != "changes"}, flush=True)
+    settings = {k: str(v) if isinstance(v, Path) else v for k, v in vars(options).items() if k not in ("out", "show")}
+    save_table(
+        options.out,
+        options.device,
+        {"settings": settings, "rows": rows, "comparisons": comparisons(rows)},
+        options.seed,
     )
+
+
+def _changes(row: Row) -> dict[str, Any]:
+    empty = asdict(Row(row.name))
+    return {name: value for name, value in asdict(row).items() if value != empty[name]}
 
 
 if __name__ == "__main__":

@@ -10,9 +10,10 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from PIL import Image
 
-from ivtutorial.media import contact_sheet, read_video
+from ivtutorial.media import contact_sheet, read_video, to_uint8, write_video
 from ivtutorial.zoo import world
 from ivtutorial.zoo.subjects import ALL
 
@@ -32,8 +33,15 @@ def save(picture: Image.Image, path: Path) -> None:
     print(path)
 
 
+def save_pairs(pairs: list[tuple[dict[str, Any], dict[str, Any]]], path: Path) -> None:
+    """Write one clip of several pairs: a column a pair, before above after, in their own size."""
+    columns = [np.concatenate([to_uint8(clip["frames"]) for clip in pair], axis=1) for pair in pairs]
+    write_video(path, np.concatenate(columns, axis=2))
+    print(path)
+
+
 def main() -> None:
-    """Write zoo.png, base_samples.png, tuned_samples.png and before_after.png."""
+    """Write zoo.png, base_samples.png, tuned_samples.png, before_after.png and before_after.mp4."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--demo", type=Path, default=Path("runs/demo"))
     parser.add_argument("--out", type=Path, default=Path("data/gallery"))
@@ -50,6 +58,7 @@ def main() -> None:
     shown = [frames["frames"] for pair in pairs for frames in pair]
     titles = [f"{word}: {r['prompt']}" for pair in pairs for word, r in zip(("before", "after"), pair, strict=True)]
     save(contact_sheet(shown, titles, columns=4, frame=8, scale=3), options.out / "before_after.png")
+    save_pairs(pairs[:4], options.out / "before_after.mp4")
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ encoder was converted without its last layer, as ModelScope's was.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -32,7 +32,8 @@ from transformers import AutoTokenizer, CLIPTextModel
 
 from ivtutorial.errors import InputError
 from ivtutorial.lora import has_lora
-from ivtutorial.pipeline_folder import find_pipeline, load_model, write_pipeline
+from ivtutorial.memory import Memory
+from ivtutorial.pipeline_folder import check_kind, find_pipeline, load_model, write_pipeline
 from ivtutorial.rewards.base import check_captions, check_frames
 from ivtutorial.unet import VideoUNet
 
@@ -46,6 +47,8 @@ _MODELS: dict[str, Any] = {"unet": VideoUNet, "vae": AutoencoderKL, "text_encode
 @dataclass
 class Backbone:
     """UNet, VAE, text encoder, tokenizer and noise schedule that belong together.
+
+    `memory` says how to trade time for memory: what `decode` and `predictor` do where they are not told otherwise.
 
     Raises:
         InputError: on construction, where the widths of the parts do not fit each other.
@@ -61,6 +64,7 @@ class Backbone:
     text_encoder: CLIPTextModel
     tokenizer: Any
     scheduler: DDIMScheduler
+    memory: Memory = field(default_factory=Memory)
     _embeddings: dict[str, Tensor] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -123,12 +127,12 @@ class Backbone:
         if not captions:
             raise InputError("The list of captions is empty. Give at least one caption.")
         if any(p.requires_grad for p in self.text_encoder.parameters()):
-            return self._encode_text(list(captions))
+            return self._encode_text(list(captions)).to(self.device)
         new = [caption for caption in dict.fromkeys(captions) if caption not in self._embeddings]
         if new:
             with torch.no_grad():
                 self._embeddings.update(zip(new, self._encode_text(new).cpu(), strict=True))
-        return torch.stack([self._embeddings[caption] for caption in captions]).to(self.text_encoder.device)
+        return torch.stack([self._embeddings[caption] for caption in captions]).to(self.device)
 
     def _encode_text(self, captions: list[str]) -> Tensor:
         length = self.tokenizer.model_max_length
@@ -167,16 +171,16 @@ class Backbone:
         z = posterior.mode() if generator is None else posterior.sample(generator)
         return z.float() * self.vae.config.scaling_factor
 
-    def decode(self, latents: Tensor, chunk: int = 16, checkpoint: bool = False) -> Tensor:
+    def decode(self, latents: Tensor, chunk: int | None = None, checkpoint: bool | None = None) -> Tensor:
         """Frames (N, 3, H, W), float32, clamped to [0, 1], of latents (N, C, h, w); differentiable.
 
         As in the authors' code the clamp comes last, so a pixel that leaves [0, 1] has no gradient.
 
         Args:
             latents: times the scaling factor.
-            chunk: frames decoded at a time.
+            chunk: frames decoded at a time; default as `memory` says.
             checkpoint: recompute each chunk in the backward pass, so that one chunk's activations are the
-                peak.
+                peak; default as `memory` says.
 
         Raises:
             InputError: wrong shape.
@@ -184,19 +188,24 @@ class Backbone:
         channels = self.vae.config.latent_channels
         if latents.ndim != 4 or latents.shape[1] != channels:
             raise InputError(f"Latents of frames must have shape (N, {channels}, h, w), got {tuple(latents.shape)}.")
-        run = partial(recompute, self._decode_frames, use_reentrant=False) if checkpoint else self._decode_frames
-        return torch.cat([run(part) for part in latents.split(chunk)])
+        again = self.memory.decode_checkpointing if checkpoint is None else checkpoint
+        run = partial(recompute, self._decode_frames, use_reentrant=False) if again else self._decode_frames
+        return torch.cat([run(part) for part in latents.split(chunk or self.memory.decode_chunk)])
 
     def _decode_frames(self, latents: Tensor) -> Tensor:
         images = self.vae.decode((latents / self.vae.config.scaling_factor).to(self.vae.dtype)).sample
         return (images.float() * 0.5 + 0.5).clamp(0, 1)
 
-    def decode_clips(self, latents: Tensor, chunk: int = 16) -> Tensor:
+    def decode_clips(self, latents: Tensor, chunk: int | None = None) -> Tensor:
         """Clips (B, F, 3, H, W) in [0, 1] of latents (B, C, F, h, w)."""
         return self.decode(latents.transpose(1, 2).flatten(0, 1), chunk).unflatten(0, (len(latents), -1))
 
     def predictor(
-        self, embeds: Tensor, uncond_embeds: Tensor | None = None, guidance: float = 1.0, batched: bool = True
+        self,
+        embeds: Tensor,
+        uncond_embeds: Tensor | None = None,
+        guidance: float = 1.0,
+        batched: bool | None = None,
     ) -> Predictor:
         """A closure (z, t) -> model output with classifier-free guidance, e_u + g (e_c - e_u).
 
@@ -206,7 +215,8 @@ class Backbone:
             embeds: (B, L, E) of the captions.
             uncond_embeds: (B, L, E) or (1, L, E) of the empty caption; may be absent when guidance is 1.
             guidance: g. The paper trains and evaluates with 3, diffusers' pipeline defaults to 9.
-            batched: both predictions in one pass of batch 2B; else two passes, which halves the peak memory.
+            batched: both predictions in one pass of batch 2B; else two passes, which halves the peak memory. Default
+                as `memory` says.
 
         Raises:
             InputError: guidance without uncond_embeds; when called, z of the wrong shape.
@@ -214,12 +224,14 @@ class Backbone:
         if guidance != 1 and uncond_embeds is None:
             raise InputError(f"Guidance {guidance} needs uncond_embeds. Pass backbone.embed(['']), or guidance 1.")
 
+        together = self.memory.guidance_passes == 1 if batched is None else batched
+
         def predict(z: Tensor, t: Tensor | int) -> Tensor:
             self._check_latents(z, embeds)
             if guidance == 1 or uncond_embeds is None:
                 return self._run_unet(z, t, embeds)
             empty = uncond_embeds.expand_as(embeds)
-            if batched:
+            if together:
                 t2 = torch.cat([t, t]) if isinstance(t, Tensor) and t.ndim else t
                 e_u, e_c = self._run_unet(torch.cat([z, z]), t2, torch.cat([empty, embeds])).chunk(2)
             else:
@@ -246,26 +258,34 @@ class Backbone:
 
 def load_backbone(
     path_or_name: str | Path,
-    dtype: torch.dtype = torch.float32,
+    dtype: torch.dtype | Mapping[str, torch.dtype] = torch.float32,
     device: str | torch.device = "cpu",
     variant: str | None = None,
+    unet: VideoUNet | None = None,
 ) -> Backbone:
     """Open a diffusers text-to-video folder, or a model of the Hugging Face hub, frozen and in eval mode.
 
-    Weights are read from safetensors only, whatever precision they are stored in.
+    Weights are read in whatever precision they are stored in: from safetensors, or where there are none from PyTorch
+    files, of which only tensors are read.
 
     Args:
         path_or_name: a folder with model_index.json, or a hub name such as
             "damo-vilab/text-to-video-ms-1.7b".
-        dtype: of the weights in memory.
+        dtype: of the weights in memory, for all parts or by part ("unet", "vae", "text_encoder").
         device: where to put the models.
-        variant: "fp16" to download or read the `*.fp16.safetensors` files.
+        variant: "fp16" to download or read the `*.fp16.safetensors` files, if there are such.
+        unet: use this one instead of the folder's.
 
     Raises:
-        InputError: no such folder or hub model, the hub is out of reach, or files that cannot be used.
+        InputError: no such folder or hub model, the hub is out of reach, another kind of pipeline, or files that
+            cannot be used.
     """
     folder = find_pipeline(path_or_name, variant)
-    models = {name: load_model(kind, folder / name, dtype, variant) for name, kind in _MODELS.items()}
+    check_kind(folder, "unet", "UNet3DConditionModel")
+    models: dict[str, Any] = {} if unet is None else {"unet": unet}
+    for name in _MODELS.keys() - models.keys():
+        precision = dtype if isinstance(dtype, torch.dtype) else dtype.get(name, torch.float32)
+        models[name] = load_model(_MODELS[name], folder / name, precision, variant)
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder / "tokenizer")
         config = DDIMScheduler.load_config(folder / "scheduler")

@@ -16,6 +16,8 @@ from typing import Annotated
 import typer
 
 import ivtutorial
+from ivtutorial.cli_convert import convert
+from ivtutorial.cli_experiment import experiment
 from ivtutorial.cli_options import (
     BatchSize,
     D,
@@ -38,6 +40,7 @@ from ivtutorial.cli_options import (
     Texts,
     Width,
 )
+from ivtutorial.cli_prepare import prepare
 from ivtutorial.cli_support import (
     default_processes,
     estimate_line,
@@ -221,8 +224,8 @@ def evaluate(
     """Make clips and measure them: the reward by the paper's protocol, plain measurements, and what a judge
     sees.
 
-    Writes OUT/evaluation.json, scores.csv, sheet.png and the clips. Evaluate two models with the same prompts
-    and seeds, then compare the two folders.
+    Writes OUT/evaluation.json, scores.csv, sheet.png, index.html (a page) and the clips. Evaluate two models with
+    the same prompts and seeds, then compare the two folders.
 
     \b
     Examples:
@@ -252,8 +255,8 @@ def compare(
     after: Annotated[Path, typer.Argument(help="The same prompts and seeds with another model.")],
     json_output: Json = False,
 ) -> None:
-    """Compare two evaluations pair by pair: mean change with its bootstrap 95 % interval, and the share of
-    wins.
+    """Compare two evaluations pair by pair: mean change with its bootstrap 95 % interval, the share of wins, and
+    the effect size (mean change in standard deviations of the changes).
 
     \b
     Example:
@@ -262,19 +265,23 @@ def compare(
     from ivtutorial.compare import compare as run
 
     columns = run(before, after).to_dict()
-    lines = [f"{'':14} {'before':>9} {'after':>9} {'change':>9}   95 % interval        wins"]
+    lines = [f"{'':14} {'before':>9} {'after':>9} {'change':>9}   95 % interval        wins  effect"]
     for name, d in columns.items():
         numbers = f"{d['before']:9.4f} {d['after']:9.4f} {d['mean']:+9.4f}"
-        lines.append(f"{name:14} {numbers}   {d['low']:+.4f} to {d['high']:+.4f}   {d['wins']:.2f}")
+        effect = "inf" if d["effect_size"] is None else f"{d['effect_size']:+.2f}"
+        lines.append(f"{name:14} {numbers}   {d['low']:+.4f} to {d['high']:+.4f}   {d['wins']:.2f}  {effect:>6}")
     show({"columns": columns}, "\n".join(lines), json_output)
 
 
 app.command(short_help="the main job: fine-tune, compare before and after")(demo)
 app.command(short_help="make clips from prompts")(generate)
+app.command(short_help="check your clips and encode them once")(prepare)
 app.command(short_help="fine-tune an adapter on your clips by InstructVideo")(finetune)
 app.command(short_help="score video files by the paper's protocol")(score)
 app.command(short_help="make clips and measure them")(evaluate)
 app.command(short_help="compare two evaluations pair by pair")(compare)
+app.command(short_help="make a figure or table of the paper again")(experiment)
+app.command(short_help="turn the authors' weights into diffusers' format")(convert)
 app.add_typer(zoo_app, name="zoo", short_help="the reduced world: draw, train, measure")
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,15 +18,22 @@ from ivtutorial.errors import InputError
 
 
 def finetune(
-    clips: Annotated[Path | None, typer.Argument(help="Your clips: a CSV (video,caption) or a folder.")] = None,
+    clips: Annotated[
+        Path | None, typer.Argument(help="Your clips: a list, a folder, or what `prepare` wrote.", show_default=False)
+    ] = None,
+    data: Annotated[Path | None, typer.Option(help="Another way to give CLIPS.", show_default=False)] = None,
     out: Out = Path("runs/finetune"),
     model: Model = "reduced",
     reward: Reward = "reduced",
     config: Annotated[Path | None, typer.Option(help="JSON file with settings, or the folder of another run.")] = None,
     settings: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="NAME=VALUE", help="Any other setting; method.NAME for the method's."),
+        typer.Option("--set", metavar="NAME=VALUE", help="Any other setting; method.NAME and memory.NAME for theirs."),
     ] = None,
+    preset: Annotated[
+        str | None, typer.Option(help="Memory and batch for a GPU: t4, 8gb, 24gb or a100 (see ivtutorial.presets).")
+    ] = None,
+    method: Annotated[str | None, typer.Option(help="instructvideo (default), draft, rwr, ddpo or supervised.")] = None,
     steps: Annotated[int | None, typer.Option(help="Optimiser steps in all (paper: 20000).")] = None,
     lr: Annotated[
         float | None, typer.Option(help="Learning rate (paper: 1e-5; the reduced model moves at 1e-3).")
@@ -47,6 +56,10 @@ def finetune(
     official: Annotated[
         bool, typer.Option("--official", help="Offset noise and dropout as in the authors' code.")
     ] = False,
+    skip_bad: Annotated[
+        bool, typer.Option("--skip-bad", help="Leave bad clips out and count them, instead of an error.")
+    ] = False,
+    wandb: Annotated[bool, typer.Option("--wandb", help="Show the run in Weights & Biases, too.")] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Continue the run in OUT from its last checkpoint.")] = False,
     merged: Annotated[
         Path | None, typer.Option(help="Also write the model with the adapter merged in, to this folder.")
@@ -55,7 +68,8 @@ def finetune(
     device: Device = None,
     json_output: Json = False,
 ) -> None:
-    """Fine-tune a LoRA adapter by InstructVideo: edit clips, reward the edits, follow the gradient (Eq. 2-9).
+    """Fine-tune a LoRA adapter, by InstructVideo unless --method says otherwise: edit clips, reward the edits,
+    follow the gradient (Eq. 2-9).
 
     Without CLIPS the shipped ones are used: 45 species x 20 clips of web quality. Every setting is stored in
     OUT/config.json, every step in OUT/metrics.jsonl; the adapter is OUT/lora. A run that was cut off goes on,
@@ -64,15 +78,17 @@ def finetune(
     \b
     Examples:
       ivtutorial finetune --steps 100 --lr 1e-3 --out runs/a
-      ivtutorial finetune my_clips.csv --config runs/a --set method.normalise=true --out runs/b
-      ivtutorial finetune my_clips --model modelscope --reward HPS_v2_compressed.pt --set mixed_precision=fp16
+      ivtutorial finetune --method draft --steps 100 --lr 1e-3 --out runs/draft
+      ivtutorial finetune my_clips --config runs/a --set method.normalise=true --out runs/b
+      ivtutorial finetune my_clips --model modelscope --reward hpsv2 --preset t4
     """
     quiet_loading(model)
     from ivtutorial.files import data_path
     from ivtutorial.finetune import export_merged
     from ivtutorial.finetune import finetune as tune
 
-    method = {
+    chosen_method = {
+        "name": method,
         "tau": tau,
         "D": ddim_steps,
         "K": k,
@@ -80,20 +96,25 @@ def finetune(
         "lambda_tar": lambda_tar,
         "guidance": guidance,
     }
-    chosen = {"steps": steps, "lr": lr, "batch_size": batch_size, "lora_rank": rank, "seed": seed}
+    chosen: dict[str, Any] = {"steps": steps, "lr": lr, "batch_size": batch_size, "lora_rank": rank, "seed": seed}
     start = out if config is None and resume and (out / "config.json").is_file() else config
-    cfg = merge_settings(start, chosen, method, settings or [], official)
+    if wandb:
+        chosen["trackers"] = ["tensorboard", "wandb"]
+    if clips is not None and data is not None:
+        raise InputError(f"the clips are given twice: {clips} and --data {data}.")
+    cfg = merge_settings(start, chosen, chosen_method, settings or [], official, preset)
     count = default_processes(processes, device)
-    with interruptible(f"Add --resume to continue the run in {out} from its last checkpoint."):
+    with resumable(out):
         result = tune(
             model,
-            clips or data_path("clips"),
+            clips or data or data_path("clips"),
             reward,
             out,
             cfg,
             resume=resume,
             processes=count,
             device=device,
+            skip_bad=skip_bad,
         )
     found = {name: str(value) if isinstance(value, Path) else value for name, value in asdict(result).items()}
     if merged is not None:
@@ -140,14 +161,32 @@ def demo(
     show(summary, f"{text}\nopen {out / 'report.html'} in a browser", json_output)
 
 
+@contextmanager
+def resumable(out: Path) -> Iterator[None]:
+    """Says, when the user presses Ctrl-C, where the run stands and how to go on; ends with exit code 130."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        from ivtutorial.training_state import latest_checkpoint
+
+        last = latest_checkpoint(out)
+        kept = "there is no checkpoint yet" if last is None else f"the last checkpoint is {last}"
+        if os.environ.get("RANK", "0") == "0":
+            typer.echo(f"\nivtutorial: interrupted; {kept}. Add --resume to continue the run in {out}.", err=True)
+        raise typer.Exit(130) from None
+
+
 def merge_settings(
     source: Path | None,
     chosen: dict[str, Any],
     method: dict[str, Any],
     assignments: Sequence[str],
     official: bool,
+    preset: str | None = None,
 ) -> Any:
-    """A `FinetuneConfig` from a file and options; options win over the file, `--set` over both.
+    """A `FinetuneConfig` from a file, a preset and options; each wins over those before it, `--set` over all.
+
+    Another method than the file's (`method["name"]`) begins with its own defaults.
 
     Raises:
         InputError: an unreadable file, an unknown name, a value out of range, or an assignment without "=".
@@ -156,6 +195,12 @@ def merge_settings(
     from ivtutorial.methods import InstructVideo
 
     base = (FinetuneConfig() if source is None else read_config(source)).to_dict()
+    if preset is not None:
+        from ivtutorial.presets import preset as settings_of
+
+        base |= settings_of(preset)
+    if (method.get("name") or base["method"]["name"]).lower() != base["method"]["name"].lower():
+        base["method"] = {"name": method["name"]}
     if official:
         switches = asdict(InstructVideo.official())
         base["method"] |= {name: switches[name] for name in ("offset_noise", "train_mode")}
@@ -167,8 +212,9 @@ def merge_settings(
             raise InputError(
                 f"--set {assignment}: expected NAME=VALUE, such as max_grad_norm=1 or method.normalise=true."
             )
-        target = base["method"] if name.startswith("method.") else base
-        target[name.removeprefix("method.")] = _value(value)
+        part, dot, rest = name.partition(".")
+        target = base[part] if dot and part in ("method", "memory") else base
+        target[rest if target is not base else name] = _value(value)
     return FinetuneConfig.from_dict(base)
 
 

@@ -15,12 +15,14 @@ n ResNets a level (`layers_per_block`):
 
 The authors' temporal `proj_in` and `proj_out` are convolutions of width 1, (out, in, 1); diffusers has Linear
 layers, (out, in): the last axis is dropped. Their LoRA factor is 1, which is alpha = rank in peft.
+
+`ivtutorial.convert_checkpoint` turns a whole file into a folder.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from torch import Tensor
@@ -60,9 +62,9 @@ def unet_from_official(state: Mapping[str, Tensor], config: Mapping[str, Any]) -
     Raises:
         InputError: a name that this configuration does not have.
     """
-    prefixes = _prefixes(config)
-    weights = ((name, tensor) for name, tensor in state.items() if not _LORA.match(name))
-    return {_rename(name, prefixes): _linear(name, tensor) for name, tensor in weights}
+    weights = {name: tensor for name, tensor in state.items() if not _LORA.match(name)}
+    names = _renamed(weights, _prefixes(config))
+    return {names[name]: _linear(name, tensor) for name, tensor in weights.items()}
 
 
 def lora_from_official(state: Mapping[str, Tensor], config: Mapping[str, Any]) -> dict[str, Tensor]:
@@ -80,13 +82,13 @@ def lora_from_official(state: Mapping[str, Tensor], config: Mapping[str, Any]) -
     Raises:
         InputError: a name that this configuration does not have.
     """
-    prefixes = _prefixes(config)
+    matches = {name: match for name in state if (match := _LORA.match(name))}
+    attentions = _renamed([match["attention"] for match in matches.values()], _prefixes(config))
     renamed = {}
-    for name, tensor in state.items():
-        if match := _LORA.match(name):
-            attention = _rename(match["attention"], prefixes)
-            projection = "to_out.0" if match["part"] == "out" else f"to_{match['part']}"
-            renamed[f"{attention}.{projection}.lora_{'A' if match['side'] == 'down' else 'B'}.weight"] = tensor
+    for name, match in matches.items():
+        projection = "to_out.0" if match["part"] == "out" else f"to_{match['part']}"
+        matrix = "lora_A" if match["side"] == "down" else "lora_B"
+        renamed[f"{attentions[match['attention']]}.{projection}.{matrix}.weight"] = state[name]
     return renamed
 
 
@@ -142,14 +144,26 @@ def _resnet(old: str, new: str, j: int) -> dict[str, str]:
     return layers | {f"{old}.temopral_conv": f"{new}.temp_convs.{j}"}
 
 
-def _rename(name: str, prefixes: Mapping[str, str]) -> str:
-    """Replace the longest known prefix of a dotted name."""
+def _renamed(names: Iterable[str], prefixes: Mapping[str, str]) -> dict[str, str]:
+    """Each name with its longest known prefix replaced."""
+    found = {name: _rename(name, prefixes) for name in names}
+    unknown = [name for name, new in found.items() if new is None]
+    if unknown:
+        more = f" and {len(unknown) - 3} more" if len(unknown) > 3 else ""
+        raise InputError(
+            f"{len(unknown)} weights have no place in this UNet: {', '.join(unknown[:3])}{more}. Give a UNet of "
+            "InstructVideo or ModelScope v1.4 as the authors released it, and the configuration that matches it."
+        )
+    return {name: new for name, new in found.items() if new is not None}
+
+
+def _rename(name: str, prefixes: Mapping[str, str]) -> str | None:
     parts = name.split(".")
     for length in range(len(parts), 0, -1):
         new = prefixes.get(".".join(parts[:length]))
         if new is not None:
             return ".".join([new, *parts[length:]])
-    raise InputError(f"The weight {name!r} has no place in this UNet. Check that the configuration matches the file.")
+    return None
 
 
 def _linear(name: str, tensor: Tensor) -> Tensor:

@@ -7,6 +7,8 @@ and A passes a step there are W * A slots, pass m of process r is slot r + W m, 
 
 so nothing about the data has to be stored to continue a run, no clip comes again before all others have come, and two
 processes see the clips that one process with twice the passes would see.
+
+Encoded clips are kept on disk, see `ivtutorial.latent_cache`.
 """
 
 from __future__ import annotations
@@ -16,16 +18,16 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from ivtutorial.clips import Clip, check_caption
+from ivtutorial.clips import Clip, bad_clips, check_caption
 from ivtutorial.ddim import check_latents
 from ivtutorial.errors import InputError
-from ivtutorial.files import atomic_write, sha256
+from ivtutorial.latent_cache import FrameSettings, LatentCache, pin
 from ivtutorial.methods.batch import Batch
 
 if TYPE_CHECKING:
@@ -39,6 +41,7 @@ class LatentDataset:
     Attributes:
         latents: times the VAE's scaling factor, float32 (N, C, F, h, w), on the CPU.
         captions: N texts.
+        left_out: what was wrong with each clip that was left out, if that was asked for.
 
     Raises:
         InputError: wrong shape, another number of captions, or one that is not text.
@@ -46,6 +49,7 @@ class LatentDataset:
 
     latents: Tensor
     captions: Sequence[str]
+    left_out: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         check_latents(self.latents)
@@ -114,21 +118,27 @@ def encode_clips(
     height: int | None = None,
     width: int | None = None,
     advance: Callable[[int], None] = lambda count: None,
+    *,
+    skip_bad: bool = False,
+    rank: int = 0,
+    world: int = 1,
+    gather: Callable[[list[Any]], list[Any]] = list,
 ) -> LatentDataset:
     """Encode video files, or read what an earlier call encoded.
-
-    The cache file's name holds a hash of the files' contents, the frame settings and the VAE's weights, so it can never
-    be taken for another data set or model.
 
     Args:
         backbone: does the encoding (posterior mean).
         clips: files and captions.
-        cache: folder of the cache file.
+        cache: folder of encoded clips, see `ivtutorial.latent_cache`.
         frames: F.
         fps: frames a second to read at.
         height: in pixels; None is the model's own size. So is width.
         width: see height.
         advance: called with the number of clips done.
+        skip_bad: leave bad clips out, and list them in the result, instead of an error.
+        rank: of this process; each encodes its share.
+        world: number of processes.
+        gather: joins the lists of all processes, and waits for them.
 
     Raises:
         InputError: no clips, or some that cannot be read or are too short, all of which are named; or the cache
@@ -136,70 +146,14 @@ def encode_clips(
     """
     if not clips:
         raise InputError("no clips to train on: the list is empty.")
-    sides = tuple(side or own * backbone.vae_factor for side, own in zip((height, width), backbone.latent_shape()[2:]))
-    path = Path(cache) / f"latents-{_cache_key(backbone, clips, (frames, fps, *sides))}.safetensors"
-    captions = [clip.caption for clip in clips]
-    if path.is_file():
-        return LatentDataset(_read(path), captions)
-    latents = _encode(backbone, clips, frames, fps, (sides[0], sides[1]), advance)
-    _write(path, latents)
-    return LatentDataset(latents, captions)
-
-
-def fingerprint(module: nn.Module) -> str:
-    """A short hash of a model: names and shapes of its weights, and the first 16 values of each in float32."""
-    digest = hashlib.sha256()
-    for name, weight in module.state_dict().items():
-        digest.update(f"{name} {tuple(weight.shape)}".encode())
-        digest.update(weight.detach().flatten()[:16].float().cpu().numpy().tobytes())
-    return digest.hexdigest()[:16]
-
-
-def _cache_key(backbone: Backbone, clips: Sequence[Clip], settings: tuple[float, ...]) -> str:
-    content = [sha256(clip.path) for clip in clips]
-    text = json.dumps([content, settings, fingerprint(backbone.vae), backbone.vae.config.scaling_factor])
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def _encode(
-    backbone: Backbone,
-    clips: Sequence[Clip],
-    frames: int,
-    fps: float,
-    size: tuple[int, int],
-    advance: Callable[[int], None],
-) -> Tensor:
-    """One clip at a time, so that only latents pile up; every bad file is found before the error."""
-    from ivtutorial.media import read_video
-
-    latents, problems = [], []
-    for clip in clips:
-        try:
-            pixels = torch.from_numpy(read_video(clip.path, frames, fps, size))
-        except InputError as error:
-            problems.append(str(error))
-            continue
-        if not problems:
-            latents.append(backbone.encode(pixels.permute(0, 3, 1, 2)[None].float() / 255).cpu())
-        advance(1)
-    if problems:
-        listed = "\n  ".join(problems)
-        raise InputError(f"the training clips: {len(problems)} bad of {len(clips)}:\n  {listed}")
-    return torch.cat(latents)
-
-
-def _write(path: Path, latents: Tensor) -> None:
-    from safetensors.torch import save
-
-    with atomic_write(path) as file:
-        file.write(save({"latents": latents.contiguous()}))
-
-
-def _read(path: Path) -> Tensor:
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    try:
-        return load_file(path)["latents"]
-    except (OSError, SafetensorError, KeyError) as error:
-        raise InputError(f"the latent cache {path} is damaged ({error}). Delete it; it is made again.") from error
+    store = LatentCache(cache, backbone, FrameSettings.of(backbone, frames, fps, height, width))
+    pinned, problems = pin(clips)
+    mine = [place for place in range(rank, len(clips), world) if place not in problems]
+    found = store.fill([pinned[place] for place in mine], advance=lambda count: advance(count * world))
+    problems |= dict(gather([(mine[k], problem) for k, problem in found.items()]))
+    listed = [problems[place] for place in sorted(problems)]
+    good = [clip for place, clip in enumerate(pinned) if place not in problems]
+    if listed and not skip_bad or not good:
+        raise bad_clips("the training clips", listed, len(clips))
+    store.fill(good)  # nothing is left to do, but where each machine has a disk of its own
+    return LatentDataset(torch.stack([store.read(clip) for clip in good]), [clip.caption for clip in good], listed)

@@ -225,7 +225,7 @@ def summarise(changes: Comparison, run: FinetuneResult, config: DemoConfig, proc
         reward_before, reward_after: means over the prompts, by the paper's protocol.
         ci95: low and high end of the bootstrap 95 % interval of the paired rise. wins: share of prompts that rose.
         judge_before, judge_after: shares of clips whose subject, colour, scene, movement and action the judge reads as
-            asked for; strength of watermark, blur and wash that it sees; measured sharpness, colourfulness, flicker.
+        asked for; strength of watermark, blur and wash that it sees; measured sharpness, colourfulness, flicker.
         motion_before, motion_after: mean change of brightness from frame to frame.
         seconds_per_step, unet_evaluations: of fine-tuning (of single clips; guidance counts twice).
         peak_rss_mb: largest resident memory of a single process, 2^20 bytes.

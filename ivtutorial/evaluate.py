@@ -1,9 +1,12 @@
 """Evaluation: prompts x seeds -> clips, their reward by the paper's protocol, and what a judge sees in them.
 
-Columns of every clip: `reward` (see `ivtutorial.score`), and the plain measurements sharpness, colourfulness, flicker
-and motion. With a judge of the reduced world also the strength of the faults it sees (blur, wash, tint, noise,
-watermark) and, where the prompts come with facts, whether it reads them off: subject, colour, scene, movement, action
-(0 or 1).
+Columns of every clip: `reward` (see `ivtutorial.score`); the plain measurements sharpness, colourfulness, flicker and
+motion; and flow, warp_error, travel, with several seeds diversity, with facts travel_error (see `ivtutorial.movement`).
+With a judge of the reduced world also the strength of the faults it sees (blur, wash, tint, noise, watermark) and,
+where the prompts come with facts, whether it reads them off: subject, colour, scene, movement, action (0 or 1).
+
+Under torchrun, or inside `ivtutorial.launch`, the processes share the clips; each returns the whole table, and the
+first one writes the files.
 """
 
 from __future__ import annotations
@@ -18,12 +21,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 
 from ivtutorial.errors import InputError
+from ivtutorial.evaluation_page import write_page
 from ivtutorial.files import atomic_write, atomic_write_text
 from ivtutorial.generate import Job, Sampling, adapter, bar, make_jobs, own_share, sample_batches
 from ivtutorial.intervals import Estimate, estimate
 from ivtutorial.launch import launch
+from ivtutorial.movement import diversity, measure_movement, thumbnail
 from ivtutorial.prompts import Prompt, as_prompts
 from ivtutorial.scales import describe, open_judge, open_model, open_reward
 from ivtutorial.score import score
@@ -38,6 +44,7 @@ if TYPE_CHECKING:
 RESULT_FILE, TABLE_FILE, SHEET_FILE, CLIP_FOLDER = "evaluation.json", "scores.csv", "sheet.png", "clips"
 _NAMES = ("index", "prompt", "seed", "clip")
 Row = dict[str, Any]
+Found = tuple[Row, Any, Any]  # with the clip's middle frame, uint8 (1, H, W, 3), and its thumbnail
 
 
 @dataclass(frozen=True)
@@ -78,18 +85,20 @@ class Evaluation:
         return {name: estimate(self.column(name).tolist()) for name in self.numbers}
 
     def save(self, folder: str | Path) -> None:
-        """Write evaluation.json (everything) and scores.csv (the table).
+        """Write evaluation.json (everything), scores.csv (the table) and index.html (a page with the clips).
 
         Raises:
             InputError: the folder cannot be written.
         """
-        summary = {name: asdict(one) for name, one in self.summary().items()}
-        content = {"settings": dict(self.settings), "summary": summary, "rows": list(self.rows)}
+        summary = self.summary()
+        means = {name: asdict(one) for name, one in summary.items()}
+        content = {"settings": dict(self.settings), "summary": means, "rows": list(self.rows)}
         table = io.StringIO()
         writer = csv.DictWriter(table, list(self.rows[0]), lineterminator="\n")
         writer.writeheader()
         writer.writerows(self.rows)
         atomic_write_text(Path(folder) / TABLE_FILE, table.getvalue())
+        write_page(folder, self.rows, summary, self.settings)
         atomic_write_text(Path(folder) / RESULT_FILE, json.dumps(content, indent=1) + "\n")
 
     @classmethod
@@ -156,7 +165,7 @@ def evaluate(
             the CPU. For a GPU pass `open_model(name, torch.float16, "cuda")` of `ivtutorial.scales`.
         prompts: a file for `ivtutorial.prompts.read_prompts`, or texts.
         reward: any image reward, "reduced", or a folder.
-        out: folder for clips (MP4), scores.csv, evaluation.json and sheet.png; None writes nothing.
+        out: folder for clips (MP4), scores.csv, evaluation.json, sheet.png and index.html; None writes nothing.
         seeds: one seed, or several for each prompt.
         D: DDIM steps.
         guidance: classifier-free guidance scale.
@@ -193,9 +202,10 @@ def evaluate(
     jobs = make_jobs([prompt.text for prompt in asked], seeds)
     folder = None if out is None else Path(out)
     task = _Task(model, asked, jobs, reward, folder, sampling, lora, lora_scale, judge, S, fps, progress)
-    parts = launch(_evaluate_share, processes, task)
+    parts, rank = _gathered(launch(_evaluate_share, processes, task))
     order = {(job.index, job.seed): place for place, job in enumerate(jobs)}
-    found = sorted((pair for part in parts for pair in part), key=lambda pair: order[pair[0]["index"], pair[0]["seed"]])
+    found = sorted((one for part in parts for one in part), key=lambda one: order[one[0]["index"], one[0]["seed"]])
+    _add_diversity(found)
     settings = {
         "model": describe(model),
         "lora": None if lora is None else str(lora),
@@ -204,20 +214,38 @@ def evaluate(
         "S": S,
         **asdict(sampling),
     }
-    result = Evaluation([row for row, _ in found], settings)
-    if folder is not None:
+    result = Evaluation([row for row, _, _ in found], settings)
+    if folder is not None and rank == 0:
         result.save(folder)
         _write_sheet(folder / SHEET_FILE, found)
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        torch.distributed.barrier()  # so that the files are there for every process
     return result
 
 
-def _evaluate_share(task: _Task) -> list[tuple[Row, Any]]:
-    """The rows of this process, each with the clip's middle frame for the contact sheet, uint8 (1, H, W, 3)."""
+def _gathered(parts: list[list[Found]]) -> tuple[list[list[Found]], int]:
+    """What all processes found, and this one's rank, where the caller itself is one of several."""
+    dist = torch.distributed
+    if not (dist.is_available() and dist.is_initialized()):
+        return parts, 0
+    every: list[Any] = [None] * dist.get_world_size()
+    dist.all_gather_object(every, parts[0])
+    return every, dist.get_rank()
+
+
+def _add_diversity(found: Sequence[Found]) -> None:
+    values = diversity([one for _, _, one in found], [row["index"] for row, _, _ in found])
+    for (row, _, _), value in zip(found, values or [], strict=False):
+        row["diversity"] = value
+
+
+def _evaluate_share(task: _Task) -> list[Found]:
+    """What this process found."""
     backbone = open_model(task.model)
     reward = open_reward(task.reward, backbone.device)
     judge = None if task.judge is None else open_judge(task.judge)
     mine, rank, world = own_share(task.jobs)
-    found: list[tuple[Row, Any]] = []
+    found: list[Found] = []
     with adapter(backbone, task.lora, task.lora_scale), bar(len(task.jobs), task.progress and rank == 0) as advance:
         for jobs, clips in sample_batches(backbone, mine, task.sampling):
             found += _rows(task, jobs, clips.to(backbone.device), reward, judge)
@@ -225,19 +253,19 @@ def _evaluate_share(task: _Task) -> list[tuple[Row, Any]]:
     return found
 
 
-def _rows(
-    task: _Task, jobs: list[Job], clips: Tensor, reward: ImageReward, judge: Judge | None
-) -> list[tuple[Row, Any]]:
+def _rows(task: _Task, jobs: list[Job], clips: Tensor, reward: ImageReward, judge: Judge | None) -> list[Found]:
     from ivtutorial.media import to_uint8
 
     columns = {"reward": score(clips, [job.prompt for job in jobs], reward, task.S).rewards}
-    columns |= _judgement(judge, clips.cpu(), [task.prompts[job.index].facts for job in jobs])
-    found = []
+    facts = [task.prompts[job.index].facts for job in jobs]
+    columns |= _judgement(judge, clips.cpu(), facts)
+    columns |= measure_movement(clips.cpu(), facts)
+    found: list[Found] = []
     for place, (job, clip) in enumerate(zip(jobs, clips, strict=True)):
         name = _write_clip(task, job, clip)
         numbers = {column: float(values[place]) for column, values in columns.items()}
         row = {"index": job.index, "prompt": job.prompt, "seed": job.seed, "clip": name, **numbers}
-        found.append((row, to_uint8(clip[len(clip) // 2][None])))
+        found.append((row, to_uint8(clip[len(clip) // 2][None]), thumbnail(clip)))
     return found
 
 
@@ -269,13 +297,13 @@ def _write_clip(task: _Task, job: Job, clip: Tensor) -> str:
     return name
 
 
-def _write_sheet(path: Path, found: Sequence[tuple[Row, Any]], most: int = 96) -> None:
+def _write_sheet(path: Path, found: Sequence[Found], most: int = 96) -> None:
     from ivtutorial.media import contact_sheet
 
     shown = found[:most]
-    titles = [f"{row['reward']:.3f} {row['prompt']}" for row, _ in shown]
+    titles = [f"{row['reward']:.3f} {row['prompt']}" for row, _, _ in shown]
     picture = contact_sheet(
-        [frame for _, frame in shown], titles, columns=8, scale=2 if shown[0][1].shape[1] < 128 else 1
+        [frame for _, frame, _ in shown], titles, columns=8, scale=2 if shown[0][1].shape[1] < 128 else 1
     )
     with atomic_write(path) as file:
         picture.save(file, format="PNG")

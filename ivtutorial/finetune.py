@@ -6,6 +6,7 @@
 | `dataset`          | clips encoded once; which clips and draws a step gets           |
 | `training_start`   | everything before the first step, fresh or from a checkpoint    |
 | `training_step`    | one optimiser step                                              |
+| `training_loop`    | steps, log, checkpoints, and an end that may come early         |
 | `training_samples` | sample clips, early stopping                                    |
 | `training_state`   | checkpoints                                                     |
 | `run_folder`       | what a run leaves behind                                        |
@@ -30,19 +31,20 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from ivtutorial import run_folder, training_state
-from ivtutorial.clips import Clip
+from ivtutorial import run_folder
+from ivtutorial.clip_lists import LATENTS, PREPARED, Clip
 from ivtutorial.dataset import LatentDataset
 from ivtutorial.errors import InputError
 from ivtutorial.finetune_config import FinetuneConfig, read_config
 from ivtutorial.launch import launch
-from ivtutorial.lora import has_lora, load_lora, merge_lora, save_lora
+from ivtutorial.lora import has_lora, load_lora, merge_lora
+from ivtutorial.memory import fitted
 from ivtutorial.run_folder import FinetuneResult, read_metrics
 from ivtutorial.scales import open_model, open_reward
-from ivtutorial.training_samples import sample_round
-from ivtutorial.training_start import Given, load_data, make_accelerator, start, weights_dtype
-from ivtutorial.training_state import Progress
-from ivtutorial.training_step import LossFn, Run, end_if_diverged, take_step
+from ivtutorial.tracking import tracking
+from ivtutorial.training_loop import finish, train
+from ivtutorial.training_start import Given, load_data, make_accelerator, start, weights_dtypes
+from ivtutorial.training_step import LossFn
 
 if TYPE_CHECKING:
     from ivtutorial.backbone import Backbone
@@ -64,6 +66,7 @@ def finetune(
     cache: str | Path | None = None,
     device: str | None = None,
     progress: bool = True,
+    skip_bad: bool = False,
 ) -> FinetuneResult:
     """Fine-tune a text-to-video model on a reward; its weights are not changed, the result is an adapter.
 
@@ -78,9 +81,11 @@ def finetune(
         processes: so many single-threaded processes on this machine, CPU only, each with `batch_size` clips. For
             several GPUs use torchrun or accelerate, which start this function in each process.
         loss_fn: (models, batch, generator) -> (loss, numbers to log); default the method's own.
-        cache: folder of encoded clips, shared by runs on the same data; default `out/cache`.
+        cache: folder of encoded clips, shared by runs on the same data; default that of a set that `ivtutorial prepare`
+            wrote, else `out/cache`.
         device: "cpu" or "cuda", for a model given by name; default the GPU if there is one.
         progress: show a progress bar.
+        skip_bad: leave clips that cannot be used out, and list them in config.json, instead of an error.
 
     Returns:
         Where the adapter is, and what it took; `metrics` reads the log.
@@ -88,6 +93,7 @@ def finetune(
     Raises:
         InputError: unusable input; `out` holds a run and `resume` is off; the run there was made otherwise; a full or
             read-only disk; a loss that was not finite too often. Checkpoints stay whole.
+        KeyboardInterrupt: Ctrl-C or SIGTERM, after the step at hand and its checkpoint.
 
     Example:
         >>> config = FinetuneConfig(steps=100, lr=1e-3, batch_size=4)
@@ -95,11 +101,18 @@ def finetune(
         >>> after = generate("reduced", prompts, lora=result.lora)  # doctest: +SKIP
     """
     folder = Path(out)
+    run_folder.check_writable(folder)
     if not resume and (folder / run_folder.CONFIG_FILE).exists():
         raise InputError(f"{folder} holds a run already. Continue it with resume, or choose another folder.")
-    settings, kept = config or FinetuneConfig(), Path(cache or folder / "cache")
-    given = Given(model, clips, reward, folder, settings, loss_fn, kept, device, progress)
+    settings, kept = config or FinetuneConfig(), Path(cache or _cache_of(clips) or folder / "cache")
+    given = Given(model, clips, reward, folder, settings, loss_fn, kept, device, progress, skip_bad)
     return launch(_run, processes, given)[0]
+
+
+def _cache_of(clips: object) -> Path | None:
+    """The latents of a set that `ivtutorial prepare` wrote."""
+    prepared = isinstance(clips, (str, Path)) and (Path(clips) / PREPARED).is_file()
+    return Path(str(clips)) / LATENTS if prepared else None
 
 
 def export_merged(
@@ -136,19 +149,23 @@ def export_merged(
 def _run(given: Given) -> FinetuneResult:
     """The whole run, in each process; the caller's random state stays as it is."""
     accelerator = make_accelerator(given)
-    backbone = open_model(given.model, weights_dtype(given.config, accelerator.device), accelerator.device)
-    reward = open_reward(given.reward, backbone.device)
+    dtypes = weights_dtypes(given.config, accelerator.device)
+    backbone = open_model(given.model, dtypes, accelerator.device)
+    reward = open_reward(given.reward, backbone.device, dtypes["reward"])
     devices = [backbone.device] if backbone.device.type == "cuda" else []
-    with torch.random.fork_rng(devices), _borrowed(backbone) as counter:
+    memory = given.config.memory
+    with torch.random.fork_rng(devices), _borrowed(backbone) as counter, fitted(backbone, reward, memory) as reward:
         data = load_data(given, backbone, accelerator)
         run, progress = start(given, accelerator, backbone, reward, data, counter)
-        _train(run, progress, given.progress)
-        return _finish(run, progress)
+        names, about = given.config.trackers, given.config.to_dict()
+        with tracking(names, given.out, progress.step, about, run.main) as trackers:
+            train(run, progress, given.progress, trackers)
+        return finish(run, progress)
 
 
 @contextmanager
 def _borrowed(backbone: Backbone) -> Iterator[list[int]]:
-    """Counts the UNet's evaluations while it is trained, and gives the model back without adapter and checkpointing."""
+    """Counts the UNet's evaluations while it is trained, and gives the model back without adapter."""
     counter = [0]
 
     def count(unet: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
@@ -157,58 +174,7 @@ def _borrowed(backbone: Backbone) -> Iterator[list[int]]:
     hook = backbone.unet.register_forward_pre_hook(count, with_kwargs=True)
     try:
         yield counter
-    except torch.OutOfMemoryError as error:
-        raise InputError(
-            "out of memory on the GPU. In this order: batch_size 1 (with accumulation), gradient_checkpointing, "
-            f"mixed_precision, fewer or smaller frames. ({error})"
-        ) from error
     finally:
         hook.remove()
-        backbone.unet.disable_gradient_checkpointing()
         if has_lora(backbone.unet):
             backbone.unet.unload_lora()
-
-
-def _train(run: Run, progress: Progress, show: bool) -> None:
-    from tqdm.auto import tqdm
-
-    config = run.config
-    if config.sample_every and progress.step == 0:
-        _log(run, {"step": 0, **sample_round(run, progress)})
-    with tqdm(total=config.steps, initial=progress.step, desc=run.out.name, disable=not (show and run.main)) as bar:
-        while progress.step < config.steps and not progress.stopped:
-            row = take_step(run, progress)
-            if config.sample_every and progress.step % config.sample_every == 0:
-                row.update(sample_round(run, progress))
-            _log(run, row)
-            bar.set_postfix({name: f"{row[name]:.4f}" for name in ("frame_reward", "sample_reward") if name in row})
-            bar.update()
-            end_if_diverged(run, progress)
-            if progress.step % config.checkpoint_every == 0 or progress.step == config.steps or progress.stopped:
-                _checkpoint(run, progress)
-
-
-def _log(run: Run, row: dict[str, float]) -> None:
-    if run.main:
-        run_folder.log_metrics(run.out, row)
-
-
-def _checkpoint(run: Run, progress: Progress) -> None:
-    if run.main:
-        state = {"optimizer": run.optimizer.state_dict()}
-        if run.accelerator.scaler is not None:
-            state["scaler"] = run.accelerator.scaler.state_dict()
-        training_state.save_checkpoint(run.out, run.backbone.unet, state, progress, run.made_of, run.config.keep)
-    run.accelerator.wait_for_everyone()
-
-
-def _finish(run: Run, progress: Progress) -> FinetuneResult:
-    lora, best = run.out / run_folder.LORA, run.out / run_folder.BEST
-    if run.main:
-        if run.config.patience is not None and best.is_dir():
-            run.backbone.unet.unload_lora()
-            load_lora(run.backbone.unet, best)
-        save_lora(run.backbone.unet, lora)
-    run.accelerator.wait_for_everyone()
-    p = progress
-    return FinetuneResult(run.out, lora, p.step, p.stopped, p.skipped, p.unet_evaluations, p.seconds)

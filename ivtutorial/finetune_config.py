@@ -23,11 +23,14 @@ from typing import Any, Literal, get_args
 
 from ivtutorial.clips import check_caption
 from ivtutorial.errors import InputError
+from ivtutorial.memory import Memory
+from ivtutorial.methods.guards import Guards
 from ivtutorial.methods.instructvideo import InstructVideo
+from ivtutorial.methods.losses import METHODS, Method
+from ivtutorial.tracking import check_trackers
 from ivtutorial.video_reward import choose_frames
 
 Precision = Literal["no", "bf16", "fp16"]
-METHODS = (InstructVideo,)
 # What may differ when a run is continued: it does not change the steps themselves.
 FREE = (
     "steps",
@@ -39,6 +42,7 @@ FREE = (
     "patience",
     "min_rise",
     "max_skipped",
+    "trackers",
 )
 
 
@@ -47,7 +51,7 @@ class FinetuneConfig:
     """How to fine-tune.
 
     Attributes:
-        method: the method and its own settings.
+        method: the method and its own settings, one of `ivtutorial.methods`.
         steps: optimiser steps in all.
         lr: learning rate, constant after the warm-up.
         betas: of AdamW. weight_decay: of AdamW.
@@ -59,7 +63,7 @@ class FinetuneConfig:
         seed: of everything random.
         lora_rank: inner width of the adapter.
         frames: frames of a clip, F. fps: at which they are read. height, width: in pixels, None for the model's own.
-        gradient_checkpointing: recompute the UNet's blocks in the backward pass: less memory, a third more time.
+        memory: what is recomputed, kept outside the GPU or held in half precision, see `ivtutorial.memory`.
         mixed_precision: "no", "bf16", or (on a GPU) "fp16" with loss scaling.
         max_skipped: so many steps in a row whose loss or gradient is not finite end the run.
         checkpoint_every: steps between checkpoints. keep: how many checkpoints to keep.
@@ -70,6 +74,9 @@ class FinetuneConfig:
         patience: stop early after so many rounds of samples without a new best reward; None never. The best
             adapter is then the result.
         min_rise: how much better a round must be to count as a new best.
+        trackers: where curves and samples are shown: "tensorboard", "wandb", both or none.
+        data_weight: of the denoising loss on the training clips. kl_weight: of the distance from the base model; both
+            see `ivtutorial.methods.guards`, 0 leaves them out.
 
     Raises:
         InputError: a value out of range, or settings that contradict each other.
@@ -79,7 +86,7 @@ class FinetuneConfig:
         0.0001
     """
 
-    method: InstructVideo = field(default_factory=InstructVideo)
+    method: Method = field(default_factory=InstructVideo)
     steps: int = 20_000
     lr: float = 1e-5
     betas: tuple[float, float] = (0.9, 0.999)
@@ -94,7 +101,7 @@ class FinetuneConfig:
     fps: float = 8.0
     height: int | None = None
     width: int | None = None
-    gradient_checkpointing: bool = False
+    memory: Memory = field(default_factory=Memory)
     mixed_precision: Precision = "no"
     max_skipped: int = 10
     checkpoint_every: int = 100
@@ -104,16 +111,22 @@ class FinetuneConfig:
     sample_seed: int = 0
     patience: int | None = None
     min_rise: float = 0.0
+    trackers: tuple[str, ...] = ("tensorboard",)
+    data_weight: float = 0.0
+    kl_weight: float = 0.0
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "betas", tuple(self.betas))
         if isinstance(self.sample_prompts, str):
             raise InputError(f"sample_prompts = {self.sample_prompts!r}: expected a list of texts.")
+        check_trackers(self.trackers)
+        object.__setattr__(self, "trackers", tuple(self.trackers))
         object.__setattr__(self, "sample_prompts", tuple(check_caption(text) for text in self.sample_prompts))
         if not isinstance(self.method, METHODS):
             raise InputError(f"method = {self.method!r}: expected one of {', '.join(m.__name__ for m in METHODS)}.")
         self._check_whole_numbers()
         self._check_numbers()
+        _ = self.guards
         # Not 'random', which would draw from the global generator.
         choose_frames(self.frames, self.method.S, 1, selection="dense" if self.method.selection == "dense" else "first")
         if self.mixed_precision not in get_args(Precision):
@@ -142,6 +155,11 @@ class FinetuneConfig:
         if len(self.betas) != 2 or not all(0 <= beta < 1 for beta in self.betas):
             raise InputError(f"betas = {self.betas!r}: expected two numbers from 0 up to, not including, 1.")
 
+    @property
+    def guards(self) -> Guards:
+        """Further terms of the loss, checked when made."""
+        return Guards(self.data_weight, self.kl_weight)
+
     def lr_at(self, step: int) -> float:
         """Learning rate of step 0, 1, ..."""
         return self.lr * min(1.0, (step + 1) / self.warmup) if self.warmup else self.lr
@@ -162,7 +180,8 @@ class FinetuneConfig:
         given = dict(values)
         method = dict(given.pop("method", {}))
         kind = _method_named(method.pop("name", METHODS[0].__name__))
-        return _build(cls, {**given, "method": _build(kind, method)})
+        memory = _build(Memory, dict(given.pop("memory", {})))
+        return _build(cls, {**given, "method": _build(kind, method), "memory": memory})
 
 
 def read_config(path: str | Path) -> FinetuneConfig:

@@ -6,26 +6,32 @@ Several GPUs are started with `torchrun` or `accelerate launch` instead; the sam
 
 The processes are started as programs of their own and not by `multiprocessing`, so a script needs no
 `if __name__ == "__main__"` and a notebook works too. A process ends when the one that started it is gone.
+
+Ctrl-C is heard by the starter only, which passes it on through a pipe, so that the processes may finish a step and
+write a checkpoint, and no traceback of theirs is printed. A second Ctrl-C ends them at once.
 """
 
 from __future__ import annotations
 
 import os
 import pickle
+import signal
 import subprocess
 import sys
 import tempfile
 import threading
 import time
 import traceback
+from _thread import interrupt_main
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
 from ivtutorial.errors import InputError
 
 Result = TypeVar("Result")
-_CALL, _POLL = "call.pkl", 0.05
+_CALL, _POLL, _PATIENCE = "call.pkl", 0.05, 5.0
 
 
 def launch(function: Callable[..., Result], processes: int, *args: Any) -> list[Result]:
@@ -46,6 +52,7 @@ def launch(function: Callable[..., Result], processes: int, *args: Any) -> list[
         InputError: N < 1, a function of the script itself, a call from within such a process, or an InputError of
             one of the calls.
         RuntimeError: one of the calls failed otherwise, with its traceback, or was killed. The others are ended.
+        KeyboardInterrupt: Ctrl-C, after the calls have ended.
 
     Example:
         >>> launch(os.getpid, 2)  # doctest: +SKIP
@@ -66,6 +73,9 @@ def launch(function: Callable[..., Result], processes: int, *args: Any) -> list[
         workers = [_start(folder, rank, processes) for rank in range(processes)]
         try:
             _wait(workers, Path(folder))
+        except KeyboardInterrupt:
+            _pass_on(workers)
+            raise
         finally:
             _end(workers)
         return [pickle.loads(Path(folder, f"result-{rank}.pkl").read_bytes()) for rank in range(processes)]
@@ -96,7 +106,8 @@ def _start(folder: str, rank: int, processes: int) -> subprocess.Popen[bytes]:
         "TOKENIZERS_PARALLELISM": "false",
     }
     command = [sys.executable, "-m", "ivtutorial.launch", folder]
-    return subprocess.Popen(command, stdin=subprocess.PIPE, env=environment)
+    # A session of its own: the terminal sends Ctrl-C to everything in its session, and we pass it on ourselves.
+    return subprocess.Popen(command, stdin=subprocess.PIPE, env=environment, start_new_session=True)
 
 
 def _wait(workers: list[subprocess.Popen[bytes]], folder: Path) -> None:
@@ -109,6 +120,23 @@ def _wait(workers: list[subprocess.Popen[bytes]], folder: Path) -> None:
     ended = {rank: code for rank, worker in enumerate(workers) if (code := worker.poll())}
     for rank, code in sorted(ended.items(), key=lambda item: item[1]):
         _raise(rank, code, folder)
+
+
+def _pass_on(workers: list[subprocess.Popen[bytes]]) -> None:
+    """Tell the processes that Ctrl-C was pressed and wait for them; one that has ended gives the others not long."""
+    print("\nstopping; press Ctrl-C again to stop at once", file=sys.stderr, flush=True)
+    for worker in workers:
+        with suppress(OSError):
+            if worker.stdin is not None:
+                worker.stdin.write(b"!")
+                worker.stdin.flush()
+    ended: float | None = None
+    while any(worker.poll() is None for worker in workers):
+        if ended is None and any(worker.poll() is not None for worker in workers):
+            ended = time.monotonic()
+        if ended is not None and time.monotonic() > ended + _PATIENCE:
+            break
+        time.sleep(_POLL)
 
 
 def _raise(rank: int, code: int, folder: Path) -> None:
@@ -132,14 +160,22 @@ def _end(workers: list[subprocess.Popen[bytes]]) -> None:
             worker.stdin.close()
 
 
-def _end_with_parent() -> None:
-    """The parent never writes: reading ends only when it is gone, even by kill -9, and then so are we."""
+def _listen_to_parent() -> None:
+    """A byte is its Ctrl-C. Reading ends only when it is gone, even by kill -9, and then so are we."""
 
     def watch() -> None:
-        sys.stdin.buffer.read()
+        while sys.stdin.buffer.read(1):
+            _interrupt()
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
+
+
+def _interrupt() -> None:
+    if hasattr(signal, "pthread_kill"):  # also wakes a main thread that sleeps or waits in a system call
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+    else:
+        interrupt_main()
 
 
 def _join_group(folder: Path) -> None:
@@ -158,8 +194,10 @@ def _join_group(folder: Path) -> None:
 
 def _work(folder: Path) -> int:
     rank = os.environ["RANK"]
-    _end_with_parent()
     try:
+        # A process that was started in the background ignores Ctrl-C, and hands that down.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        _listen_to_parent()
         _join_group(folder)
         function, args = pickle.loads((folder / _CALL).read_bytes())
         result = function(*args)
@@ -167,7 +205,7 @@ def _work(folder: Path) -> int:
     except InputError as error:
         _report(folder, rank, (True, str(error)))
         return 1
-    except KeyboardInterrupt:  # Ctrl-C reaches every process; the one that started us speaks
+    except KeyboardInterrupt:  # the one that started us speaks
         return 1
     except Exception:
         _report(folder, rank, (False, traceback.format_exc()))

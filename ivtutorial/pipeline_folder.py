@@ -1,4 +1,4 @@
-"""Folders in diffusers' pipeline layout: found, read from safetensors only, and written whole.
+"""Folders in diffusers' pipeline layout: found, read without running any code, and written whole.
 
 | function | what it does |
 |---|---|
@@ -10,26 +10,28 @@
 from __future__ import annotations
 
 import json
-import re
 import shutil
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
 
 from ivtutorial.errors import InputError
+from ivtutorial.hub import hub_folder, is_hub_name
 
 INDEX_FILE = "model_index.json"
+_VARIANTS = ("*/*.fp16*", "*/*.bf16*", "*/*.non_ema*")
 
 
 def find_pipeline(path_or_name: str | Path, variant: str | None = None) -> Path:
-    """The folder of a pipeline; a hub model is downloaded (no pickled weights), or found in the cache.
+    """The folder of a pipeline; a hub model is downloaded, or found in the cache.
 
     Args:
         path_or_name: a folder that holds model_index.json, or "owner/model".
-        variant: "fp16" for the `*.fp16.safetensors` files of a hub model.
+        variant: "fp16" for the `*.fp16.safetensors` files of a hub model, if it has such.
 
     Raises:
         InputError: neither a folder nor a model that the hub gave; the message says which and why.
@@ -39,53 +41,92 @@ def find_pipeline(path_or_name: str | Path, variant: str | None = None) -> Path:
         if not (folder / INDEX_FILE).is_file():
             raise InputError(f"{folder} is not a diffusers pipeline: it has no {INDEX_FILE}. Give its top folder.")
         return folder
-    if not re.fullmatch(r"[\w.-]+/[\w.-]+", str(path_or_name)):
+    if not is_hub_name(path_or_name):
         raise InputError(f"No folder {path_or_name}. Give a diffusers folder, or a hub name like 'owner/model'.")
     return _download(str(path_or_name), variant)
 
 
-def _download(name: str, variant: str | None) -> Path:
-    from huggingface_hub import snapshot_download
+def check_kind(folder: Path, part: str, expected: str) -> None:
+    """Reject the pipeline of another kind of model by what its index says.
 
-    weights = f"*/*.{variant}*.safetensors" if variant else "*/*.safetensors"
-    others = [] if variant else ["*.fp16*", "*.bf16*", "*.non_ema*"]
-    files = [INDEX_FILE, "*/*.json", "*/*.txt", weights]
+    Args:
+        folder: of the pipeline.
+        part: "unet".
+        expected: class of that part.
+
+    Raises:
+        InputError: the index is unreadable, or names no such part or another class.
+    """
     try:
-        return Path(snapshot_download(name, allow_patterns=files, ignore_patterns=others))
-    except Exception as error:  # the hub's errors, OSError, and those of the HTTP library
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        index = json.loads((folder / INDEX_FILE).read_text(encoding="utf-8"))
+        found = index.get(part, [None, None])[1]
+    except (OSError, ValueError, LookupError, AttributeError, TypeError) as error:
+        raise InputError(f"{folder / INDEX_FILE} is not the index of a pipeline ({error}). Copy it again.") from error
+    if found != expected:
         raise InputError(
-            f"{name!r} is neither a folder here nor a model that the Hugging Face hub gave ({reason}). "
-            "Check the name and the connection, or download the model elsewhere and give its folder."
-        ) from error
+            f"{folder} holds a {index.get('_class_name', 'pipeline')} whose {part} is {found or 'absent'}; expected "
+            f"{expected}, as in ModelScope-1.7B or zeroscope: give a text-to-video model of that family."
+        )
+
+
+def _download(name: str, variant: str | None) -> Path:
+    """One set of weights for each part, the best that the hub has: see `_choices`."""
+    folder = hub_folder(name, [INDEX_FILE, "*/*.json", "*/*.txt"])
+    parts = [path.parent.name for path in folder.glob("*/config.json")]
+    for safe, kind in _choices(variant):
+        lacking = [part for part in parts if not _weight_files(folder / part, variant)]
+        if lacking:
+            hub_folder(name, [f"{part}/{_pattern(safe, kind)}" for part in lacking], [] if kind else list(_VARIANTS))
+    return folder
+
+
+def _choices(variant: str | None) -> list[tuple[bool, str | None]]:
+    """(safetensors?, variant) in the order of preference; PyTorch files are the last resort."""
+    variants = [variant, None] if variant else [None]
+    return [(safe, kind) for safe in (True, False) for kind in variants]
+
+
+def _pattern(safe: bool, variant: str | None) -> str:
+    return f"*{f'.{variant}*' if variant else ''}.{'safetensors' if safe else 'bin'}"
+
+
+def _weight_files(folder: Path, variant: str | None) -> tuple[bool, str | None] | None:
+    """Which of `_choices` the folder of a part holds; None if it holds no weights."""
+    for safe, kind in _choices(variant):
+        others = [] if kind else [path for pattern in _VARIANTS for path in folder.glob(pattern.split("/")[-1])]
+        if any(path not in others for path in folder.glob(_pattern(safe, kind))):
+            return safe, kind
+    return None
 
 
 def load_model(kind: Any, folder: Path, dtype: torch.dtype, variant: str | None = None) -> Any:
-    """Open one model of a pipeline.
+    """Open one model of a pipeline, or of any folder with a configuration and weights.
+
+    Weights come from safetensors; where there are none, from a PyTorch file of which only tensors are read.
 
     Args:
         kind: a diffusers or transformers model class.
-        folder: holds config.json and safetensors weights.
+        folder: holds config.json and weights.
         dtype: of the weights in memory, whatever the file holds.
-        variant: "fp16" to read `*.fp16.safetensors`.
+        variant: "fp16" to read `*.fp16.safetensors`, if there.
 
     Raises:
-        InputError: missing or unreadable files, or weights that do not fill the configuration.
+        InputError: missing or unreadable files, another kind of model, or weights that do not fill the
+            configuration.
     """
     from safetensors import SafetensorError
 
-    cast = {_dtype_argument(kind): dtype}
-    try:
-        model, info = kind.from_pretrained(
-            folder,
-            use_safetensors=True,
-            variant=variant,
-            output_loading_info=True,
-            local_files_only=True,
-            **cast,
+    found = _weight_files(folder, variant)
+    if found is None:
+        raise InputError(
+            f"{folder} holds no weights for {kind.__name__}: expected a .safetensors (or .bin) file beside its "
+            "config.json. Copy the model again, with its weights."
         )
-    except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
-        raise InputError(f"Cannot open {folder} as {kind.__name__} from safetensors ({error}).") from error
+    options = {"use_safetensors": found[0], "variant": found[1], _dtype_argument(kind): dtype}
+    try:
+        model, info = kind.from_pretrained(folder, output_loading_info=True, local_files_only=True, **options)
+    except (OSError, ValueError, RuntimeError, KeyError, TypeError, SafetensorError, UnpicklingError) as error:
+        raise InputError(f"Cannot open {folder} as {kind.__name__} ({error}).") from error
     if info["missing_keys"]:
         missing = sorted(info["missing_keys"])
         raise InputError(
@@ -109,7 +150,7 @@ def write_pipeline(parts: Mapping[str, Any], folder: Path, dtype: torch.dtype | 
     Everything is written into a hidden folder first and moved when complete; the index comes last.
 
     Args:
-        parts: "unet", "vae", "text_encoder", "tokenizer" and "scheduler".
+        parts: "unet", "vae", "text_encoder", "tokenizer" and "scheduler"; a single one is written without an index.
         folder: made if absent.
         dtype: of the stored weights; default as in memory.
 
@@ -147,11 +188,12 @@ def _write_parts(parts: Mapping[str, Any], folder: Path, dtype: torch.dtype | No
         "_class_name": "TextToVideoSDPipeline",
         "scheduler": ["diffusers", "DDIMScheduler"],
         "text_encoder": ["transformers", "CLIPTextModel"],
-        "tokenizer": ["transformers", type(parts["tokenizer"]).__name__],
+        "tokenizer": ["transformers", type(parts.get("tokenizer")).__name__],
         "unet": ["diffusers", "UNet3DConditionModel"],
         "vae": ["diffusers", "AutoencoderKL"],
     }
-    (folder / INDEX_FILE).write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
+    if parts.keys() == index.keys() - {"_class_name"}:
+        (folder / INDEX_FILE).write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
     for path in folder.glob("*/config.json"):
         # Where the weights lay on this machine is nobody's business.
         config = {k: v for k, v in json.loads(path.read_text(encoding="utf-8")).items() if k != "_name_or_path"}
@@ -160,7 +202,7 @@ def _write_parts(parts: Mapping[str, Any], folder: Path, dtype: torch.dtype | No
         if dtype is not None:
             _store_as(path, dtype)
         # safetensors makes files that only their owner may read; these are meant to be shared.
-        shutil.copymode(folder / INDEX_FILE, path)
+        shutil.copymode(path.parent / "config.json", path)
 
 
 def _store_as(path: Path, dtype: torch.dtype) -> None:

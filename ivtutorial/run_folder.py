@@ -5,12 +5,14 @@ RUN/metrics.jsonl     one line a step; lines of step 0 and of every `sample_ever
 RUN/samples/step-N/   clips (MP4) and sheet.png, the same prompts and noise in every round
 RUN/checkpoints/      see `ivtutorial.training_state`
 RUN/lora/             the result, which a stock pipeline opens
+RUN/tensorboard/      curves and samples, see `ivtutorial.tracking`
 """
 
 from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -52,6 +54,19 @@ class FinetuneResult:
     def metrics(self) -> list[dict[str, Any]]:
         """All lines of metrics.jsonl."""
         return read_metrics(self.folder)
+
+
+def check_writable(folder: Path) -> None:
+    """Before minutes of work, not after them; nothing is made.
+
+    Raises:
+        InputError: the folder, or the nearest one above it that exists, cannot be written.
+    """
+    place = folder.absolute()
+    while not place.exists() and place != place.parent:
+        place = place.parent
+    if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
+        raise InputError(f"cannot write {folder}: {place} is no folder that you may write to. Choose another.")
 
 
 def versions() -> dict[str, str]:

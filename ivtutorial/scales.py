@@ -1,17 +1,18 @@
 """Names of models and rewards: the only place that knows what "reduced" or "modelscope" stands for.
 
-| name         | model                                | reward                                  | judge              |
-|--------------|--------------------------------------|-----------------------------------------|--------------------|
-| `reduced`    | `data/models/reduced`                | `data/models/reward`                    | `data/models/judge`|
-| `modelscope` | damo-vilab/text-to-video-ms-1.7b     | -                                       | -                  |
-| `hpsv2`      | -                                    | an HPSv2 checkpoint file, given by path | -                  |
+| name         | model                            | reward               | judge               |
+|--------------|----------------------------------|----------------------|---------------------|
+| `reduced`    | `data/models/reduced`            | `data/models/reward` | `data/models/judge` |
+| `modelscope` | damo-vilab/text-to-video-ms-1.7b | -                    | -                   |
+| `zeroscope`  | cerspense/zeroscope_v2_576w      | -                    | -                   |
 
-Anything else is a folder, a file or a hub name. Objects pass through unchanged, so every function that takes a model
-takes either form.
+The other rewards (`hpsv2`, `pickscore`, ...) are named in `ivtutorial.rewards.named`. Anything else is a folder, a file
+or a hub name. Objects pass through unchanged, so every function that takes a model takes either form.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,8 +26,7 @@ if TYPE_CHECKING:
     from ivtutorial.rewards.base import ImageReward
     from ivtutorial.zoo.judge import Judge
 
-HUB_NAMES = {"modelscope": "damo-vilab/text-to-video-ms-1.7b"}
-CHECKPOINT_SUFFIXES = (".pt", ".pth", ".bin")
+HUB_NAMES = {"modelscope": "damo-vilab/text-to-video-ms-1.7b", "zeroscope": "cerspense/zeroscope_v2_576w"}
 
 
 def model_location(name: str | Path) -> str:
@@ -44,30 +44,17 @@ def model_location(name: str | Path) -> str:
     return HUB_NAMES.get(str(name), str(name))
 
 
-def reward_location(name: str | Path) -> str:
-    """Folder or checkpoint file of an image reward.
-
-    Raises:
-        InputError: "reduced", and the shipped data is not there; or a reward that must be given by its file.
-    """
-    if str(name) == "reduced":
-        return str(data_path("models", "reward"))
-    if str(name) == "hpsv2":
-        raise InputError(
-            "The reward 'hpsv2' needs its weights: download HPS_v2_compressed.pt from xswu/HPSv2 on the Hugging Face "
-            "hub and give the path of the file."
-        )
-    return str(name)
-
-
 def open_model(
-    model: Backbone | str | Path, dtype: torch.dtype | None = None, device: str | torch.device = "cpu"
+    model: Backbone | str | Path,
+    dtype: torch.dtype | Mapping[str, torch.dtype] | None = None,
+    device: str | torch.device = "cpu",
 ) -> Backbone:
     """A text-to-video model by name, folder or hub name; a `Backbone` is returned as it is, where it is.
 
     Args:
         model: "reduced", "modelscope", a folder, a hub name, or a `Backbone`.
-        dtype: of the weights in memory; float32 by default.
+        dtype: of the weights in memory, for all parts or by part ("unet", "vae", "text_encoder"); float32 by default.
+            With a UNet in half precision the hub's half-precision files are fetched, where it has such.
         device: where to put the models.
 
     Raises:
@@ -79,11 +66,20 @@ def open_model(
 
     from ivtutorial.backbone import load_backbone
 
-    return load_backbone(model_location(model), dtype or torch.float32, device)
+    chosen = dtype or torch.float32
+    unet = chosen if isinstance(chosen, torch.dtype) else chosen.get("unet", torch.float32)
+    return load_backbone(model_location(model), chosen, device, None if unet == torch.float32 else "fp16")
 
 
-def open_reward(reward: ImageReward | str | Path, device: str | torch.device = "cpu") -> ImageReward:
-    """An image reward by name, folder or HPSv2 checkpoint file; an object is returned as it is.
+def open_reward(
+    reward: ImageReward | str | Path, device: str | torch.device = "cpu", dtype: torch.dtype | None = None
+) -> ImageReward:
+    """An image reward by name, folder, HPSv2 checkpoint file, function or mixture; an object is returned as it is.
+
+    Args:
+        reward: "reduced", anything that `ivtutorial.rewards.named` knows, or an image reward.
+        device: where to put it.
+        dtype: of its weights; float32 by default.
 
     Raises:
         InputError: nothing usable there, or an object that cannot be called.
@@ -92,12 +88,12 @@ def open_reward(reward: ImageReward | str | Path, device: str | torch.device = "
         if not callable(reward):
             raise InputError(f"A reward is a function (frames, captions) -> scores, got {reward!r}.")
         return reward
-    from ivtutorial.rewards.clip import ClipReward, load_hpsv2
+    import torch
 
-    place = reward_location(reward)
-    if place.endswith(CHECKPOINT_SUFFIXES):
-        return load_hpsv2(place).to(device)
-    return ClipReward.from_folder(place, device)
+    from ivtutorial.rewards.named import open_named
+
+    places = {"reduced": data_path("models", "reward")} if "reduced" in str(reward) else {}
+    return open_named(str(reward), device, dtype or torch.float32, places)
 
 
 def open_judge(judge: Judge | str | Path) -> Judge:

@@ -16,18 +16,21 @@ from ivtutorial.finetune_config import FinetuneConfig
 from ivtutorial.generate import Job, Sampling, make_jobs, sample_batches
 from ivtutorial.lora import save_lora
 from ivtutorial.score import score
+from ivtutorial.sharding import is_sharded
+from ivtutorial.tracking import Tracker
 from ivtutorial.training_state import Progress
 from ivtutorial.training_step import Run
 
 FEW = 4
 
 
-def sample_round(run: Run, progress: Progress) -> dict[str, float]:
+def sample_round(run: Run, progress: Progress, trackers: Sequence[Tracker] = ()) -> dict[str, float]:
     """Sample clips with the adapter as it is, write them, and note a new best reward. All processes share the work.
 
     Args:
         run: see `ivtutorial.training_step.Run`.
         progress: changed in place: best reward, rounds without a new one, whether to stop.
+        trackers: are shown the clips.
 
     Returns:
         sample_reward, the mean over the clips; sample_motion, the mean absolute change of a pixel from frame to frame.
@@ -40,16 +43,26 @@ def sample_round(run: Run, progress: Progress) -> dict[str, float]:
     config = run.config
     prompts = list(config.sample_prompts) or list(dict.fromkeys(run.data.captions))[:FEW]
     jobs = make_jobs(prompts, config.sample_seed)
-    mine = jobs[run.accelerator.process_index :: run.accelerator.num_processes]
-    found = sorted(gather_object(_sample(run, mine)), key=lambda one: one[0].index)
-    clips = [pixels for _, pixels, _ in found]
-    reward = torch.tensor([reward for _, _, reward in found]).mean().item()
+    found = {job.index: (pixels, reward) for job, pixels, reward in gather_object(_sample(run, _share(run, jobs)))}
+    clips = [found[job.index][0] for job in jobs]
+    reward = torch.tensor([found[job.index][1] for job in jobs]).mean().item()
     best = _note(config, progress, reward)
     if run.main:
         run_folder.write_samples(run.out, progress.step, prompts, clips, config.fps)
+        for tracker in trackers:
+            tracker.show(progress.step, prompts, clips, config.fps)
         if best and config.patience is not None:
             save_lora(run.backbone.unet, run.out / run_folder.BEST)
     return {"sample_reward": reward, "sample_motion": _motion(clips)}
+
+
+def _share(run: Run, jobs: Sequence[Job]) -> list[Job]:
+    """What this process samples; where the UNet is spread over processes, all of them sample equally many."""
+    rank, world = run.accelerator.process_index, run.accelerator.num_processes
+    share = list(jobs[rank::world])
+    if is_sharded(run.accelerator):
+        share += [jobs[0]] * (-(-len(jobs) // world) - len(share))
+    return share
 
 
 def _sample(run: Run, jobs: Sequence[Job]) -> list[tuple[Job, Tensor, float]]:

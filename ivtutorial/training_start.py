@@ -11,21 +11,22 @@ import torch
 
 from ivtutorial import run_folder, training_state
 from ivtutorial.clips import Clip, read_clips
-from ivtutorial.dataset import LatentDataset, encode_clips, fingerprint
+from ivtutorial.dataset import LatentDataset, encode_clips
 from ivtutorial.errors import InputError
 from ivtutorial.finetune_config import FinetuneConfig, differing
 from ivtutorial.generate import bar
+from ivtutorial.latent_cache import fingerprint
 from ivtutorial.lora import attach_lora, load_lora
-from ivtutorial.methods import instructvideo
+from ivtutorial.memory import offload_text
+from ivtutorial.methods.losses import once, step_losses
 from ivtutorial.scales import describe
+from ivtutorial.sharding import check_sharding, is_sharded, shard_frozen
 from ivtutorial.training_state import Progress
 from ivtutorial.training_step import LossFn, Run
 
 if TYPE_CHECKING:
     from ivtutorial.backbone import Backbone
     from ivtutorial.rewards.base import ImageReward
-
-HALF = {"fp16": torch.float16, "bf16": torch.bfloat16}
 
 
 @dataclass(frozen=True)
@@ -41,13 +42,14 @@ class Given:
     cache: Path
     device: str | None
     progress: bool
+    skip_bad: bool = False
 
 
 def make_accelerator(given: Given) -> Any:
     """Join the processes, if there are several, and choose the device.
 
     Raises:
-        InputError: a device that is not there, or fp16 without a GPU.
+        InputError: a device that is not there, fp16 without a GPU, or a way to spread the model that does not fit.
     """
     from accelerate import Accelerator
     from accelerate.state import AcceleratorState, GradientState
@@ -63,26 +65,34 @@ def make_accelerator(given: Given) -> Any:
     # It keeps its settings in global state; a second run in this process, in a notebook, may want others.
     AcceleratorState._reset_state(reset_partial_state=True)
     GradientState._reset_state()
-    return Accelerator(cpu=cpu, mixed_precision=given.config.mixed_precision)
+    accelerator = Accelerator(cpu=cpu, mixed_precision=given.config.mixed_precision)
+    check_sharding(accelerator, given.config)
+    return accelerator
 
 
-def weights_dtype(config: FinetuneConfig, device: torch.device) -> torch.dtype:
+def weights_dtypes(config: FinetuneConfig, device: torch.device) -> dict[str, torch.dtype]:
     """On a GPU the frozen weights, too, are held in the precision they compute in; the adapter stays float32."""
-    return torch.float32 if device.type == "cpu" else HALF.get(config.mixed_precision, torch.float32)
+    if device.type == "cpu" or config.mixed_precision == "no":
+        return config.memory.dtypes("fp32")
+    return config.memory.dtypes(config.mixed_precision)
 
 
 def load_data(given: Given, backbone: Backbone, accelerator: Any) -> LatentDataset:
-    """Encoded clips; the main process encodes and stores, then the others read what it stored.
+    """Encoded clips; each process encodes its share, then all read what was stored.
 
     Raises:
         InputError: clips that cannot be used, or whose frames the segments do not divide.
     """
+    from accelerate.utils import gather_object
+
     data, c = given.clips, given.config
     if not isinstance(data, LatentDataset):
-        listed = read_clips(data) if isinstance(data, (str, Path)) else list(data)
-        show = given.progress and accelerator.is_main_process
-        with accelerator.main_process_first(), bar(len(listed), show, "encoding clips") as advance:
-            data = encode_clips(backbone, listed, given.cache, c.frames, c.fps, c.height, c.width, advance)
+        listed = read_clips(data, skip_bad=given.skip_bad) if isinstance(data, (str, Path)) else list(data)
+        with bar(len(listed), given.progress and accelerator.is_main_process, "encoding clips") as advance:
+            data = encode_clips(
+                backbone, listed, given.cache, c.frames, c.fps, c.height, c.width, advance, skip_bad=given.skip_bad,
+                rank=accelerator.process_index, world=accelerator.num_processes, gather=gather_object,
+            )  # fmt: skip
     frames = data.latents.shape[2]
     if frames % c.method.S and c.method.selection != "dense":
         raise InputError(f"S = {c.method.S} does not divide the {frames} frames of the clips.")
@@ -117,18 +127,20 @@ def start(
         "reward": describe(given.reward),
     }
     _warm_up(backbone, reward, [*data.captions, *config.sample_prompts])
+    offload_text(backbone, reward)
     checkpoint = training_state.latest_checkpoint(given.out)
     progress = Progress() if checkpoint is None else _check_same(given.out, made_of, checkpoint)
     if checkpoint is None:
         parameters = attach_lora(backbone.unet, config.lora_rank, config.seed)
     else:
         parameters = load_lora(backbone.unet, checkpoint)
-    if config.gradient_checkpointing:
-        backbone.unet.enable_gradient_checkpointing()
+    if is_sharded(accelerator):
+        shard_frozen(backbone.unet, accelerator.device.type)
     optimizer = _optimizer(config, accelerator, parameters, checkpoint)
-    loss_fn = given.loss_fn or _method_loss(config.method, reward)
+    losses = step_losses(config.method, reward, config.guards) if given.loss_fn is None else once(given.loss_fn)
+    updates = config.method.updates if given.loss_fn is None else 1
     run = Run(
-        given.out, config, accelerator, backbone, data, reward, loss_fn, parameters, optimizer, made_of, counter
+        given.out, config, accelerator, backbone, data, reward, losses, updates, parameters, optimizer, made_of, counter
     )  # fmt: skip
     if run.main:
         run_folder.trim_metrics(given.out, -1 if checkpoint is None else progress.step)
@@ -176,17 +188,12 @@ def _optimizer(
     return optimizer
 
 
-def _method_loss(method: instructvideo.InstructVideo, reward: ImageReward) -> LossFn:
-    video_reward = method.video_reward(reward)
-    return lambda models, batch, generator: instructvideo.loss(models, batch, video_reward, method, generator)
-
-
 def _description(given: Given, run: Run) -> dict[str, Any]:
     return {
         "finetune": run.config.to_dict(),
         "model": describe(given.model),
         "reward": describe(given.reward),
-        "data": {"clips": len(run.data), "key": run.data.key},
+        "data": {"clips": len(run.data), "left_out": list(run.data.left_out), "key": run.data.key},
         "processes": run.accelerator.num_processes,
         "device": str(run.backbone.device),
         "versions": run_folder.versions(),

@@ -43,6 +43,7 @@ class Progress:
         step: optimiser steps taken or skipped; equals the number of the next step.
         skipped: steps whose loss or gradient was not finite. skipped_in_row: the last of them without a good one.
         unet_evaluations: of single clips, in the training steps of all processes; guidance counts twice.
+        reward_calls: frames that the image reward scored, in the training steps of all processes.
         seconds: spent in training steps.
         best: highest reward of a round of samples, None before the first. rounds_without: rounds since then.
         stopped: early.
@@ -52,6 +53,7 @@ class Progress:
     skipped: int = 0
     skipped_in_row: int = 0
     unet_evaluations: int = 0
+    reward_calls: int = 0
     seconds: float = 0.0
     best: float | None = None
     rounds_without: int = 0

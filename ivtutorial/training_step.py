@@ -1,8 +1,11 @@
 """One optimiser step of fine-tuning, for any method and any number of processes.
 
     for every slot (a pass of a process, see `ivtutorial.dataset`):
-        batch -> loss_fn(models, batch, generator) -> backward         a method turns a batch into a loss
+        batch -> next loss of losses(models, batch, generator) -> backward      a method turns a batch into losses
     average gradients over slots -> not finite? skip and count -> bound the norm -> AdamW on the adapter
+
+A method that samples once and learns from the samples several times (RWR, DDPO) has several losses: the lines above are
+then repeated `method.updates` times within the step.
 
 The adapter's gradients are averaged by hand: it is small, so this is one message a step, and the model runs many times
 without gradient and once with, which wrappers such as DistributedDataParallel are not made for.
@@ -12,7 +15,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +28,7 @@ from ivtutorial.dataset import LatentDataset, positions, slot_generator
 from ivtutorial.errors import InputError
 from ivtutorial.finetune_config import FinetuneConfig
 from ivtutorial.methods.batch import Batch
+from ivtutorial.methods.losses import StepLosses
 from ivtutorial.training_state import Progress
 
 if TYPE_CHECKING:
@@ -33,6 +37,7 @@ if TYPE_CHECKING:
 
 LossFn = Callable[["Backbone", Batch, torch.Generator], "tuple[Tensor, dict[str, float]]"]
 _SCALE_SEARCH = 16
+COUNTED = ("unet_evaluations", "reward_calls")
 
 
 @dataclass(frozen=True)
@@ -46,7 +51,8 @@ class Run:
         backbone: the model with a trainable adapter.
         data: encoded clips.
         reward: image reward, for sample rounds.
-        loss_fn: the method.
+        losses: the method.
+        updates: losses, and so optimiser updates, that it has for a step.
         parameters: of the adapter.
         optimizer: AdamW on them, prepared by the accelerator.
         made_of: what must be the same when the run is continued.
@@ -59,7 +65,8 @@ class Run:
     backbone: Backbone
     data: LatentDataset
     reward: ImageReward
-    loss_fn: LossFn
+    losses: StepLosses
+    updates: int
     parameters: list[torch.nn.Parameter]
     optimizer: Any
     made_of: dict[str, Any]
@@ -84,27 +91,22 @@ def take_step(run: Run, progress: Progress) -> dict[str, float]:
         progress: where the run stands; changed in place.
 
     Returns:
-        What is logged: step, the method's numbers (means over all slots), grad_norm before it is bounded, lr,
-        seconds of this step, elapsed seconds of all steps, skipped and unet_evaluations so far.
+        What is logged: step, the method's numbers (means over all slots and updates), grad_norm before it is bounded,
+        lr, seconds of this step, elapsed seconds of all steps; so far: skipped, unet_evaluations, and reward_calls,
+        the frames that the reward scored.
 
     Raises:
         InputError: the loss has no gradient.
     """
-    began, config = time.perf_counter(), run.config
-    run.optimizer.zero_grad(set_to_none=True)
-    passes = [_pass(run, progress.step, m) for m in range(config.accumulation)]
-    numbers = _mean_over_slots(run, passes)
-    _average_gradients(run)
-    if run.accelerator.scaler is not None:
-        run.accelerator.unscale_gradients(run.optimizer)
-    numbers["grad_norm"] = _norm(run.parameters)
-    good = math.isfinite(numbers["loss"]) and math.isfinite(numbers["grad_norm"])
-    lr = config.lr_at(progress.step)
-    _update(run, good, lr, numbers["grad_norm"])
+    began, lr = time.perf_counter(), run.config.lr_at(progress.step)
+    slots = [_passes(run, progress.step, m) for m in range(run.config.accumulation)]
+    updates = [_take_update(run, slots, lr) for _ in range(run.updates)]
+    good = all(numbers.pop("good") for numbers in updates)
+    sums = {name: round(sum(one.pop(name) for one in updates) * run.slots) for name in COUNTED}
+    numbers = {name: sum(one[name] for one in updates) / len(updates) for name in updates[0]}
     seconds = time.perf_counter() - began
-    evaluations = round(numbers.pop("unet_evaluations") * run.slots)
-    _note(progress, good, seconds, evaluations)
-    totals = {"skipped": progress.skipped, "unet_evaluations": progress.unet_evaluations}
+    _note(progress, good, seconds, sums)
+    totals = {"skipped": progress.skipped, **{name: getattr(progress, name) for name in COUNTED}}
     return {"step": progress.step, **numbers, "lr": lr, "seconds": seconds, "elapsed": progress.seconds, **totals}
 
 
@@ -124,21 +126,37 @@ def end_if_diverged(run: Run, progress: Progress) -> None:
         )
 
 
-def _pass(run: Run, step: int, m: int) -> dict[str, float]:
-    """Forward and backward of one slot; its gradient is added to what is there."""
+def _take_update(run: Run, slots: Sequence[Iterator[dict[str, float]]], lr: float) -> dict[str, float]:
+    """One optimiser update from the next loss of every slot."""
+    run.optimizer.zero_grad(set_to_none=True)
+    numbers = _mean_over_slots(run, [next(slot) for slot in slots])
+    _average_gradients(run)
+    if run.accelerator.scaler is not None:
+        run.accelerator.unscale_gradients(run.optimizer)
+    numbers["grad_norm"] = _norm(run.parameters)
+    good = math.isfinite(numbers["loss"]) and math.isfinite(numbers["grad_norm"])
+    _update(run, good, lr, numbers["grad_norm"])
+    return {**numbers, "good": float(good)}
+
+
+def _passes(run: Run, step: int, m: int) -> Iterator[dict[str, float]]:
+    """Forward and backward of one slot, once for each update; its gradient is added to what is there."""
     config, backbone = run.config, run.backbone
     slot = run.accelerator.process_index + run.accelerator.num_processes * m
     generator = slot_generator(config.seed, step, slot)
     places = positions(len(run.data), config.batch_size, step, slot, run.slots, config.seed)
-    before = run.counter[0]
-    with network_mode(backbone.unet, config.method.train_mode):
-        with run.accelerator.autocast():
-            loss, numbers = run.loss_fn(backbone, run.data.batch(backbone, places), generator)
-        if not loss.requires_grad:
-            raise InputError("the loss has no gradient: the reward must be differentiable in the frames.")
-        evaluations = run.counter[0] - before
-        run.accelerator.backward(loss / config.accumulation)
-    return {"loss": loss.item(), **numbers, "unet_evaluations": evaluations}
+    losses = run.losses(backbone, run.data.batch(backbone, places), generator)
+    for _ in range(run.updates):
+        slot_generator(config.seed, step, slot)  # dropout of a slot does not depend on what other slots drew
+        before = run.counter[0]
+        with network_mode(backbone.unet, config.method.train_mode):
+            with run.accelerator.autocast():
+                loss, numbers = next(losses)
+            if not loss.requires_grad:
+                raise InputError("the loss has no gradient: the reward must be differentiable in the frames.")
+            evaluations = run.counter[0] - before
+            run.accelerator.backward(loss / config.accumulation)
+        yield {"reward_calls": 0.0, **numbers, "loss": loss.item(), "unet_evaluations": evaluations}
 
 
 def _mean_over_slots(run: Run, passes: list[dict[str, float]]) -> dict[str, float]:
@@ -171,12 +189,13 @@ def _update(run: Run, good: bool, lr: float, norm: float) -> None:
         run.optimizer.step()
 
 
-def _note(progress: Progress, good: bool, seconds: float, evaluations: int) -> None:
+def _note(progress: Progress, good: bool, seconds: float, counted: dict[str, int]) -> None:
     progress.step += 1
     progress.skipped += not good
     progress.skipped_in_row = 0 if good else progress.skipped_in_row + 1
     progress.seconds += seconds
-    progress.unet_evaluations += evaluations
+    progress.unet_evaluations += counted["unet_evaluations"]
+    progress.reward_calls += counted["reward_calls"]
 
 
 def _gradients(parameters: Sequence[torch.nn.Parameter]) -> list[Tensor]:

@@ -12,6 +12,7 @@ Choices worth knowing:
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
@@ -30,6 +31,27 @@ Frames = npt.NDArray[np.uint8]
 
 # swscale flags: BICUBIC | FULL_CHR_H_INT | FULL_CHR_H_INP | ACCURATE_RND | BITEXACT
 ACCURATE = 0x4 | 0x2000 | 0x4000 | 0x40000 | 0x80000
+
+
+class TooShort(InputError):
+    """The video ends before the last frame that is wanted."""
+
+
+@dataclass(frozen=True)
+class VideoFacts:
+    """What a file says of its video.
+
+    Attributes:
+        height, width: in pixels, as stored (before it is turned upright).
+        fps: frames a second on average, 0 if it does not say. seconds: its length, 0 if it does not say.
+        codec: such as "h264".
+    """
+
+    height: int
+    width: int
+    fps: float
+    seconds: float
+    codec: str
 
 
 def read_video(
@@ -67,13 +89,39 @@ def read_video(
     times = [rate(start) + k / rate(fps) for k in range(frames)]
     found, end = _decode_at(Path(path), times)
     if len(found) < frames:
-        raise InputError(
+        raise TooShort(
             f"{path}: too few frames: {len(found)} of the {frames} needed at {fps:g} fps; the video lasts "
             f"{float(end):.2f} s and {start + frames / fps:.2f} s are needed. Ask for fewer frames."
         )
     pictures = [_upright(frame) for frame in found]
     size = size or (pictures[0].height, pictures[0].width)
     return np.stack([np.asarray(_cover(picture, size)) for picture in pictures])
+
+
+def video_facts(path: str | Path) -> VideoFacts:
+    """Reads size, rate and length from a file's header; no frame is decoded.
+
+    Args:
+        path: a video file.
+
+    Raises:
+        InputError: no such file, not a video, or damaged.
+    """
+    import av
+
+    path = Path(path)
+    if not path.exists():
+        raise InputError(f"{path}: no such file.")
+    try:
+        with av.open(str(path)) as container:
+            stream = _video_stream(path, container)
+            seconds = (
+                stream.duration * stream.time_base if stream.duration else Fraction(container.duration or 0, 10**6)
+            )
+            fps = float(stream.average_rate or 0)
+            return VideoFacts(stream.height, stream.width, fps, float(seconds), stream.codec_context.name)
+    except (av.error.FFmpegError, OSError) as error:
+        raise _unreadable(path, error) from error
 
 
 def rate(value: float) -> Fraction:
@@ -99,8 +147,11 @@ def _decode_at(path: Path, times: list[Fraction]) -> tuple[list[av.VideoFrame], 
             stream = _video_stream(path, container)
             return _nearest(_stamped(path, container, stream), times)
     except (av.error.FFmpegError, OSError) as error:
-        reason = error.strerror or error
-        raise InputError(f"{path}: not a video that can be read, or damaged ({reason}).") from error
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: Any) -> InputError:
+    return InputError(f"{path}: not a video that can be read, or damaged ({error.strerror or error}).")
 
 
 def _video_stream(path: Path, container: Any) -> Any:

@@ -75,7 +75,7 @@ def clip_row(clips: Sequence[Any], labels: Sequence[str], width: int = 160, fps:
     if len(clips) != len(labels):
         raise InputError(f"one label a clip: got {len(labels)} labels for {len(clips)} clips.")
     cells = [
-        f'<figure style="margin:0;width:{width}px;max-width:45vw">'
+        f'<figure style="margin:0;width:{width}px;max-width:calc(50% - 6px)">'
         f"{html_video(clip, label, fps, width, pixelated=True)}"
         f'<figcaption style="font-size:.85em;line-height:1.3">{html.escape(label)}</figcaption></figure>'
         for clip, label in zip(clips, labels, strict=True)
@@ -109,7 +109,7 @@ def stepper(panels: Sequence[str], labels: Sequence[str], title: str, start: int
     )
     name, first, all_labels = (html.escape(t) for t in (title, labels[start], json.dumps(list(labels))))
     return (
-        f'<div role="group" aria-label="{name}"><label style="display:block">{name} '
+        f'<div role="group" aria-label="{name}" style="text-align:left"><label style="display:block">{name} '
         f'<output style="font-weight:bold">{first}</output>'
         f'<input type="range" min="0" max="{len(panels) - 1}" step="1" value="{start}" '
         f'aria-valuetext="{first}" data-labels="{all_labels}" oninput="{html.escape(_STEP)}" '

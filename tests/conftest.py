@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 # it is imported, which has not happened yet.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+REAL_CLIPS = Path(os.environ.get("IVTUTORIAL_REAL_CLIPS", Path(__file__).parents[2] / "shared" / "real_clips"))
 GOLDEN = Path(os.environ.get("IVTUTORIAL_GOLDEN", Path(__file__).parents[2] / "shared" / "golden"))
 WORDS = ("a", "the", "fox", "deer", "red", "running", "snow")
 
@@ -41,6 +42,14 @@ class GoldenFixture:
 def golden() -> type[GoldenFixture]:
     """`golden("unet_a")` opens one golden fixture, or skips the test with a reason."""
     return GoldenFixture
+
+
+@pytest.fixture(scope="session")
+def real_clips() -> Path:
+    """A folder of real clips with captions.csv, or the test is skipped with a reason."""
+    if not (REAL_CLIPS / "captions.csv").is_file():
+        pytest.skip(f"no real clips in {REAL_CLIPS}; set IVTUTORIAL_REAL_CLIPS to their folder")
+    return REAL_CLIPS
 
 
 @pytest.fixture(scope="session")

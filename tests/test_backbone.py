@@ -374,7 +374,7 @@ def test_a_scheduler_configuration_without_clip_sample_does_not_clip(tiny_backbo
 
 
 @pytest.mark.parametrize("part", ["unet", "vae", "text_encoder"])
-@pytest.mark.parametrize("damage", ["truncated", "a weight gone", "only a .bin file"])
+@pytest.mark.parametrize("damage", ["truncated", "a weight gone", "no weights"])
 def test_damaged_weights_are_an_error_and_never_random(
     tiny_backbone: Backbone, tmp_path: Path, part: str, damage: str
 ) -> None:
@@ -387,10 +387,68 @@ def test_damaged_weights_are_an_error_and_never_random(
         state.pop(sorted(state)[0])
         save_file(state, path, metadata={"format": "pt"})
     else:
-        torch.save(load_file(path), tmp_path / part / "diffusion_pytorch_model.bin")
-        torch.save(load_file(path), tmp_path / part / "pytorch_model.bin")
         path.unlink()
     with pytest.raises(InputError, match=part):
+        load_backbone(tmp_path)
+
+
+def test_pytorch_files_are_read_where_there_are_no_others(tiny_backbone: Backbone, tmp_path: Path) -> None:
+    """zeroscope is published that way. Of such a file only tensors are read: code in it is refused."""
+    save_backbone(tiny_backbone, tmp_path)
+    for part, name in (
+        ("unet", "diffusion_pytorch_model"),
+        ("vae", "diffusion_pytorch_model"),
+        ("text_encoder", "pytorch_model"),
+    ):
+        (path,) = (tmp_path / part).glob("*.safetensors")
+        torch.save(load_file(path), tmp_path / part / f"{name}.bin")
+        path.unlink()
+    z = noise(2, 4, 3, 8, 8)
+    torch.testing.assert_close(generate(load_backbone(tmp_path), z, 1, 3.0), generate(tiny_backbone, z, 1, 3.0))
+
+    class Payload:
+        def __reduce__(self) -> Any:
+            return (tmp_path / "ran").mkdir, ()
+
+    torch.save({"conv_in.weight": Payload()}, tmp_path / "unet" / "diffusion_pytorch_model.bin")
+    with pytest.raises(InputError, match="unet"):
+        load_backbone(tmp_path)
+    assert not (tmp_path / "ran").exists()
+
+
+def test_half_precision_files_are_preferred_on_demand_and_missed_by_nobody(
+    tiny_backbone: Backbone, tmp_path: Path
+) -> None:
+    """`variant="fp16"` takes `*.fp16.safetensors` of the parts that have them, and the others' usual files."""
+    save_backbone(tiny_backbone, tmp_path)
+    path = tmp_path / "unet" / "diffusion_pytorch_model.safetensors"
+    doubled = {name: 2 * tensor for name, tensor in load_file(path).items()}
+    save_file(doubled, path.with_name("diffusion_pytorch_model.fp16.safetensors"), metadata={"format": "pt"})
+    weight = tiny_backbone.unet.conv_in.weight
+    torch.testing.assert_close(load_backbone(tmp_path).unet.conv_in.weight, weight)
+    torch.testing.assert_close(load_backbone(tmp_path, variant="fp16").unet.conv_in.weight, 2 * weight)
+
+
+def test_each_part_may_have_its_own_precision(tiny_backbone: Backbone, tmp_path: Path) -> None:
+    save_backbone(tiny_backbone, tmp_path)
+    backbone = load_backbone(tmp_path, {"unet": torch.bfloat16, "text_encoder": torch.float16})
+    assert (backbone.unet.dtype, backbone.text_encoder.dtype) == (torch.bfloat16, torch.float16)
+    assert backbone.vae.dtype == torch.float32
+
+
+@pytest.mark.parametrize(
+    ("index", "says"),
+    [
+        ({"_class_name": "StableDiffusionPipeline", "unet": ["diffusers", "UNet2DConditionModel"]}, "UNet2DCondition"),
+        ({"_class_name": "WanPipeline", "transformer": ["diffusers", "WanTransformer3DModel"]}, "unet is absent"),
+        ([1, 2], "not the index of a pipeline"),
+    ],
+    ids=["image model", "transformer", "another file"],
+)
+def test_a_pipeline_of_another_kind_is_refused(tiny_backbone: Backbone, tmp_path: Path, index: Any, says: str) -> None:
+    save_backbone(tiny_backbone, tmp_path)
+    (tmp_path / "model_index.json").write_text(json.dumps(index))
+    with pytest.raises(InputError, match=says):
         load_backbone(tmp_path)
 
 
@@ -423,34 +481,40 @@ def test_a_hub_name_without_a_connection_is_one_clear_error(tmp_path: Path, monk
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize(
-    ("variant", "wanted", "unwanted"),
-    [
-        (None, "diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.fp16.safetensors"),
-        ("fp16", "diffusion_pytorch_model.fp16.safetensors", "diffusion_pytorch_model.safetensors"),
-    ],
+HUB_FILES = ("model_index.json", "README.md", "tokenizer/vocab.json", "unet/config.json", "vae/config.json")
+PLAIN, HALF, PICKLED = (
+    f"unet/diffusion_pytorch_model.{suffix}" for suffix in ("safetensors", "fp16.safetensors", "bin")
 )
-def test_a_hub_name_downloads_configurations_and_one_kind_of_safetensors(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variant: str | None, wanted: str, unwanted: str
+VAE, TALL = "vae/diffusion_pytorch_model.safetensors", "tall.safetensors"
+
+
+@pytest.mark.parametrize(
+    ("variant", "on_the_hub", "wanted"),
+    [
+        (None, (PLAIN, HALF, PICKLED, VAE, TALL), {PLAIN, VAE}),
+        ("fp16", (PLAIN, HALF, PICKLED, VAE, TALL), {HALF, VAE}),
+        ("fp16", (PLAIN, PICKLED, VAE), {PLAIN, VAE}),
+        (None, (PICKLED, VAE), {PICKLED, VAE}),
+        (None, (PICKLED, HALF, VAE), {PICKLED, VAE}),
+    ],
+    ids=["safetensors", "half precision", "no half precision", "only .bin", "half precision is not asked for"],
+)
+def test_a_hub_name_downloads_configurations_and_one_set_of_weights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variant: str | None, on_the_hub: tuple[str, ...], wanted: set[str]
 ) -> None:
-    """The hub's own filter decides what would be fetched of a repository with every kind of file."""
+    """The hub's own filter decides what is fetched of a repository; each file is put where a download puts it."""
     from huggingface_hub.utils import filter_repo_objects
 
-    files = [
-        "model_index.json",
-        "README.md",
-        "tokenizer/vocab.json",
-        "tokenizer/merges.txt",
-        "unet/config.json",
-    ]
-    files += ["unet/diffusion_pytorch_model.bin", f"unet/{wanted}", f"unet/{unwanted}"]
-    fetched: list[str] = []
+    fetched: set[str] = set()
 
     def download(name: str, **filters: Any) -> str:
         assert name == "owner/model"
-        fetched.extend(filter_repo_objects(files, **filters))
+        for file in filter_repo_objects([*HUB_FILES, *on_the_hub], **filters):
+            fetched.add(file)
+            (tmp_path / file).parent.mkdir(exist_ok=True)
+            (tmp_path / file).touch()
         return str(tmp_path)
 
     monkeypatch.setattr("huggingface_hub.snapshot_download", download)
     assert find_pipeline("owner/model", variant) == tmp_path
-    assert set(fetched) == set(files) - {"README.md", "unet/diffusion_pytorch_model.bin", f"unet/{unwanted}"}
+    assert fetched == (set(HUB_FILES) - {"README.md"}) | wanted

@@ -12,8 +12,6 @@ from ivtutorial.clips import Clip, check_caption, load_frames, read_clips, write
 from ivtutorial.errors import InputError
 from ivtutorial.media import read_video, write_video
 
-REAL_CLIPS = Path(__file__).parents[2] / "shared" / "real_clips"
-
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
@@ -95,12 +93,74 @@ def test_every_bad_row_is_named_at_once(folder: Path) -> None:
     assert "a good one" not in message
 
 
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("list.txt", "sub/c.mp4|||a fox, running\n\na.mp4|||a hen ||| two\n"),
+        (
+            "captions.jsonl",
+            '{"path": "sub/c.mp4", "text": "a fox, running"}\n{"file_name": "a.mp4", "caption": "a hen ||| two"}',
+        ),
+        ("list.csv", "file_name,text\nsub/c.mp4,\"a fox, running\"\na.mp4,a hen ||| two\n"),
+    ],
+)  # fmt: skip
+def test_all_forms_give_the_same_clips(folder: Path, name: str, text: str) -> None:
+    path = csv_file(folder, text, name)
+    expected = [Clip(folder / "sub/c.mp4", "a fox, running"), Clip(folder / "a.mp4", "a hen ||| two")]
+    assert read_clips(path) == expected
+    if name.startswith("captions"):
+        assert read_clips(folder) == expected
+
+
+def test_a_list_may_lie_elsewhere_than_its_videos(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """With the data root given; and then paths may not leave that."""
+    path = csv_file(tmp_path_factory.mktemp("lists"), "c.mp4|||a fox\n../a.mp4|||a hen\n", "list.txt")
+    with pytest.raises(InputError, match=r"1 bad of 2:\n  line 2: \.\./a\.mp4 leaves"):
+        read_clips(path, root=folder / "sub")
+    assert read_clips(path, root=folder / "sub", skip_bad=True) == [Clip(folder / "sub" / "c.mp4", "a fox")]
+
+
+def test_a_clip_may_start_later_in_its_file(folder: Path) -> None:
+    """Frame 0 of the clip is frame 4 of the file, at 0.5 s and 8 frames a second."""
+    pixels = np.zeros((16, 32, 48, 3), np.uint8) + np.arange(16, dtype=np.uint8)[:, None, None, None] * 15
+    write_video(folder / "a.mp4", pixels)
+    clips = read_clips(csv_file(folder, "video,caption,start\na.mp4,a fox,0.5\n"))
+    assert clips == [Clip(folder / "a.mp4", "a fox", 0.5)]
+    level = load_frames(clips, frames=1, size=(32, 48)).mean().item() * 255
+    assert level == pytest.approx(60, abs=3)
+    write_clips(folder / "again.csv", clips)
+    assert read_clips(folder / "again.csv") == clips
+    with pytest.raises(InputError, match="start = '-1'"):
+        read_clips(csv_file(folder, "video,caption,start\na.mp4,a fox,-1\n"))
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "says"),
+    [
+        ("list.jsonl", '{"video": "a.mp4", "caption": "a fox"}\n{"video"\n[1]\n', "2 bad of 3"),
+        ("list.jsonl", '{"video": "a.mp4", "caption": 7}\n', "a caption is text, got 7 of type int"),
+        ("list.txt", "a.mp4 a fox\n", r"no line has the form path\|\|\|caption"),
+        ("list.txt", "a.mp4|||\nb.mp4|||a hen\n", "1 bad of 2"),
+        ("list.txt", "\n", "no clips in it"),
+        ("list.jsonl", "", "no clips in it"),
+        ("list.txt", "a.mp4\0|||a fox\n", "leaves the list's folder"),
+    ],
+)
+def test_other_forms_that_are_damaged_are_refused(folder: Path, name: str, text: str, says: str) -> None:
+    with pytest.raises(InputError, match=says):
+        read_clips(csv_file(folder, text, name))
+
+
 def test_a_link_out_of_the_folder_leaves_it_too(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     outside = tmp_path_factory.mktemp("outside") / "secret.mp4"
     outside.write_bytes(b"")
     (folder / "link.mp4").symlink_to(outside)
     with pytest.raises(InputError, match="link.mp4 leaves the list's folder"):
         read_clips(csv_file(folder, "video,caption\nlink.mp4,a fox\n"))
+    for name in ("a", "b", "link"):
+        (folder / f"{name}.txt").write_text("a fox")
+    with pytest.raises(InputError, match=r"1 bad of 3:\n  link.mp4 is a link that leaves"):
+        read_clips(folder)
 
 
 def test_every_video_without_a_good_caption_is_named_at_once(folder: Path) -> None:
@@ -178,8 +238,7 @@ def test_every_clip_that_cannot_be_read_is_named_at_once(folder: Path) -> None:
         load_frames([])
 
 
-@pytest.mark.skipif(not REAL_CLIPS.is_dir(), reason="no ../shared/real_clips beside the checkout")
-def test_the_real_clips_are_a_list() -> None:
-    clips = read_clips(REAL_CLIPS)
+def test_the_real_clips_are_a_list(real_clips: Path) -> None:
+    clips = read_clips(real_clips)
     assert "cat walking" in [clip.caption for clip in clips]
     assert load_frames(clips[:2], size=(32, 32)).shape == (2, 16, 3, 32, 32)

@@ -6,6 +6,7 @@ import csv
 import json
 import math
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,7 @@ from ivtutorial.errors import InputError
 from ivtutorial.evaluate import Evaluation, evaluate
 from ivtutorial.generate import generate
 from ivtutorial.intervals import bootstrap_interval, estimate
+from ivtutorial.launch import launch
 from ivtutorial.prompts import Prompt
 from ivtutorial.score import score
 
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
 
 PROMPTS = ["a red fox", "the deer, running", "snow"]
 SMALL: dict[str, Any] = {"D": 2, "frames": 4, "S": 2}
+MOVES = ("flow", "warp_error", "travel")
+MEASURED = ("reward", "sharpness", "colourfulness", "flicker", "motion", *MOVES)
 FACTS = {"subject": "fox", "colour": "red", "scene": "snow", "action": "run", "facing": "left", "seed": 1}
 
 
@@ -68,7 +72,7 @@ def test_the_table_holds_the_scores_of_the_generated_clips(toy: Backbone, folder
     assert [key[::2] for key in found.keys] == [(0, 4), (0, 1), (1, 4), (1, 1), (2, 4), (2, 1)]
     np.testing.assert_allclose(found.column("reward"), expected.rewards, atol=1e-5)
     assert found.summary()["reward"].mean == pytest.approx(expected.total.mean, abs=1e-5)
-    assert found.numbers == ["reward", "sharpness", "colourfulness", "flicker", "motion"]
+    assert found.numbers == [*MEASURED, "diversity"]
 
 
 def test_the_files(folder: Path) -> None:
@@ -78,6 +82,18 @@ def test_the_files(folder: Path) -> None:
     assert all((folder / row["clip"]).is_file() for row in table) and (folder / "sheet.png").is_file()
     stored = json.loads((folder / "evaluation.json").read_text())
     assert stored["settings"]["D"] == 2 and stored["summary"]["reward"]["n"] == 6
+
+
+def test_the_page_shows_every_clip(folder: Path, tmp_path: Path) -> None:
+    """Each clip is linked by a path below the folder, with its prompt in words; texts cannot break the page."""
+    page = (folder / "index.html").read_text()
+    rows = Evaluation.load(folder).rows
+    assert all(f'src="{row["clip"]}"' in page for row in rows) and page.count("<video") == len(rows) == 6
+    assert 'aria-label="the deer, running, seed 4"' in page and "http" not in page
+    odd = Evaluation([{"index": 0, "prompt": '<b>&"', "seed": 0, "clip": "", "reward": 1.0}], {"model": "<i>"})
+    odd.save(tmp_path)
+    text = (tmp_path / "index.html").read_text()
+    assert "&lt;b&gt;&amp;&quot;" in text and "<b>&" not in text and "<i>" not in text
 
 
 def test_two_processes_make_the_same_table(toy: Backbone, folder: Path) -> None:
@@ -91,10 +107,10 @@ def test_two_processes_make_the_same_table(toy: Backbone, folder: Path) -> None:
 def test_a_judge_adds_its_columns(toy: Backbone) -> None:
     asked = [Prompt("a red fox", FACTS), Prompt("a deer", {**FACTS, "subject": "deer"})]
     found = evaluate(toy, asked, redness, judge=judge, **SMALL)  # type: ignore[arg-type]
-    assert found.numbers == ["reward", "subject", "watermark"]
+    assert found.numbers == ["reward", "subject", "watermark", *MOVES, "travel_error"]
     assert found.column("subject").tolist() == [1.0, 0.0]
     without = evaluate(toy, ["a red fox"], redness, judge=judge, **SMALL)  # type: ignore[arg-type]
-    assert without.numbers == ["reward", "watermark"]
+    assert without.numbers == ["reward", "watermark", *MOVES]
 
 
 @pytest.mark.parametrize(
@@ -161,7 +177,7 @@ def test_an_infinite_effect_size_is_null_in_json() -> None:
 def test_comparing_folders(folder: Path) -> None:
     """A table compared with itself: no change in any column."""
     found = compare(folder, folder)
-    assert set(found.columns) == {"reward", "sharpness", "colourfulness", "flicker", "motion"}
+    assert set(found.columns) == {*MEASURED, "diversity"}
     assert all((one.mean, one.low, one.high) == (0.0, 0.0, 0.0) for one in found.columns.values())
 
 
@@ -191,3 +207,19 @@ def test_estimate_of_one_and_of_two_numbers() -> None:
 def test_numbers_that_have_no_mean(values: list[float]) -> None:
     with pytest.raises(InputError, match="finite number"):
         estimate(values)
+
+
+def test_inside_a_group_every_process_has_the_whole_table(toy: Backbone, folder: Path, tmp_path: Path) -> None:
+    """As under torchrun: the clips are shared, the tables equal, and the files are written once."""
+    call = partial(evaluate, toy, PROMPTS, redness, tmp_path, [4, 1], batch_size=4, **SMALL)
+    first, second = launch(call, 2)
+    assert first.rows == second.rows and first.keys == Evaluation.load(folder).keys
+    assert Evaluation.load(tmp_path).keys == first.keys
+
+
+def test_diversity_is_told_for_several_seeds_only(folder: Path, toy: Backbone) -> None:
+    """Two seeds: each clip has one other, so both have the same distance."""
+    found = Evaluation.load(folder).column("diversity")
+    np.testing.assert_allclose(found[0::2], found[1::2])
+    assert (found > 0).all()
+    assert "diversity" not in evaluate(toy, PROMPTS[:1], redness, seeds=0, **SMALL).numbers

@@ -205,6 +205,6 @@ def test_names() -> None:
     assert model_location("modelscope") == "damo-vilab/text-to-video-ms-1.7b"
     assert model_location("my/folder") == "my/folder"
     assert open_reward(redness) is redness
-    for bad, told in [("hpsv2", "xswu/HPSv2"), ("nowhere", "nowhere"), (3, "function")]:
+    for bad, told in [("hpsv9", "hpsv2, hpsv2.1"), ("nowhere", "nowhere"), (3, "function")]:
         with pytest.raises(InputError, match=told):
             open_reward(bad)  # type: ignore[arg-type]

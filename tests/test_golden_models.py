@@ -15,7 +15,8 @@ from torch import Tensor
 
 from ivtutorial.convert import lora_from_official, unet_from_official
 from ivtutorial.lora import attach_lora, count_lora, lora_layers
-from ivtutorial.rewards.clip import ClipReward, resize_and_pad
+from ivtutorial.rewards.clip import ClipReward
+from ivtutorial.rewards.preprocess import normalise, resize_and_pad
 from ivtutorial.unet import VideoUNet
 
 
@@ -127,5 +128,5 @@ def test_hpsv2_preprocessing_of_square_images_and_at_224_pixels(golden: Any) -> 
     assert_close(reward.preprocess(square), fixture, "edge/square_preprocessed", "preprocessed")
     frames = fixture.tensors["images"].float() / 255
     for antialias, name in ((True, "preprocessed_strided"), (False, "preprocessed_strided_antialias_off")):
-        image = (resize_and_pad(frames, 224, antialias) - reward.mean) / reward.std
+        image = normalise(resize_and_pad(frames, 224, antialias), reward.mean, reward.std)
         assert_close(image[..., ::7, ::7], fixture, f"size224/{name}", "preprocessed")

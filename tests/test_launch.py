@@ -41,6 +41,18 @@ def wait_for_ever(marker: str) -> None:
     time.sleep(600)
 
 
+def until_interrupted(marker: str) -> None:
+    """Waits for Ctrl-C, and then does what a training run does: finish, and write something down."""
+    rank = torch.distributed.get_rank()
+    try:
+        Path(f"{marker}-{rank}").touch()
+        time.sleep(600)
+    except KeyboardInterrupt:
+        torch.distributed.barrier()
+        Path(f"{marker}-{rank}-kept").touch()
+        raise
+
+
 def test_two_processes_form_one_group_of_single_threads() -> None:
     """all_reduce of 10 * (rank + 1) over ranks 0 and 1 is 10 + 20 = 30, on both."""
     assert launch(report, 2, 10.0) == [(0, 30.0, 1, "1"), (1, 30.0, 1, "1")]
@@ -79,6 +91,33 @@ def test_processes_end_when_the_one_that_started_them_is_killed(tmp_path: Path) 
     assert not any(_alive(worker) for worker in workers)
 
 
+@pytest.mark.skipif(not hasattr(os, "killpg"), reason="needs process groups")
+def test_ctrl_c_lets_the_processes_finish_and_prints_no_traceback(tmp_path: Path) -> None:
+    """As a terminal sends it: to the starter and to all that is in its session, which the processes are not."""
+    marker = tmp_path / "at"
+    code = (
+        "import signal, sys, test_launch\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where the tests run in the background\n"
+        "try:\n"
+        f"    test_launch.launch(test_launch.until_interrupted, 2, {str(marker)!r})\n"
+        "except KeyboardInterrupt:\n"
+        "    sys.exit(130)"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path])}
+    command = [sys.executable, "-c", code]
+    starter = subprocess.Popen(command, env=environment, start_new_session=True, text=True, stderr=subprocess.PIPE)
+    try:
+        _until(lambda: all(Path(f"{marker}-{rank}").exists() for rank in range(2)))
+        os.killpg(starter.pid, signal.SIGINT)
+        _, told = starter.communicate(timeout=120)
+    finally:
+        starter.kill()
+        starter.wait()
+    assert starter.returncode == 130
+    assert all(Path(f"{marker}-{rank}-kept").exists() for rank in range(2))
+    assert told.strip() == "stopping; press Ctrl-C again to stop at once"
+
+
 @pytest.mark.parametrize("processes", [0, -1, 1.5, "2"])
 def test_bad_number_of_processes(processes: object) -> None:
     with pytest.raises(InputError, match="whole number of at least 1"):
@@ -96,7 +135,7 @@ def test_no_processes_within_processes(monkeypatch: pytest.MonkeyPatch) -> None:
         launch(os.getpid, 2)
 
 
-def _until(reached: object, seconds: float = 120.0) -> None:
+def _until(reached: object, seconds: float = 600.0) -> None:
     end = time.monotonic() + seconds
     while not reached():  # type: ignore[operator]
         assert time.monotonic() < end, "took too long"

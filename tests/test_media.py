@@ -16,8 +16,7 @@ from PIL import Image
 
 from ivtutorial import media
 from ivtutorial.errors import InputError
-
-REAL_CLIPS = Path(__file__).parents[2] / "shared" / "real_clips"
+from ivtutorial.video_reader import VideoFacts, video_facts
 
 
 def numbered(count: int, height: int = 32, width: int = 32) -> np.ndarray:
@@ -271,6 +270,17 @@ def test_files_that_are_no_video_are_refused_by_name(tmp_path: Path) -> None:
         assert str(path) in str(caught.value)
 
 
+def test_what_a_file_says_of_its_video(tmp_path: Path) -> None:
+    """12 frames at 6 a second are 2 s."""
+    media.write_video(tmp_path / "a.mp4", np.zeros((12, 18, 32, 3), np.uint8), fps=6)
+    assert video_facts(tmp_path / "a.mp4") == VideoFacts(18, 32, 6.0, 2.0, "h264")
+    with pytest.raises(InputError, match="no such file"):
+        video_facts(tmp_path / "b.mp4")
+    (tmp_path / "b.mp4").write_bytes(b"text")
+    with pytest.raises(InputError, match="not a video"):
+        video_facts(tmp_path / "b.mp4")
+
+
 def test_a_file_cut_short_is_refused(tmp_path: Path) -> None:
     data = media.encode_video(moving_dot())
     for part in (0.3, 0.9):
@@ -302,9 +312,8 @@ def test_damage_is_never_read_as_a_different_clip(tmp_path: Path) -> None:
     assert refused > 20
 
 
-@pytest.mark.skipif(not REAL_CLIPS.is_dir(), reason="no ../shared/real_clips beside the checkout")
-def test_real_clips_are_read_at_any_size() -> None:
-    paths = sorted(REAL_CLIPS.glob("*.mp4"))
+def test_real_clips_are_read_at_any_size(real_clips: Path) -> None:
+    paths = sorted(real_clips.glob("*.mp4"))
     assert paths
     for path in paths:
         frames = media.read_video(path, frames=16, fps=8, size=(64, 64))

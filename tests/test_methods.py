@@ -136,7 +136,7 @@ def test_gradient_of_the_loss_by_finite_difference(prediction_type: str):
         {"tau": 0.25},
         {"D": 10},
         {"K": 4},
-        {"grad_steps": (2, 5)},
+        {"K": (2, 5)},
         {"guidance": 1.5},
         {"eta": 0.7},
         {"offset_noise": 0.3},
@@ -158,6 +158,8 @@ def test_every_setting_reaches_the_edit(changes: dict[str, Any]):
 
     ours = trace(edit_batch(models, clips, InstructVideo(**settings), seeded(2)))
     predict = models.predictor(clips.embeds, clips.uncond_embeds, settings.pop("guidance"))
+    if isinstance(settings["K"], tuple):
+        settings |= {"K": 1, "grad_steps": settings["K"]}
     expected = trace(edit(predict, clips.latents, models.scheduler, generator=seeded(2), **settings))
     torch.testing.assert_close(ours, expected)
 
@@ -222,6 +224,7 @@ def test_metrics_are_what_they_say():
         "motion": float((z0[:, :, 1:] - z0[:, :, :-1]).abs().mean()),
         "source_motion": motion(batch().latents),
         "edit_distance": float((z0 - batch().latents).pow(2).mean() ** 0.5),
+        "reward_calls": 8.0,  # two clips, four segments
     }
     assert metrics == pytest.approx(expected, rel=1e-5)
     assert all(type(figure) is float for figure in metrics.values())
@@ -260,8 +263,8 @@ def test_segments_and_attenuation_reach_the_reward():
         ({"D": 600}, "D = 600"),
         ({"K": 13}, "1 <= K <= 12"),
         ({"K": 0}, "1 <= K <= 12"),
-        ({"grad_steps": ()}, "grad_steps"),
-        ({"grad_steps": (12,)}, "0 to 11"),
+        ({"K": ()}, "K = "),
+        ({"K": (12,)}, "0 .* to 11"),
         ({"S": 0}, "S = 0"),
         ({"lambda_tar": -1.0}, "lambda_tar"),
         ({"guidance": float("inf")}, "guidance"),

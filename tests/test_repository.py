@@ -202,10 +202,12 @@ def test_notebooks_are_stripped() -> None:
 
 
 def test_every_page_of_the_book_is_in_its_contents() -> None:
+    """All but the pages of book/api, which are written when the site is built."""
     contents = yaml.safe_load((ROOT / "_toc.yml").read_text())
     listed = {contents["root"]} | {chapter["file"] for part in contents["parts"] for chapter in part["chapters"]}
+    listed.remove("book/api/index")
     there = {str(path.relative_to(ROOT).with_suffix("")) for path in our_files(".ipynb", ".md")}
-    assert listed == {page for page in there if page.startswith("book/")}, "put the page into _toc.yml"
+    assert listed == {page for page in there if re.match(r"book/(?!api/)", page)}, "put the page into _toc.yml"
 
 
 def test_every_equation_of_the_notation_page_leads_to_a_function_and_a_test() -> None:

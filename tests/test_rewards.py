@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import pickle
 from pathlib import Path
@@ -16,7 +17,9 @@ from torch import Tensor
 
 from ivtutorial.errors import InputError
 from ivtutorial.rewards import ClipReward, ImageReward, check_frames, load_hpsv2
-from ivtutorial.rewards.clip import CONFIG_FILE, WEIGHTS_FILE, resize_and_crop, resize_and_pad
+from ivtutorial.rewards.clip import CONFIG_FILE, WEIGHTS_FILE
+from ivtutorial.rewards.hpsv2 import ARCHITECTURE
+from ivtutorial.rewards.preprocess import normalise, resize_and_crop, resize_and_pad
 
 SIZE = 32
 CAPTIONS = ["a red fox", "the deer running 🦌", "snow"]
@@ -69,7 +72,7 @@ def test_it_is_an_image_reward(reward: ClipReward) -> None:
 def test_the_score_is_the_plain_cosine(reward: ClipReward) -> None:
     """Without the logit scale, which would multiply it by 1 / 0.07 = 14.3 here."""
     x = frames()
-    images = (x - reward.mean) / reward.std
+    images = normalise(x, reward.mean, reward.std)
     f, g = reward.model.encode_image(images), reward.model.encode_text(reward.tokenizer(CAPTIONS))
     expected = torch.nn.functional.cosine_similarity(f, g)
     torch.testing.assert_close(reward(x, CAPTIONS), expected, rtol=0, atol=1e-6)
@@ -199,7 +202,7 @@ def test_saved_and_loaded_scores_the_same_and_open_clip_opens_the_folder(
         text = model.eval().encode_text(tokens, normalize=True)
         image = model.encode_image(reward.preprocess(x), normalize=True)
     torch.testing.assert_close((text * image).sum(-1), expected, rtol=0, atol=1e-6)
-    assert transform.transforms[-1].mean == pytest.approx(reward.mean.flatten().tolist())
+    assert transform.transforms[-1].mean == pytest.approx(reward.mean)
 
 
 def test_a_loaded_reward_can_be_saved_again(reward: ClipReward, tmp_path: Path) -> None:
@@ -229,34 +232,125 @@ def test_unusable_folders(reward: ClipReward, tmp_path: Path) -> None:
         ClipReward.from_folder(tmp_path)
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=["fp16", "bf16"])
+def test_half_precision_scores_and_slopes_are_those_of_float32_up_to_rounding(
+    tokenizer: HFTokenizer, dtype: torch.dtype
+) -> None:
+    """bf16 keeps 8 bits of a number: relative errors of a few 2^-8; scores themselves are returned in float32."""
+    full, half = make_reward(tokenizer), make_reward(tokenizer)
+    half.model.to(dtype)
+    x = frames().requires_grad_()
+    expected, found = full(x, CAPTIONS), half(x, CAPTIONS)
+    assert found.dtype == torch.float32
+    torch.testing.assert_close(found, expected, rtol=0, atol=0.03)
+    (slope,), (wanted,) = (torch.autograd.grad(scores.sum(), x) for scores in (found, expected))
+    assert torch.nn.functional.cosine_similarity(slope.flatten(), wanted.flatten(), dim=0) > 0.98
+
+
+def test_known_captions_need_no_text_tower(tokenizer: HFTokenizer) -> None:
+    """On the device "meta" the tower has no numbers any more, and the scores stay the same to the last bit."""
+    reward = make_reward(tokenizer)
+    expected = reward(frames(), CAPTIONS)
+    reward.offload_text("meta")
+    text = [p for name, p in reward.model.named_parameters() if not name.startswith("visual.")]
+    assert text and all(p.is_meta for p in text)
+    assert not any(p.is_meta for p in reward.model.visual.parameters())
+    assert torch.equal(reward(frames(), CAPTIONS), expected) and reward.device.type == "cpu"
+
+
+def test_the_scale_is_a_factor_and_is_stored(tokenizer: HFTokenizer, tmp_path: Path) -> None:
+    plain, scaled = make_reward(tokenizer), make_reward(tokenizer, scale=100.0)
+    torch.testing.assert_close(scaled(frames(), CAPTIONS), 100 * plain(frames(), CAPTIONS))
+    assert ClipReward.from_folder(scaled.save(tmp_path)).scale == 100.0
+
+
+# --- HPSv2 ----------------------------------------------------------------------------------------
+
+
 @pytest.fixture
 def small_vit_h(monkeypatch: pytest.MonkeyPatch) -> dict[str, Tensor]:
     """ViT-H-14 has a billion weights: stand a tiny model in its place and return other weights for it."""
-    monkeypatch.setattr(open_clip, "create_model", lambda name: tiny_clip(model_config(context_length=77)))
-    state: dict[str, Tensor] = tiny_clip(model_config(context_length=77)).state_dict()
+    config = model_config(context_length=77)
+
+    def create(name: str, device: str = "cpu") -> Any:
+        model = open_clip.CLIP(**config).to(device)
+        model.visual.image_mean, model.visual.image_std = open_clip.OPENAI_DATASET_MEAN, open_clip.OPENAI_DATASET_STD
+        return model
+
+    monkeypatch.setattr(open_clip, "create_model", create)
+    state: dict[str, Tensor] = tiny_clip(config).state_dict()
     return {name: tensor + 0.01 for name, tensor in state.items()}
 
 
-def test_hpsv2_weights_come_from_the_checkpoint(small_vit_h: dict[str, Tensor], tmp_path: Path) -> None:
-    torch.save({"state_dict": small_vit_h, "epoch": 3}, tmp_path / "hps.pt")
-    reward = load_hpsv2(tmp_path / "hps.pt", "v2.1", preprocessing="hpsv2")
+def test_the_architecture_is_open_clips_vit_h_14_of_986_million_weights() -> None:
+    """The published sum: 632.08 M in the image tower, 354.03 M in the text tower."""
+    with torch.device("meta"):
+        model = open_clip.create_model(ARCHITECTURE, device="meta")
+    assert round(sum(p.numel() for p in model.parameters()) / 1e6, 2) == 986.11
+    assert model.visual.image_size == (224, 224) and model.positional_embedding.shape == (77, 1024)
+
+
+@pytest.mark.parametrize("legacy", [False, True], ids=["zip file", "older format"])
+def test_hpsv2_weights_come_from_the_checkpoint(small_vit_h: dict[str, Tensor], tmp_path: Path, legacy: bool) -> None:
+    """The scores are those of the same network filled the ordinary way, its mask of later tokens included."""
+    path = tmp_path / "hps.pt"
+    torch.save({"state_dict": small_vit_h, "epoch": 3}, path, _use_new_zipfile_serialization=not legacy)
+    reward = load_hpsv2(path, "v2.1", preprocessing="hpsv2")
     assert reward.preprocessing == "hpsv2"
     for name, tensor in reward.model.state_dict().items():
         assert torch.equal(tensor, small_vit_h[name])
+    ordinary = tiny_clip(reward.model_config | model_config(context_length=77))
+    ordinary.load_state_dict(small_vit_h)
+    expected = ClipReward(ordinary, reward.tokenizer, {}, "hpsv2")
+    torch.testing.assert_close(reward(frames(), CAPTIONS), expected(frames(), CAPTIONS), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize(("version", "file"), [("v2.0", "HPS_v2_compressed.pt"), ("v2.1", "HPS_v2.1_compressed.pt")])
+@pytest.mark.parametrize("place", ["a folder", "the hub", "another hub name"])
+def test_where_hpsv2_is_found(
+    small_vit_h: dict[str, Tensor],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    version: str,
+    file: str,
+    place: str,
+) -> None:
+    torch.save({"state_dict": small_vit_h}, tmp_path / file)
+    asked: list[tuple[str, str]] = []
+
+    def download(name: str, filename: str) -> str:
+        asked.append((name, filename))
+        return str(tmp_path / filename)
+
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", download)
+    given = {"a folder": tmp_path, "the hub": None, "another hub name": "someone/copy"}[place]
+    load_hpsv2(given, version)
+    assert asked == {"a folder": [], "the hub": [("xswu/HPSv2", file)]}.get(place, [("someone/copy", file)])
+
+
+def test_hpsv2_is_checked_by_its_hash(small_vit_h: dict[str, Tensor], tmp_path: Path) -> None:
+    path = tmp_path / "hps.pt"
+    torch.save({"state_dict": small_vit_h}, path)
+    load_hpsv2(path, sha256=hashlib.sha256(path.read_bytes()).hexdigest())
+    with pytest.raises(InputError, match="damaged or another file"):
+        load_hpsv2(path, sha256="0" * 64)
 
 
 def test_unusable_hpsv2_checkpoints(small_vit_h: dict[str, Tensor], tmp_path: Path) -> None:
     path = tmp_path / "hps.pt"
     with pytest.raises(InputError, match="v3"):
         load_hpsv2(path, "v3")
-    with pytest.raises(InputError, match="not a readable HPSv2 checkpoint"):
+    with pytest.raises(InputError, match="No HPSv2 checkpoint at"):
         load_hpsv2(path)
-    torch.save({"weights": small_vit_h}, path)
-    with pytest.raises(InputError, match="not a readable HPSv2 checkpoint"):
+    torch.save({"epoch": 3}, path)
+    with pytest.raises(InputError, match="holds no weights"):
+        load_hpsv2(path)
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(InputError, match="does not hold readable HPSv2 v2.0 weights"):
         load_hpsv2(path)
     small_vit_h.pop("visual.proj")
     torch.save({"state_dict": small_vit_h}, path)
-    with pytest.raises(InputError, match="does not hold the ViT-H-14"):
+    with pytest.raises(InputError, match=r"HPSv2 v2.0 \(ViT-H-14\): 1 missing: visual\.proj"):
         load_hpsv2(path)
 
 
@@ -268,7 +362,7 @@ def test_a_checkpoint_that_would_run_code_is_refused(
             return print, ("the payload ran",)
 
     (tmp_path / "hps.pt").write_bytes(pickle.dumps({"state_dict": Payload()}, protocol=2))
-    with pytest.raises(InputError, match="not a readable HPSv2 checkpoint"):
+    with pytest.raises(InputError, match="could run code"):
         load_hpsv2(tmp_path / "hps.pt")
     assert "the payload ran" not in capsys.readouterr().out
 
@@ -306,5 +400,5 @@ def test_rounding_beyond_the_range_is_forgiven() -> None:
 
 
 def test_unknown_preprocessing(tokenizer: HFTokenizer) -> None:
-    with pytest.raises(InputError, match="official, hpsv2"):
-        make_reward(tokenizer, preprocessing="clip")
+    with pytest.raises(InputError, match="official, hpsv2, clip"):
+        make_reward(tokenizer, preprocessing="squash")

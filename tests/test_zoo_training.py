@@ -17,6 +17,7 @@ from ivtutorial.zoo.latents import build_store
 from ivtutorial.zoo.tokenizer import END, make_tokenizer, save_tokenizer
 from ivtutorial.zoo.train_vae import widen
 from ivtutorial.zoo.train_video import inflate, make_scheduler, spatial_state, v_loss
+from ivtutorial.zoo.training_runs import train_model
 
 
 class Stop(Exception):
@@ -165,3 +166,25 @@ def test_tokenizer_has_one_token_a_word_and_takes_anything(tmp_path: Path) -> No
     assert reread(odd).input_ids == ids and reread.model_max_length == 24
     (tmp_path / "tokenizer.json").unlink()
     assert type(tokenizer).from_pretrained(tmp_path)(odd).input_ids == ids
+
+
+def test_a_continued_training_tells_what_came_before(tmp_path: Path) -> None:
+    """Seconds add up (40 + 60 = 100 before the third run) and each earlier run has its line in the history."""
+    config = training.TrainConfig(steps=3, batch=2, lr=1e-3)
+    for generation, (seconds, start) in enumerate([(40.0, None), (60.0, "g0"), (5.0, "g1")]):
+        work = tmp_path / f"run{generation}"
+        work.mkdir()
+        (work / "line.log.jsonl").write_text(json.dumps({"step": 3, "seconds": seconds}) + "\n")
+        (tmp_path / f"g{generation}").mkdir()
+        init = tmp_path / start if start else None
+        training.record(work / "line" / "training.json", "line", config, init)
+        (work / "line" / "training.json").rename(tmp_path / f"g{generation}" / "training.json")
+    last = json.loads((tmp_path / "g2" / "training.json").read_text())
+    assert last["seconds"] == 5 and last["seconds_before"] == 100
+    assert len(last["history"]) == 2 and all("3 steps of 2 samples" in line for line in last["history"])
+
+
+def test_only_a_model_with_weights_can_be_continued(tmp_path: Path) -> None:
+    config = training.TrainConfig(steps=1, batch=1, lr=1e-3)
+    with pytest.raises(InputError, match="holds no diffusion_pytorch_model.safetensors"):
+        train_model("vae", tmp_path, config, tmp_path / "nothing")

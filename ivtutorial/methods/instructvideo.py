@@ -20,40 +20,28 @@ clip -> noise to t_noi (Eq. 3-5) -> tau * D DDIM steps, the last K with gradient
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from ivtutorial.chain import last_k
-from ivtutorial.ddim import check_latents
 from ivtutorial.editing import edit
 from ivtutorial.errors import InputError
 from ivtutorial.methods.batch import Batch, motion, reward_metrics
+from ivtutorial.methods.shared import (
+    GradientSteps,
+    Models,
+    check_batch,
+    check_numbers,
+    check_steps,
+    float_latents,
+    gradient_steps,
+)
 from ivtutorial.rewards.base import ImageReward
-from ivtutorial.schedule import NoiseSchedule, partial_steps
+from ivtutorial.schedule import partial_steps
 from ivtutorial.video_reward import Selection, VideoReward, VideoRewardOutput, choose_frames
-
-
-class Models(Protocol):
-    """What the loss needs of a :class:`ivtutorial.backbone.Backbone`."""
-
-    @property
-    def unet(self) -> nn.Module:
-        """The network that is fine-tuned."""
-
-    @property
-    def scheduler(self) -> NoiseSchedule:
-        """Cumulative alphas, T and the prediction type."""
-
-    def predictor(self, embeds: Tensor, uncond_embeds: Tensor, guidance: float) -> Callable[[Tensor, int], Tensor]:
-        """Guided prediction, (z, t) -> the UNet's output."""
-
-    def decode(self, latents: Tensor) -> Tensor:
-        """Latents (N, C, h, w) -> frames (N, 3, H, W) in [0, 1]."""
 
 
 @dataclass(frozen=True)
@@ -63,8 +51,8 @@ class InstructVideo:
     Attributes:
         tau: noise level, 0 < tau <= 1 (Eq. 4).
         D: steps of the full DDIM chain; the edit takes tau * D of them.
-        K: last steps with gradient, 1 .. tau * D, or 'uniform' to draw it for each batch.
-        grad_steps: positions with gradient instead of the last K (0 = noisiest step).
+        K: steps with gradient: the last K, 1 .. tau * D; 'uniform' to draw K for each batch; or a list of positions
+            (0 = noisiest step).
         guidance: classifier-free guidance scale; 1 is no guidance.
         S: segments, must divide the number of frames (Eq. 6).
         lambda_tar: steepness of the temporal attenuation (Eq. 7).
@@ -85,8 +73,7 @@ class InstructVideo:
 
     tau: float = 0.6
     D: int = 20
-    K: int | Literal["uniform"] = 1
-    grad_steps: tuple[int, ...] | None = None
+    K: GradientSteps = 1
     guidance: float = 3.0
     S: int = 4
     lambda_tar: float = 1.0
@@ -98,16 +85,8 @@ class InstructVideo:
     checkpoint: bool = False
 
     def __post_init__(self) -> None:
-        n = self.steps
-        if self.grad_steps is None:
-            last_k(n if self.K == "uniform" else self.K, n)
-        else:
-            object.__setattr__(self, "grad_steps", tuple(self.grad_steps))
-            if not self.grad_steps or not all(0 <= i < n for i in self.grad_steps):
-                raise InputError(f"grad_steps = {self.grad_steps}: expected positions from 0 to {n - 1}.")
-        for name in ("guidance", "lambda_tar", "offset_noise", "eta"):
-            if not 0 <= getattr(self, name) < math.inf:
-                raise InputError(f"{name} = {getattr(self, name)}: expected a finite number >= 0.")
+        object.__setattr__(self, "K", check_steps(self.K, self.steps))
+        check_numbers(self, "guidance", "lambda_tar", "offset_noise", "eta")
         if self.eta > 1:
             raise InputError(f"eta = {self.eta}: expected 0 (deterministic) to 1 (as noisy as DDPM).")
         choose_frames(self.S, self.S, 1, selection=self.selection)
@@ -121,6 +100,11 @@ class InstructVideo:
     def steps(self) -> int:
         """Steps of the partial chain, tau * D."""
         return partial_steps(self.tau, self.D)
+
+    @property
+    def updates(self) -> int:
+        """Optimiser updates a step of the training loop makes."""
+        return 1
 
     def video_reward(self, image_reward: ImageReward) -> VideoReward:
         """SegVR and TAR with these settings around an image reward."""
@@ -144,21 +128,14 @@ def edit_batch(
     Raises:
         InputError: latents of another channel count than the UNet's, or the UNet in the wrong mode.
     """
-    check_latents(batch.latents, getattr(getattr(backbone.unet, "config", None), "in_channels", None))
-    if backbone.unet.training != config.train_mode:
-        mode = "train" if backbone.unet.training else "eval"
-        raise InputError(
-            f"train_mode = {config.train_mode}, but the UNet is in {mode} mode: "
-            "wrap loss and backward() in `with network_mode(unet, config.train_mode):`."
-        )
+    check_batch(backbone, batch, config.train_mode)
     return edit(
         backbone.predictor(batch.embeds, batch.uncond_embeds, config.guidance),
-        batch.latents.to(torch.promote_types(batch.latents.dtype, torch.float32)),
+        float_latents(batch),
         backbone.scheduler,
         tau=config.tau,
         D=config.D,
-        K=config.K,
-        grad_steps=config.grad_steps,
+        grad_steps=gradient_steps(config.K, config.steps, generator),
         eta=config.eta,
         offset_noise=config.offset_noise,
         generator=generator,

@@ -21,6 +21,7 @@ Steps = Annotated[int | None, typer.Option(help="Optimiser steps; default that o
 Batch = Annotated[int | None, typer.Option(help="Samples a step and process; default that of the shipped model.")]
 Lr = Annotated[float | None, typer.Option(help="Peak learning rate; default that of the shipped model.")]
 Seed = Annotated[int, typer.Option(help="Seed of everything random.")]
+Init = Annotated[Path | None, typer.Option(help="Folder of a trained model of the kind to start from.")]
 Models = Annotated[Path, typer.Option(help="Folder with the models: reduced, reward, judge.")]
 
 
@@ -114,6 +115,7 @@ def _train(
     lr: float | None,
     seed: int,
     processes: int | None,
+    init: Path | None = None,
 ) -> None:
     """Train one model, in several processes if asked for; it goes on from its last checkpoint."""
     from dataclasses import replace
@@ -125,7 +127,7 @@ def _train(
     given: dict[str, Any] = {"steps": steps, "batch": batch, "lr": lr}
     config = replace(RECIPE[name], seed=seed, **{key: value for key, value in given.items() if value is not None})
     with interruptible("Run the same command again to go on from the last checkpoint."):
-        launch(train_model, default_processes(processes), name, out, config)
+        launch(train_model, default_processes(processes), name, out, config, init)
     typer.echo(f"trained {name}: see {out}")
 
 
@@ -151,9 +153,10 @@ def train_vae(
     lr: Lr = None,
     seed: Seed = 0,
     processes: Processes = None,
+    init: Init = None,
 ) -> None:
     """The autoencoder (a stock AutoencoderKL), 64 x 64 frames <-> 8 x 8 latents, to OUT/vae."""
-    _train("vae", out, steps, batch, lr, seed, processes)
+    _train("vae", out, steps, batch, lr, seed, processes, init)
 
 
 @app.command("train-judge", short_help="the judge")
@@ -178,10 +181,11 @@ def train_reward(
     lr: Lr = None,
     seed: Seed = 0,
     processes: Processes = None,
+    init: Init = None,
 ) -> None:
     """The reduced HPS (an open_clip model; needs the tokenizer), contrastive first, then on preferences, to
     OUT/reward."""
-    _train("reward", out, steps, batch, lr, seed, processes)
+    _train("reward", out, steps, batch, lr, seed, processes, init)
 
 
 @app.command(short_help="encode clips for the next two trainings")
@@ -212,10 +216,11 @@ def train_image(
     lr: Lr = None,
     seed: Seed = 0,
     processes: Processes = None,
+    init: Init = None,
 ) -> None:
     """Stage 1 of the text-to-video model: a UNet for single frames (needs text encoder and latents), to
     OUT/image_unet."""
-    _train("image", out, steps, batch, lr, seed, processes)
+    _train("image", out, steps, batch, lr, seed, processes, init)
 
 
 @app.command("train-video", short_help="text-to-video, stage 2: clips")
@@ -226,10 +231,11 @@ def train_video(
     lr: Lr = None,
     seed: Seed = 0,
     processes: Processes = None,
+    init: Init = None,
 ) -> None:
     """Stage 2: inflate it into a UNet3DConditionModel, whose layers over time start as identity, to
     OUT/unet."""
-    _train("video", out, steps, batch, lr, seed, processes)
+    _train("video", out, steps, batch, lr, seed, processes, init)
 
 
 @app.command(short_help="gather the trained parts")

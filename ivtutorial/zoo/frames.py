@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ivtutorial.zoo import web, world
+from ivtutorial.zoo import scenes, web, world
 from ivtutorial.zoo.shapes import Array
-from ivtutorial.zoo.subject import Subject
+from ivtutorial.zoo.subject import COLOURS, Subject
 from ivtutorial.zoo.subjects import ALL, subject
 
 
@@ -44,6 +44,17 @@ def draw_sample(
         held_out: as in :func:`ivtutorial.zoo.world.draw_facts`.
     """
     facts = world.draw_facts(rng, subjects, held_out)
+    return show(facts, rng, web_share, frames, size)
+
+
+def show(
+    facts: world.ClipFacts,
+    rng: np.random.Generator,
+    web_share: float,
+    frames: Sequence[int] | None = None,
+    size: int = world.SIZE,
+) -> Sample:
+    """Draw the clip of given facts, with the arguments of :func:`draw_sample`."""
     one = subject(facts.subject)
     faults = web.draw_faults(rng) if rng.random() < web_share else web.WebFaults()
     picture = world.render(facts, one, size, frames)
@@ -60,6 +71,21 @@ def single_frames(
         draw_sample(rng, web_share=web_share, frames=[int(rng.integers(world.FRAMES))], held_out=held_out)
         for _ in range(count)
     ]
+
+
+def look_alikes(rng: np.random.Generator, count: int, web_share: float) -> list[Sample]:
+    """Draw single frames of at most ``count`` different subjects that share one scene and one colour.
+
+    In a batch drawn at random colour and scene tell most captions apart; here only the subject (and its pose) does.
+    """
+    colour = str(rng.choice(sorted(COLOURS)))
+    scene = scenes.SCENES[int(rng.integers(len(scenes.SCENES)))]
+    chosen = [s for s in ALL if colour in s.colours and not world.is_held_out(s.name, colour, scene)]
+    samples = []
+    for k in rng.permutation(len(chosen))[:count]:
+        facts = replace(world.draw_facts(rng, ALL, None, chosen[k].name), colour=colour, scene=scene)
+        samples.append(show(facts, rng, web_share, [int(rng.integers(world.FRAMES))]))
+    return samples
 
 
 def stack(samples: Sequence[Sample]) -> Tensor:

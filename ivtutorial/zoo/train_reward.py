@@ -15,13 +15,14 @@ import numpy as np
 import open_clip
 import torch
 import torch.nn.functional as F
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from transformers import CLIPTokenizer
 
 from ivtutorial.zoo import annotators, frames, training
 from ivtutorial.zoo.tokenizer import MAX_LENGTH, save_tokenizer
 
+WEIGHTS = "open_clip_model.safetensors"
 MEAN, STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 
 
@@ -40,13 +41,16 @@ def reward_config(vocabulary: int) -> dict[str, object]:
     }  # fmt: skip
 
 
-def train_reward(folder: Path, config: training.TrainConfig, preference_share: float = 0.4) -> nn.Module:
+def train_reward(
+    folder: Path, config: training.TrainConfig, preference_share: float = 0.4, init: Path | None = None
+) -> nn.Module:
     """Train and save to ``folder/reward``, a folder that open_clip opens as ``local-dir:``.
 
     Args:
         folder: holds ``tokenizer`` and gets ``reward``.
         config: steps of both stages together.
         preference_share: the last part of the steps, which learn from preferences.
+        init: folder of a reduced HPS to start from; from scratch by default.
     """
     torch.manual_seed(config.seed)
     device = training.best_device()
@@ -56,6 +60,8 @@ def train_reward(folder: Path, config: training.TrainConfig, preference_share: f
     assert isinstance(cfg, dict)
     text_cfg = {k: v for k, v in cfg["text_cfg"].items() if k != "hf_tokenizer_name"}
     model = open_clip.CLIP(cfg["embed_dim"], cfg["vision_cfg"], text_cfg).to(device)
+    if init is not None:
+        model.load_state_dict({k: v.float() for k, v in load_file(init / WEIGHTS).items()}, strict=False)
     mean, std = (torch.tensor(v, device=device).view(1, 3, 1, 1) for v in (MEAN, STD))
 
     def image(batch: Tensor) -> Tensor:
@@ -66,10 +72,12 @@ def train_reward(folder: Path, config: training.TrainConfig, preference_share: f
         return model.encode_text(ids.input_ids.to(device), normalize=True)
 
     def contrastive(rng: np.random.Generator, count: int) -> tuple[Tensor, Tensor]:
-        samples = frames.single_frames(rng, count, web_share=0.6)
+        # Colour and scene tell most frames of a mixed batch apart, so half the batches have only one of each.
+        draw = frames.look_alikes if rng.random() < 0.5 else frames.single_frames
+        samples = draw(rng, count, web_share=0.6)
         scale = model.logit_scale.exp().clamp(max=100)
         logits = scale * image(frames.stack(samples)[:, 0]) @ text([s.caption for s in samples]).T
-        want = torch.arange(count, device=device)
+        want = torch.arange(len(samples), device=device)
         return (F.cross_entropy(logits, want) + F.cross_entropy(logits.T, want)) / 2, logits
 
     def preferences(rng: np.random.Generator, count: int) -> tuple[Tensor, Tensor]:
@@ -84,7 +92,7 @@ def train_reward(folder: Path, config: training.TrainConfig, preference_share: f
     def loss(step: int, rng: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
         if step < (1 - preference_share) * config.steps:
             value, logits = contrastive(rng, config.batch)
-            hit = logits.argmax(1).eq(torch.arange(config.batch, device=device)).float().mean()
+            hit = logits.argmax(1).eq(torch.arange(len(logits), device=device)).float().mean()
             return value, {"retrieval": float(hit)}
         value, agreement = preferences(rng, config.batch // 2)
         anchor, _ = contrastive(rng, config.batch // 2)
@@ -93,7 +101,7 @@ def train_reward(folder: Path, config: training.TrainConfig, preference_share: f
     training.train(model, loss, config, folder, "reward")
     if training.process()[0] == 0:
         _save(model, settings, tokenizer, folder / "reward")
-        training.record(folder / "reward" / "training.json", "reward", config, preference_share=preference_share)
+        training.record(folder / "reward" / "training.json", "reward", config, init, preference_share=preference_share)
     return model
 
 
@@ -101,5 +109,5 @@ def _save(model: nn.Module, settings: dict[str, object], tokenizer: CLIPTokenize
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "open_clip_config.json").write_text(json.dumps(settings, indent=1))
     state = {k: v.half().contiguous() for k, v in model.state_dict().items() if k != "attn_mask"}
-    save_file(state, folder / "open_clip_model.safetensors")
+    save_file(state, folder / WEIGHTS)
     save_tokenizer(tokenizer, folder)

@@ -80,7 +80,7 @@ def train_vae(
         folder: gets ``vae``.
         config: see :class:`~ivtutorial.zoo.training.TrainConfig`.
         kl_weight: weight of the KL term per latent number.
-        init: folder of an autoencoder with fewer latent channels to start from; from scratch by default.
+        init: folder of an autoencoder with as many or fewer latent channels to start from; from scratch by default.
     """
     torch.manual_seed(config.seed)
     device = training.best_device()
@@ -108,7 +108,7 @@ def train_vae(
         vae.register_to_config(scaling_factor=round(scale, 5))
         vae.to(torch.float16).save_pretrained(folder / "vae", safe_serialization=True)
         vae.float()
-        training.record(folder / "vae" / "training.json", "vae", config, kl_weight=kl_weight, widened=init is not None)
+        training.record(folder / "vae" / "training.json", "vae", config, init, kl_weight=kl_weight)
     return vae
 
 

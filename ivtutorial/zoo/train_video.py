@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from diffusers import DDIMScheduler, UNet2DConditionModel, UNet3DConditionModel
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTokenizer
 
@@ -74,7 +75,7 @@ def inflate(image: UNet2DConditionModel, video: UNet3DConditionModel) -> UNet3DC
     video.load_state_dict(given, strict=False)
     for name, module in video.named_modules():
         # Temporal convolutions end in zeros already; the temporal transformers add proj_out(...) to their input.
-        if name.endswith("proj_out") and any(t in name for t in TEMPORAL):
+        if name.endswith("proj_out") and is_temporal(name):
             nn.init.zeros_(module.weight)
             nn.init.zeros_(module.bias)
     return video
@@ -82,7 +83,17 @@ def inflate(image: UNet2DConditionModel, video: UNet3DConditionModel) -> UNet3DC
 
 def spatial_state(video: UNet3DConditionModel) -> dict[str, Tensor]:
     """The weights of a video model that an image model has too, under the same names."""
-    return {k: v for k, v in video.state_dict().items() if not any(t in k for t in TEMPORAL)}
+    return {k: v for k, v in video.state_dict().items() if not is_temporal(k)}
+
+
+def is_temporal(name: str) -> bool:
+    """Whether a layer or weight of this name is one that only a video model has."""
+    return any(t in name for t in TEMPORAL)
+
+
+def _weights(folder: Path) -> dict[str, Tensor]:
+    """All weights of a UNet's folder, in float32."""
+    return {k: v.float() for k, v in load_file(folder / "diffusion_pytorch_model.safetensors").items()}
 
 
 class Captions(nn.Module):
@@ -121,14 +132,14 @@ def train_image(
         folder: holds ``tokenizer``, ``text_encoder`` and the store.
         config: see :class:`~ivtutorial.zoo.training.TrainConfig`.
         store: name of the store of latents in ``folder``.
-        init: folder of a video UNet whose spatial weights to start from; from scratch by default.
+        init: folder of an image or video UNet whose spatial weights to start from; from scratch by default.
     """
     torch.manual_seed(config.seed)
     device = training.best_device()
     data, captions, scheduler = LatentStore(folder / store), Captions(folder, device), make_scheduler()
     unet = make_image_unet(data.latents.shape[1], captions.encoder.config.hidden_size)
     if init is not None:
-        unet.load_state_dict(spatial_state(UNet3DConditionModel.from_pretrained(init, torch_dtype=torch.float32)))
+        unet.load_state_dict({k: v for k, v in _weights(init).items() if not is_temporal(k)})
     unet = unet.to(device)
 
     def loss(step: int, rng: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
@@ -139,19 +150,29 @@ def train_image(
     training.train(unet, loss, config, folder, "image")
     if training.process()[0] == 0:
         unet.save_pretrained(folder / "image_unet", safe_serialization=True)
-        training.record(
-            folder / "image_unet" / "training.json", "image", config, clips=len(data), init=init is not None
-        )
+        training.record(folder / "image_unet" / "training.json", "image", config, init, clips=len(data))
     return unet
 
 
-def train_video(folder: Path, config: training.TrainConfig, store: str = "store") -> UNet3DConditionModel:
-    """Stage 2: inflate ``folder/image_unet``, train on clips and save to ``folder/unet``."""
+def train_video(
+    folder: Path, config: training.TrainConfig, store: str = "store", init: Path | None = None
+) -> UNet3DConditionModel:
+    """Stage 2: inflate ``folder/image_unet``, train on clips and save to ``folder/unet``.
+
+    Args:
+        folder: holds ``tokenizer``, ``text_encoder``, ``image_unet`` and the store.
+        config: see :class:`~ivtutorial.zoo.training.TrainConfig`.
+        store: name of the store of latents in ``folder``.
+        init: folder of a video UNet whose temporal layers to start from; they start as identity by default.
+    """
     torch.manual_seed(config.seed)
     device = training.best_device()
     data, captions, scheduler = LatentStore(folder / store), Captions(folder, device), make_scheduler()
     image = UNet2DConditionModel.from_pretrained(folder / "image_unet")
-    unet = inflate(image, make_video_unet(data.latents.shape[1], captions.encoder.config.hidden_size)).to(device)
+    unet = inflate(image, make_video_unet(data.latents.shape[1], captions.encoder.config.hidden_size))
+    if init is not None:
+        unet.load_state_dict({k: v for k, v in _weights(init).items() if is_temporal(k)}, strict=False)
+    unet = unet.to(device)
 
     def loss(step: int, rng: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
         index = rng.integers(len(data), size=config.batch)
@@ -161,5 +182,5 @@ def train_video(folder: Path, config: training.TrainConfig, store: str = "store"
     if training.process()[0] == 0:
         unet.half().save_pretrained(folder / "unet", safe_serialization=True)
         unet.float()
-        training.record(folder / "unet" / "training.json", "video", config, clips=len(data))
+        training.record(folder / "unet" / "training.json", "video", config, init, clips=len(data))
     return unet

@@ -139,15 +139,31 @@ def train(model: nn.Module, loss: Loss, config: TrainConfig, folder: Path, name:
     return average.values
 
 
-def record(path: Path, name: str, config: TrainConfig, **more: Any) -> None:
-    """Write how a model was trained: configuration, processes, seconds over all of its runs, provenance."""
+def record(path: Path, name: str, config: TrainConfig, init: Path | None = None, **more: Any) -> None:
+    """Write how a model was trained: configuration, processes, seconds over all of its runs, provenance.
+
+    Where it started from the weights in ``init``, their own record is told in ``history`` and its seconds are added.
+    """
     log = path.parent.parent / f"{name}.log.jsonl"
     last = json.loads(log.read_text(encoding="utf-8").splitlines()[-1])
     facts = {
-        "config": asdict(config), "processes": process()[1], "seconds": last["seconds"], "last": last, **more,
-        **provenance(config.seed),
+        "config": asdict(config), "processes": process()[1], "seconds": last["seconds"], "last": last,
+        **_before(init), **more, **provenance(config.seed),
     }  # fmt: skip
     atomic_write_text(path, json.dumps(facts, indent=1) + "\n")
+
+
+def _before(init: Path | None) -> dict[str, Any]:
+    """What the record of the weights that a training started from adds to its own."""
+    if init is None or not (init / "training.json").is_file():
+        return {"history": [f"started from the weights in {init.name}, of unknown training"]} if init else {}
+    old = json.loads((init / "training.json").read_text(encoding="utf-8"))
+    c, samples = old["config"], old["config"]["batch"] * old.get("processes", 1)
+    line = f"{c['steps']} steps of {samples} samples, peak lr {c['lr']:g} ({old['date']}, {old['hardware']})"
+    return {
+        "history": [*old.get("history", []), line],
+        "seconds_before": round(old["seconds"] + old.get("seconds_before", 0.0), 1),
+    }
 
 
 def _average_gradients(parameters: list[nn.Parameter], world: int) -> None:

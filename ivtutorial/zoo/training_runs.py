@@ -22,12 +22,21 @@ STAGES: dict[str, tuple[str, dict[str, str]]] = {
 }
 
 
-def train_model(name: str, folder: Path, config: training.TrainConfig) -> None:
+# Those that can start from the weights of an earlier run.
+WEIGHTS = {
+    "vae": "diffusion_pytorch_model.safetensors",
+    "image": "diffusion_pytorch_model.safetensors",
+    "video": "diffusion_pytorch_model.safetensors",
+    "reward": "open_clip_model.safetensors",
+}
+
+
+def train_model(name: str, folder: Path, config: training.TrainConfig, init: Path | None = None) -> None:
     """Train one model of :data:`STAGES`, going on from its last checkpoint, and note time and hardware in
     training.json.
 
     Raises:
-        InputError: an unknown name, or an earlier stage is missing.
+        InputError: an unknown name, an earlier stage is missing, or ``init`` holds no weights.
     """
     if name not in STAGES:
         raise InputError(f"unknown model {name!r}; there are {', '.join(STAGES)}")
@@ -35,9 +44,11 @@ def train_model(name: str, folder: Path, config: training.TrainConfig) -> None:
     for part, command in needs.items():
         if not (folder / part).exists():
             raise InputError(f"{folder} has no {part}: run 'ivtutorial zoo {command} --out {folder}' first")
+    if init is not None and not (init / WEIGHTS[name]).is_file():
+        raise InputError(f"{init} holds no {WEIGHTS[name]} to start from")
     module, function = function.split(".")
-    run: Callable[[Path, training.TrainConfig], Any] = getattr(import_module(f"ivtutorial.zoo.{module}"), function)
-    run(folder, config)
+    run: Callable[..., Any] = getattr(import_module(f"ivtutorial.zoo.{module}"), function)
+    run(folder, config, **({"init": init} if init is not None else {}))
 
 
 def build_latents(folder: Path, clips: int, seed: int) -> None:

@@ -1,0 +1,108 @@
+"""A pipeline folder and an HPSv2 checkpoint of full size with random weights: the cost of the real models without them.
+
+    python benchmarks/full_size.py --out runs/full               # ModelScope-1.7B's shapes, half precision, 4 GB
+    python benchmarks/full_size.py --out runs/eighth --divide 8  # an eighth of every width, for a CPU
+
+Writes OUT/model (a folder for --model), and OUT/HPS_v2_compressed.pt (for --reward hpsv2:FILE) or, with --divide,
+OUT/reward (a folder for --reward). What such models make is noise; what they need in time and memory is what the real
+ones need.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import json
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import open_clip
+import torch
+
+from ivtutorial.backbone import Backbone, save_backbone
+from ivtutorial.files import atomic_write
+from ivtutorial.rewards.clip import ClipReward, no_warnings
+from ivtutorial.schedule import make_scheduler
+from ivtutorial.unet import VideoUNet
+
+
+def random_backbone(divide: int, seed: int, device: str) -> Backbone:
+    """ModelScope-1.7B's five parts with random weights, every width divided by `divide`."""
+    from diffusers import AutoencoderKL
+    from transformers import CLIPTextConfig, CLIPTextModel
+
+    torch.manual_seed(seed)
+    with torch.device(device):
+        unet = VideoUNet(
+            sample_size=32, block_out_channels=tuple(w // divide for w in (320, 640, 1280, 1280)),
+            cross_attention_dim=1024 // divide, attention_head_dim=max(64 // divide, 8), norm_num_groups=32 // divide,
+        )  # fmt: skip
+        vae = AutoencoderKL(
+            block_out_channels=[w // divide for w in (128, 256, 512, 512)], latent_channels=4, sample_size=512,
+            down_block_types=["DownEncoderBlock2D"] * 4, up_block_types=["UpDecoderBlock2D"] * 4, layers_per_block=2,
+            norm_num_groups=32 // divide,
+        )  # fmt: skip
+        text = CLIPTextConfig(
+            hidden_size=1024 // divide, intermediate_size=4096 // divide, num_hidden_layers=23,
+            num_attention_heads=16 // divide, hidden_act="gelu", bos_token_id=49406, eos_token_id=49407,
+        )  # fmt: skip
+        text_encoder = CLIPTextModel(text)
+        for name, parameter in unet.named_parameters():
+            if ".conv4." in name:  # zero at the start: the last temporal convolutions would do nothing
+                torch.nn.init.normal_(parameter, std=0.01)
+    return Backbone(unet, vae, text_encoder, clip_tokenizer(), make_scheduler()).freeze()
+
+
+def clip_tokenizer() -> Any:
+    """CLIP's tokenizer in transformers' form, from the vocabulary that open_clip carries."""
+    from transformers import CLIPTokenizer
+
+    path = Path(open_clip.__file__).parent / "bpe_simple_vocab_16e6.txt.gz"
+    with gzip.open(path, "rt", encoding="utf-8") as file:
+        merges = file.read().split("\n")[1 : 49152 - 256 - 2 + 1]
+    names = {"<start_of_text>": "<|startoftext|>", "<end_of_text>": "<|endoftext|>"}  # as transformers calls them
+    vocabulary = {names.get(token, token): number for token, number in open_clip.SimpleTokenizer().encoder.items()}
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder, "vocab.json").write_text(json.dumps(vocabulary), encoding="utf-8")
+        Path(folder, "merges.txt").write_text("\n".join(["#version: 0.2", *merges]) + "\n", encoding="utf-8")
+        Path(folder, "tokenizer_config.json").write_text(
+            json.dumps({"tokenizer_class": "CLIPTokenizer", "model_max_length": 77})
+        )
+        return CLIPTokenizer.from_pretrained(folder)
+
+
+def write_reward(out: Path, divide: int, seed: int, device: str) -> Path:
+    """HPSv2's network with random weights: as its checkpoint at full size, else as a folder."""
+    torch.manual_seed(seed)
+    if divide == 1:
+        with no_warnings(), torch.device(device):
+            model = open_clip.create_model("ViT-H-14", device=device).half()
+        with atomic_write(out / "HPS_v2_compressed.pt") as file:
+            torch.save({"state_dict": {name: tensor.cpu() for name, tensor in model.state_dict().items()}}, file)
+        return out / "HPS_v2_compressed.pt"
+    config = open_clip.get_model_config("ViT-H-14")
+    config["embed_dim"] //= divide
+    config["vision_cfg"] |= {"width": 1280 // divide, "head_width": 80 // divide}
+    config["text_cfg"] |= {"width": 1024 // divide, "heads": 16 // divide}
+    model = open_clip.CLIP(**config)
+    model.visual.image_mean, model.visual.image_std = open_clip.OPENAI_DATASET_MEAN, open_clip.OPENAI_DATASET_STD
+    return ClipReward(model, open_clip.SimpleTokenizer(), config).save(out / "reward", torch.float16)
+
+
+def main() -> None:
+    """Write both."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, default=Path("runs/full"))
+    parser.add_argument("--divide", type=int, default=1, choices=(1, 2, 4, 8), help="divide every width by this")
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    backbone = random_backbone(options.divide, options.seed, device)
+    save_backbone(backbone, options.out / "model", torch.float16)
+    reward = write_reward(options.out, options.divide, options.seed, device)
+    print(f"{sum(p.numel() for p in backbone.unet.parameters()):,} parameters in {options.out / 'model'}; {reward}")
+
+
+if __name__ == "__main__":
+    main()

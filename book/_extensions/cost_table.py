@@ -1,0 +1,71 @@
+"""Sphinx extension: the directive `chapter-costs`, a table of what each chapter takes.
+
+The numbers are those of data/results/chapters.json, which `scripts/chapter_costs.py` writes from executed notebooks.
+What is not in it is said to be still to be measured.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from docutils import nodes
+from docutils.statemachine import StringList
+from sphinx.util.docutils import SphinxDirective
+
+ROOT = Path(__file__).resolve().parents[2]
+COSTS = ROOT / "data" / "results" / "chapters.json"
+OPEN = "still to be measured"
+
+
+def duration(seconds: int) -> str:
+    """Seconds as a reader wants them: "45 s", "3 min"."""
+    return f"{seconds} s" if seconds < 100 else f"{round(seconds / 60)} min"
+
+
+def memory(numbers: dict[str, int], name: str) -> str:
+    """A number of MiB in GB (10^9 bytes) with one decimal place."""
+    return f"{numbers[name] * 2**20 / 1e9:.1f} GB" if name in numbers else OPEN
+
+
+def table(chapters: list[str], costs: dict[str, Any]) -> list[str]:
+    """The lines of the table in Markdown.
+
+    Args:
+        chapters: notebooks' names without suffix, in the order of the book.
+        costs: what chapters.json holds: scale -> chapters -> numbers.
+
+    Returns:
+        Lines; below the table where the numbers come from.
+    """
+    lines = ["| chapter | small models: processor time | memory | full size: GPU memory |", "|---|---|---|---|"]
+    small, large = (costs.get(scale, {}).get("chapters", {}) for scale in ("reduced", "modelscope"))
+    for name in chapters:
+        here = small.get(name, {})
+        time = duration(here["seconds"]) if "seconds" in here else OPEN
+        cells = (f"[]({name}.ipynb)", time, memory(here, "memory_mib"), memory(large.get(name, {}), "gpu_mib"))
+        lines.append(f"| {' | '.join(cells)} |")
+    measured = [f"{one['hardware']}, {one['date']}" for one in costs.values()]
+    return lines + ([f"\nMeasured on {'; '.join(measured)}."] if measured else [])
+
+
+class ChapterCosts(SphinxDirective):
+    """`chapter-costs`, without arguments or content."""
+
+    def run(self) -> list[nodes.Node]:
+        """Parse the table as a part of the page."""
+        self.env.note_dependency(str(COSTS))
+        costs = json.loads(COSTS.read_text(encoding="utf-8")) if COSTS.exists() else {}
+        folder = Path(self.env.doc2path(self.env.docname)).parent
+        chapters = sorted(path.stem for path in folder.glob("[0-9][0-9]_*.ipynb"))
+        listed = [name for name in chapters if f"{folder.name}/{name}" in self.env.found_docs]
+        parent = nodes.Element()
+        self.state.nested_parse(StringList(table(listed, costs), source=str(COSTS)), self.content_offset, parent)
+        return parent.children
+
+
+def setup(app: Any) -> dict[str, bool]:
+    """Register the directive."""
+    app.add_directive("chapter-costs", ChapterCosts)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

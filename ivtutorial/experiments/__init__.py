@@ -1,0 +1,13 @@
+"""The paper's figures and tables, made again in the reduced world: from seeds to a plot and a JSON file.
+
+| module      | holds                                                                          |
+|-------------|--------------------------------------------------------------------------------|
+| `plan`      | what an experiment is: arms, seeds, prompts, budget; the cost of a step        |
+| `catalogue` | fig5a, fig5b, fig5c, fig7, fig8, fig9, table1, tableA1, figA1, figA7, guards   |
+| `clip_sets` | the clips to fine-tune on, of web quality or clean                             |
+| `vivid`     | a second reward, for figA7                                                     |
+| `runner`    | fine-tune and measure, going on where an interrupted experiment stopped        |
+| `results`   | from measurements to the JSON file                                             |
+| `plots`     | from the JSON file to a picture                                                |
+| `verdicts`  | the paper's nine claims, and what the JSON files say of them                   |
+"""

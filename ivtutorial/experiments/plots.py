@@ -1,0 +1,117 @@
+"""The picture of an experiment, from its JSON file alone (a strip also needs the clips)."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ivtutorial.errors import InputError
+from ivtutorial.files import atomic_write
+
+# Okabe and Ito's colours, told apart by colour-blind readers; the paper's black last.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#F0E442", "#000000")
+
+
+def write_plot(
+    path: str | Path, result: Mapping[str, Any], strips: Sequence[tuple[str, list[Any]]] | None = None
+) -> None:
+    """Draw a result as its plan says: curves over cost, bars, or a strip of frames.
+
+    Args:
+        path: PNG file.
+        result: content of result.json.
+        strips: for a strip, see `ivtutorial.experiments.runner.strips`.
+
+    Raises:
+        InputError: matplotlib is not installed, or the file cannot be written.
+    """
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise InputError(
+            "plots need matplotlib: pip install 'ivtutorial[book]'. The result itself is written."
+        ) from error
+    kind = result["plan"]["kind"]
+    if kind == "strip" and strips:
+        figure = Figure(figsize=(1.4 * len(strips[0][1]), 1.7 * len(strips)), layout="constrained")
+        _strip(figure, result, strips)
+    else:
+        columns = result["plan"]["columns"]
+        figure = Figure(figsize=(9, 3.4 * len(columns)), layout="constrained")
+        (_curves if kind == "curve" else _bars)(figure, result, columns)
+    note = " (quick: fewer seeds, steps and prompts)" if result["quick"] else ""
+    figure.suptitle(result["plan"]["title"] + note, fontsize=11)
+    memory = io.BytesIO()
+    figure.savefig(memory, format="png", dpi=110)
+    with atomic_write(path) as file:
+        file.write(memory.getvalue())
+
+
+def _curves(figure: Any, result: Mapping[str, Any], columns: Sequence[str]) -> None:
+    """A row of two panels a column: over UNet evaluations and over seconds; thin lines are single seeds."""
+    axes = figure.subplots(len(columns), 2, squeeze=False, sharey="row")
+    where = next(iter(result["base"]))
+    for row, column in zip(axes, columns, strict=True):
+        before = result["base"][where][column]["mean"]
+        for axis, across in zip(row, ("unet_evaluations", "seconds"), strict=True):
+            axis.axhline(before, color="grey", linestyle="--", linewidth=1, label="untouched")
+            for colour, (name, arm) in zip(_colours(len(result["arms"])), result["arms"].items(), strict=True):
+                _arm_curve(axis, arm["curve"], across, column, before, colour, name)
+            axis.set_xlabel(
+                {"unet_evaluations": "UNet evaluations of a clip", "seconds": "seconds of training"}[across]
+            )
+        row[0].set_ylabel(column)
+    axes[0, 1].legend(fontsize=8)
+
+
+def _arm_curve(axis: Any, curve: Any, across: str, column: str, before: float, colour: str, name: str) -> None:
+    seeds = sorted({point["seed"] for point in curve})
+    lines = [[point for point in curve if point["seed"] == seed] for seed in seeds]
+    for line in lines:
+        axis.plot([0, *(p[across] for p in line)], [before, *(p[column] for p in line)], color=colour, alpha=0.3, lw=1)
+    length = min(map(len, lines))
+    x = np.mean([[p[across] for p in line[:length]] for line in lines], axis=0)
+    y = np.mean([[p[column] for p in line[:length]] for line in lines], axis=0)
+    axis.plot([0, *x], [before, *y], color=colour, lw=2, marker="o", ms=4, label=name)
+
+
+def _bars(figure: Any, result: Mapping[str, Any], columns: Sequence[str]) -> None:
+    """A row a column, a panel each LIST-D: change from the base model with its 95 % interval, dots for the seeds."""
+    places = list(result["base"])
+    axes = figure.subplots(len(columns), len(places), squeeze=False, sharey="row")
+    names = list(result["arms"])
+    for row, column in zip(axes, columns, strict=True):
+        for axis, where in zip(row, places, strict=True):
+            for k, name in enumerate(names):
+                change = result["arms"][name]["final"][where].get(column)
+                if change is None:
+                    continue
+                ends = [[change["mean"] - change["low"]], [change["high"] - change["mean"]]]
+                axis.bar(k, change["mean"], yerr=ends, color=_colours(len(names))[k], capsize=3)
+                dots = [value - change["before"] for value in change["by_seed"]]
+                axis.plot([k] * len(dots), dots, "k.", ms=4)
+            axis.axhline(0, color="grey", linewidth=1)
+            axis.set_xticks(range(len(names)), names, rotation=30, ha="right", fontsize=8)
+            axis.set_title(where, fontsize=9)
+        row[0].set_ylabel(f"change of {column}")
+
+
+def _strip(figure: Any, result: Mapping[str, Any], strips: Sequence[tuple[str, list[Any]]]) -> None:
+    arm = next(iter(result["arms"].values()))
+    first = arm["curve"][0]["seed"]
+    steps = [0, *(point["step"] for point in arm["curve"] if point["seed"] == first)]
+    axes = figure.subplots(len(strips), len(strips[0][1]), squeeze=False)
+    for row, (prompt, clips) in zip(axes, strips, strict=True):
+        for axis, clip, step in zip(row, clips, steps, strict=False):
+            axis.imshow(np.asarray(clip)[len(clip) // 2], interpolation="nearest")
+            axis.set_axis_off()
+            axis.set_title(f"step {step}" if row is axes[0] else "", fontsize=8)
+        row[0].set_title(f"{prompt}\n" + (row[0].get_title() or ""), fontsize=6, loc="left")
+
+
+def _colours(count: int) -> list[str]:
+    return [COLOURS[k % len(COLOURS)] for k in range(count)]

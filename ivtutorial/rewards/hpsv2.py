@@ -1,0 +1,83 @@
+"""HPSv2, the reward of the paper: a CLIP ViT-H/14 that was tuned on people's choices between pictures (Sec. 3.2.2).
+
+| version | file in `xswu/HPSv2` on the hub | use |
+|---|---|---|
+| v2.0 | HPS_v2_compressed.pt | the paper trains and reports with it |
+| v2.1 | HPS_v2.1_compressed.pt | trained on more and cleaner choices; its scores are higher |
+
+The score is the plain cosine, near 0.2 to 0.3. Scores of different versions, or of different preprocessing, are not
+comparable, and scores of different captions hardly are.
+
+The network is built without memory and filled with the tensors of the file, so that loading needs the room of one
+model, not two.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from ivtutorial.errors import InputError
+from ivtutorial.hub import check_sha256, hub_file, is_hub_name
+from ivtutorial.rewards.clip import ClipReward, no_warnings
+from ivtutorial.weights import fill, read_weights, tensors_of
+
+HUB_NAME = "xswu/HPSv2"
+FILES = {"v2.0": "HPS_v2_compressed.pt", "v2.1": "HPS_v2.1_compressed.pt"}
+ARCHITECTURE = "ViT-H-14"
+
+
+def load_hpsv2(
+    place: str | Path | None = None,
+    version: str = "v2.0",
+    preprocessing: str = "official",
+    dtype: torch.dtype = torch.float32,
+    sha256: str | None = None,
+) -> ClipReward:
+    """The HPSv2 reward, on the CPU.
+
+    Args:
+        place: a checkpoint file, a folder with the published file name in it, a hub name, or None for `xswu/HPSv2`.
+            What the hub gives is checked by the hash that the hub states.
+        version: "v2.0" or "v2.1": decides which file is taken. The networks are alike.
+        preprocessing: "official" to train as the authors do, "hpsv2" for the scores of the hpsv2 package.
+        dtype: of the weights in memory; scores are float32 in any case.
+        sha256: of the file, to be checked; None trusts a local file.
+
+    Raises:
+        InputError: unknown version, no such file or download, another hash, or a file that does not hold this model.
+
+    Example:
+        >>> reward = load_hpsv2("HPS_v2_compressed.pt", dtype=torch.float16).to("cuda")  # doctest: +SKIP
+    """
+    import open_clip
+
+    path = _find(place, version)
+    if sha256 is not None:
+        check_sha256(path, sha256)
+    state = tensors_of(read_weights(path, f"HPSv2 {version} weights"), path, "state_dict")
+    with no_warnings(), torch.device("meta"):
+        model = open_clip.create_model(ARCHITECTURE, device="meta")
+    fill(model, state, path, f"HPSv2 {version} ({ARCHITECTURE})", assign=True)
+    length = model.positional_embedding.shape[0]
+    # The one buffer that is not stored: a caption's tokens see only what came before them.
+    model.attn_mask = torch.full((length, length), float("-inf")).triu(1)
+    config = open_clip.get_model_config(ARCHITECTURE)
+    return ClipReward(model.to(dtype), open_clip.get_tokenizer(ARCHITECTURE), config, preprocessing)
+
+
+def _find(place: str | Path | None, version: str) -> Path:
+    if version not in FILES:
+        raise InputError(f"Unknown HPSv2 version {version!r}. Choose one of {', '.join(FILES)}.")
+    local = Path(place) if place is not None else None
+    if local is not None and local.is_dir():
+        local = local / FILES[version]
+    if local is not None and local.is_file():
+        return local
+    if place is None or is_hub_name(place):
+        return hub_file(HUB_NAME if place is None else str(place), FILES[version])
+    raise InputError(
+        f"No HPSv2 checkpoint at {local}. Give the file {FILES[version]}, its folder, or a hub name; without any of "
+        f"them it is downloaded from {HUB_NAME}."
+    )

@@ -1,0 +1,139 @@
+"""Rewards by name, as the command line and configuration files write them.
+
+| text | reward |
+|---|---|
+| `hpsv2`, `hpsv2.1` | HPSv2, the paper's reward, or its successor |
+| `pickscore` | PickScore |
+| `imagereward` | ImageReward (supplement H) |
+| `aesthetic` | LAION's aesthetic score; ignores the caption |
+| `clip` | the CLIP score |
+| `NAME:PLACE` | one of these, from a file, a folder or another hub name |
+| a folder | an open_clip model, as `ClipReward.save` writes it |
+| a file (.pt, .pth, .bin) | an HPSv2 checkpoint |
+| `package.module:function` | your own: any (frames, captions) -> scores |
+| `0.7*hpsv2 + 0.02*aesthetic` | a weighted sum of any of these |
+
+Your own module is looked for where Python looks, and in the current folder. It is imported, so it is trusted.
+"""
+
+from __future__ import annotations
+
+import importlib
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ivtutorial.errors import InputError
+from ivtutorial.rewards.base import ImageReward
+
+NAMES = ("hpsv2", "hpsv2.1", "pickscore", "imagereward", "aesthetic", "clip")
+CHECKPOINT_SUFFIXES = (".pt", ".pth", ".bin")
+_NUMBER = r"[-+]?\d*\.?\d+(?:[eE][-+]?\d+)?"
+_TERM = re.compile(rf"\s*({_NUMBER})\s*\*\s*(.+?)\s*")
+_BETWEEN = re.compile(rf"\s*\+\s*(?={_NUMBER}\s*\*)")
+_FUNCTION = re.compile(r"([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*):([A-Za-z_]\w*)")
+
+
+def open_named(
+    text: str,
+    device: str | torch.device = "cpu",
+    dtype: torch.dtype = torch.float32,
+    places: Mapping[str, str | Path] | None = None,
+) -> ImageReward:
+    """The reward that `text` names, see the module.
+
+    Args:
+        text: name, place, function or mixture.
+        device: where to put it.
+        dtype: of the weights of the large networks; scores are float32 in any case. A user's function is left alone.
+        places: further names, each with its folder or file.
+
+    Raises:
+        InputError: nothing of that name, or it cannot be had; the message says what was expected.
+
+    Example:
+        >>> reward = open_named("0.7*hpsv2 + 0.02*aesthetic", "cuda", torch.float16)  # doctest: +SKIP
+    """
+    own = dict(places or {})
+    if text in own or (text and Path(text).exists()):
+        return _open_place(Path(own.get(text, text)), dtype).to(device)
+    if _TERM.fullmatch(text):
+        from ivtutorial.rewards.combine import WeightedSum
+
+        return WeightedSum([_term(part, device, dtype, own) for part in _BETWEEN.split(text)])
+    name, _, place = text.partition(":")
+    if name in NAMES:
+        return _open_name(name, place or None, dtype).to(device)
+    if match := _FUNCTION.fullmatch(text):
+        return _import(match[1], match[2])
+    raise InputError(
+        f"No reward {text!r}: expected {', '.join([*own, *NAMES])}, a folder, an HPSv2 checkpoint file, "
+        "package.module:function, or a sum such as '0.7*hpsv2 + 0.02*aesthetic'."
+    )
+
+
+def _term(
+    part: str, device: str | torch.device, dtype: torch.dtype, places: Mapping[str, str | Path]
+) -> tuple[float, ImageReward]:
+    match = _TERM.fullmatch(part)
+    if match is None:
+        raise InputError(f"{part!r} is no term of a mixture: expected WEIGHT*REWARD, such as 0.5*hpsv2.")
+    return float(match[1]), open_named(match[2], device, dtype, places)
+
+
+def _open_place(place: Path, dtype: torch.dtype) -> Any:
+    if place.suffix in CHECKPOINT_SUFFIXES:
+        from ivtutorial.rewards.hpsv2 import load_hpsv2
+
+        return load_hpsv2(place, "v2.1" if "2.1" in place.name else "v2.0", dtype=dtype)
+    from ivtutorial.rewards.clip import ClipReward
+
+    return ClipReward.from_folder(place, dtype=dtype)
+
+
+def _open_name(name: str, place: str | None, dtype: torch.dtype) -> Any:
+    """The modules are imported where they are needed: each brings in a large library."""
+    if name.startswith("hpsv2"):
+        from ivtutorial.rewards.hpsv2 import load_hpsv2
+
+        return load_hpsv2(place, "v2.1" if name == "hpsv2.1" else "v2.0", dtype=dtype)
+    if name == "imagereward":
+        from ivtutorial.rewards.imagereward import load_imagereward
+
+        return load_imagereward(place, dtype=dtype)
+    if name == "aesthetic":
+        from ivtutorial.rewards.aesthetic import load_aesthetic
+
+        return load_aesthetic(place, dtype=dtype)
+    from ivtutorial.rewards.hf_clip import load_clip_score, load_pickscore
+
+    return (load_pickscore if name == "pickscore" else load_clip_score)(place, dtype)
+
+
+def _import(module: str, function: str) -> ImageReward:
+    with _current_folder_importable():
+        try:
+            found = getattr(importlib.import_module(module), function, None)
+        except ImportError as error:
+            raise InputError(
+                f"Cannot import the reward's module {module!r} ({error}). Run the command in its folder, or install it."
+            ) from error
+    if not callable(found):
+        raise InputError(f"{module} has no function {function!r}: expected (frames, captions) -> scores.")
+    reward: ImageReward = found
+    return reward
+
+
+@contextmanager
+def _current_folder_importable() -> Iterator[None]:
+    folder = str(Path.cwd())
+    sys.path.append(folder)
+    try:
+        yield
+    finally:
+        sys.path.remove(folder)

@@ -1,0 +1,69 @@
+"""The frozen UNet spread over several GPUs (FSDP), for a model that one GPU cannot hold beside its activations.
+
+    accelerate launch --config_file configs/accelerate/fsdp.yaml -m ivtutorial.cli finetune ...
+
+Each process keeps 1/W of every block's weights and gets the rest while the block computes. Only frozen weights are
+spread: the adapter, its gradients and the optimiser's state are small (1.7 million numbers at full size), stay whole
+in every process, and are averaged, saved and continued as without FSDP. So a run's files do not tell how it was spread.
+
+Every process must call the UNet equally often. Training does; rounds of samples repeat a clip where shares differ;
+what would not is refused (a random number of steps with gradient).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from ivtutorial.errors import InputError
+from ivtutorial.lora import lora_parameters
+
+if TYPE_CHECKING:
+    from ivtutorial.finetune_config import FinetuneConfig
+    from ivtutorial.unet import VideoUNet
+
+
+def is_sharded(accelerator: Any) -> bool:
+    """Whether accelerate was told to use FSDP."""
+    return str(getattr(accelerator.distributed_type, "value", "")) == "FSDP"
+
+
+def check_sharding(accelerator: Any, config: FinetuneConfig) -> None:
+    """Refuse what cannot run under the way that accelerate was configured.
+
+    Raises:
+        InputError: DeepSpeed, or FSDP with a random number of steps with gradient.
+    """
+    if str(getattr(accelerator.distributed_type, "value", "")) == "DEEPSPEED":
+        raise InputError(
+            "DeepSpeed spreads the state of the optimiser, which is small here. Use configs/accelerate/fsdp.yaml to "
+            "spread the frozen weights, or multi_gpu.yaml."
+        )
+    if is_sharded(accelerator) and getattr(config.method, "K", None) == "uniform":
+        raise InputError("K = 'uniform' differs from process to process, which FSDP cannot do: choose a number.")
+
+
+def shard_frozen(unet: VideoUNet, device_type: str) -> None:
+    """Spread the frozen weights over the processes of the default group (in place).
+
+    Args:
+        unet: with its adapter attached, the same in every process.
+        device_type: "cuda", or "cpu" for a test.
+
+    Raises:
+        InputError: torch is too old, or there is no group.
+    """
+    from torch.distributed.device_mesh import init_device_mesh
+    from torch.distributed.fsdp import fully_shard
+
+    if not torch.distributed.is_initialized():
+        raise InputError("FSDP needs several processes: start them with accelerate launch or torchrun.")
+    mesh = init_device_mesh(device_type, (torch.distributed.get_world_size(),))
+    adapter = set(lora_parameters(unet))
+    try:
+        for block in (*unet.down_blocks, unet.mid_block, *unet.up_blocks):
+            fully_shard(block, mesh=mesh, ignored_params=adapter)
+        fully_shard(unet, mesh=mesh, ignored_params=adapter)
+    except TypeError as error:
+        raise InputError(f"FSDP needs torch 2.7 or newer, this is {torch.__version__}.") from error
