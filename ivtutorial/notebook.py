@@ -39,7 +39,6 @@ if TYPE_CHECKING:
 BLUE, ORANGE, GREEN, PINK, YELLOW, GREY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#767676"
 
 # HPSv2.0 on the Hugging Face hub, the reward of the paper.
-HPSV2 = ("xswu/HPSv2", "HPS_v2_compressed.pt")
 
 
 @dataclass(frozen=True)
@@ -106,7 +105,7 @@ def open_scale(name: str = "reduced", reward: str | Path | None = None) -> Scale
     device, dtype = ("cpu", torch.float32) if small else ("cuda", torch.float16)
     with _quiet():
         backbone = open_model(name, dtype, device)
-        image_reward = open_reward(reward or ("reduced" if small else _download_hpsv2()), device)
+        image_reward = open_reward(reward or ("reduced" if small else "hpsv2"), device, dtype)
     side = backbone.vae_factor * backbone.unet.config.sample_size
     return Scale(name, backbone, image_reward, (side, side), device)
 
@@ -234,18 +233,6 @@ def _agrees(found: Any, expected: Any) -> bool:
         found, expected = torch.as_tensor(found).double(), torch.as_tensor(expected).double()
         return found.shape == expected.shape and torch.allclose(found, expected, rtol=1e-4, atol=1e-6)
     return bool(found == expected)
-
-
-def _download_hpsv2() -> str:
-    from huggingface_hub import hf_hub_download
-
-    try:
-        return str(hf_hub_download(*HPSV2))
-    except Exception as error:  # the hub's client raises its own errors and those of its HTTP library
-        raise InputError(
-            f"HPSv2 could not be fetched ({error}). Download {HPSV2[1]} from {HPSV2[0]} on the Hugging Face "
-            "hub elsewhere and pass its path: open_scale('modelscope', reward='...')."
-        ) from error
 
 
 @contextmanager

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 CAPTIONS = ["a red fox", "the deer running", "snow", "a deer", "the red snow"]
 SHARED: dict[str, Any] = {"D": 2, "S": 2}
-METHODS = [
+METHODS: list[Any] = [
     InstructVideo(tau=0.5, **SHARED),
     Draft(**SHARED),
     RWR(group=2, inner_updates=2, **SHARED),
@@ -230,6 +230,6 @@ def test_a_heavy_kl_weight_holds_the_model_back(toy: Backbone, data: LatentDatas
 
 
 @pytest.mark.parametrize("changes", [{"kl_weight": -1.0}, {"data_weight": float("nan")}])
-def test_weights_out_of_range(changes: dict[str, float]) -> None:
+def test_weights_out_of_range(changes: dict[str, Any]) -> None:
     with pytest.raises(InputError, match="_weight = "):
         replace(CONFIG, **changes)

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from ivtutorial.zoo.training import TrainConfig
 
-STORE_CLIPS = 4000  # clips of web quality, encoded once, that the image and the video model learn from
+STORE_CLIPS = 6000  # clips of web quality, encoded once, that the image and the video model learn from
 RECIPE = {
     "text": TrainConfig(steps=500, batch=96, lr=1e-3),
-    "vae": TrainConfig(steps=8000, batch=5, lr=2e-3, warmup=100),
+    "vae": TrainConfig(steps=12000, batch=5, lr=2e-3, warmup=100),
     "judge": TrainConfig(steps=700, batch=16, lr=2e-3),
-    "reward": TrainConfig(steps=450, batch=56, lr=1e-3),
-    "image": TrainConfig(steps=2400, batch=48, lr=1e-3, warmup=100),
-    "video": TrainConfig(steps=1100, batch=4, lr=6e-4, ema=0.995),
+    "reward": TrainConfig(steps=1500, batch=56, lr=1.2e-3),
+    "image": TrainConfig(steps=8000, batch=48, lr=1e-3, warmup=100),
+    "video": TrainConfig(steps=2000, batch=4, lr=6e-4, ema=0.995),
 }
