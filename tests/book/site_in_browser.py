@@ -146,6 +146,7 @@ class Visit:
 
         self.tab.set_viewport_size(width)
         self.tab.evaluate(DARK, theme)
+        self.tab.wait_for_timeout(400)  # the theme makes code that now overflows focusable 300 ms after a change
         where = f"at {width['width']} px, {theme}"
         self.ask(f"scrolls sideways {where}", WIDER)
         found = Axe().run(self.tab, options={"resultTypes": ["violations"], "preload": False}).response["violations"]
