@@ -188,3 +188,17 @@ def test_only_a_model_with_weights_can_be_continued(tmp_path: Path) -> None:
     config = training.TrainConfig(steps=1, batch=1, lr=1e-3)
     with pytest.raises(InputError, match="holds no diffusion_pytorch_model.safetensors"):
         train_model("vae", tmp_path, config, tmp_path / "nothing")
+
+
+def test_a_part_of_a_shipped_pipeline_brings_its_record(tmp_path: Path) -> None:
+    """The pipeline's one training.json has a record a part: vae trained 7 steps of 4 x 2 = 8 samples."""
+    config = {"steps": 7, "batch": 4, "lr": 0.5}
+    part = {"config": config, "processes": 2, "seconds": 3.0, "date": "a day", "hardware": "a machine"}
+    (tmp_path / "training.json").write_text(json.dumps({"vae": part}))
+    work = tmp_path / "work"
+    work.mkdir()
+    (work / "line.log.jsonl").write_text(json.dumps({"step": 1, "seconds": 1.0}) + "\n")
+    (work / "line").mkdir()
+    training.record(work / "line" / "training.json", "line", training.TrainConfig(1, 1, 1.0), tmp_path / "vae")
+    found = json.loads((work / "line" / "training.json").read_text())
+    assert found["seconds_before"] == 3.0 and "7 steps of 8 samples" in found["history"][0]

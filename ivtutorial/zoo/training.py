@@ -155,9 +155,15 @@ def record(path: Path, name: str, config: TrainConfig, init: Path | None = None,
 
 def _before(init: Path | None) -> dict[str, Any]:
     """What the record of the weights that a training started from adds to its own."""
-    if init is None or not (init / "training.json").is_file():
-        return {"history": [f"started from the weights in {init.name}, of unknown training"]} if init else {}
-    old = json.loads((init / "training.json").read_text(encoding="utf-8"))
+    if init is None:
+        return {}
+    # A shipped pipeline keeps the records of its parts in one file beside them.
+    own, shared = init / "training.json", init.parent / "training.json"
+    found = own if own.is_file() else shared
+    old = json.loads(found.read_text(encoding="utf-8")) if found.is_file() else {}
+    old = old if found == own else old.get(init.name)
+    if not old:
+        return {"history": [f"started from the weights in {init.name}, of unknown training"]}
     c, samples = old["config"], old["config"]["batch"] * old.get("processes", 1)
     line = f"{c['steps']} steps of {samples} samples, peak lr {c['lr']:g} ({old['date']}, {old['hardware']})"
     return {
