@@ -20,7 +20,8 @@ def experiment(
         ),
     ],
     quick: Annotated[
-        bool, typer.Option("--quick", help="A quarter of an hour instead of two: fewer seeds, steps and prompts.")
+        bool,
+        typer.Option("--quick", help="A quarter of an hour instead of one and a half: fewer seeds, steps and prompts."),
     ] = False,
     out: Annotated[
         Path, typer.Option(help="Folder of all experiments, which share runs; interrupted ones go on.")
@@ -83,14 +84,8 @@ def _publish(folder: Path, target: Path) -> None:
 
 
 def _table(result: dict[str, Any]) -> str:
-    """A line an arm and list: change of the reward with its interval."""
-    lines = [f"{'':16} {'list-D':16} {'reward':>9} {'change':>9}   95 % interval"]
-    for where, columns in result["base"].items():
-        lines.append(f"{'untouched':16} {where:16} {columns['reward']['mean']:9.4f}")
-    for name, arm in result["arms"].items():
-        for where, columns in arm["final"].items():
-            d = columns["reward"]
-            interval = f"{d['low']:+.4f} to {d['high']:+.4f}"
-            lines.append(f"{name:16} {where:16} {d['after']:9.4f} {d['mean']:+9.4f}   {interval}")
+    """The reward of every arm, and the learning rates that were tried."""
+    from ivtutorial.experiments.results import table
+
     tried = {name: arm["tried"] for name, arm in result["arms"].items() if arm["tried"]}
-    return "\n".join([*lines, *([f"learning rates tried: {json.dumps(tried)}"] if tried else [])])
+    return "\n".join([table(result), *([f"learning rates tried: {json.dumps(tried)}"] if tried else [])])

@@ -18,9 +18,21 @@ from ivtutorial.errors import InputError
 from ivtutorial.experiments.catalogue import EXPERIMENTS, experiment
 from ivtutorial.experiments.clip_sets import clip_set, spread
 from ivtutorial.experiments.plan import Arm, Experiment, step_cost
-from ivtutorial.experiments.results import paired
+from ivtutorial.experiments.plots import draw, shown, shown_strip
+from ivtutorial.experiments.results import paired, read_result, table
 from ivtutorial.experiments.runner import run_experiment
-from ivtutorial.experiments.verdicts import MISSING, NOT, OPEN, REPRODUCED, RULES, Condition, decide, markdown, verdicts
+from ivtutorial.experiments.verdicts import (
+    MISSING,
+    NOT,
+    OPEN,
+    REPRODUCED,
+    RULES,
+    Condition,
+    decide,
+    markdown,
+    verdict,
+    verdicts,
+)
 from ivtutorial.experiments.vivid import vivid
 from ivtutorial.methods import DDPO, RWR, Draft, InstructVideo, Supervised
 from ivtutorial.zoo.judge import measure
@@ -90,9 +102,9 @@ def test_every_experiment_can_be_planned(name: str, quick: bool) -> None:
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_sizes(name: str) -> None:
-    """Two hours on two cores are 14,400 CPU-seconds, a quarter of an hour 1,800. A pass takes about 0.04 of them, a
-    clip of 20 steps 1.7, and opening the models for a run or a measurement about 5 in each process."""
-    for quick, limit in ((False, 14_400), (True, 1_800)):
+    """An hour and a half on two cores are 10,800 CPU-seconds, a quarter of an hour 1,800. A pass takes about 0.04 of
+    them, a clip of 20 steps 1.7, and opening the models for a run or a measurement about 5 in each process."""
+    for quick, limit in ((False, 10_800), (True, 1_800)):
         plan = experiment(name, quick)
         clips = sum(count * D / 20 for _, count, D in plan.places(end=True)) * len(plan.sample_seeds)
         along = plan.lists[0][1] * plan.D[0] / 20 * (plan.points - 1) * len(plan.sample_seeds)
@@ -106,8 +118,8 @@ def test_sizes(name: str) -> None:
 def test_what_is_measured_where() -> None:
     """Along a run the first list; at its end all lists, other numbers of steps on the first list or everywhere."""
     plan = experiment("table1")
-    assert plan.places(end=False) == [("in_domain", 30, 20)]
-    assert plan.places() == [("in_domain", 30, 20), ("in_domain", 30, 50), ("new_animals", 22, 20), ("things", 22, 20)]
+    assert plan.places(end=False) == [("in_domain", 16, 20)]
+    assert plan.places() == [("in_domain", 16, 20), ("in_domain", 16, 50), ("new_animals", 16, 20), ("things", 16, 20)]
     assert len(experiment("tableA1").places()) == 6
 
 
@@ -218,6 +230,33 @@ def test_the_plot_is_a_picture(root: Path) -> None:
         assert picture.format == "PNG" and min(picture.size) > 300
 
 
+def test_the_curve_ends_in_the_interval_of_the_change(root: Path) -> None:
+    """Two arms in four panels; each error bar spans the paired 95 % interval around the untouched model's mean."""
+    found = stored(root)
+    figure = draw(found)
+    assert len(figure.axes) == 4
+    low, high = sorted(figure.axes[0].containers[0].lines[2][0].get_segments()[0][:, 1])
+    change, before = found["arms"]["edit"]["final"]["in_domain-2"]["reward"], found["base"]["in_domain-2"]["reward"]
+    assert low == pytest.approx(before["mean"] + change["low"], abs=1e-5)
+    assert high == pytest.approx(before["mean"] + change["high"], abs=1e-5)
+
+
+def test_a_result_on_a_page(root: Path) -> None:
+    """As a picture with its words, as a table, and as a command where there is none."""
+    folder = root / "pages"
+    folder.mkdir(exist_ok=True)
+    (folder / "tiny-quick.json").write_text(json.dumps(stored(root)))
+    assert 'alt="two lines"' in shown("tiny", "two lines", folder) and "data:image/webp" in shown("tiny", "a", folder)
+    assert "ivtutorial experiment fig7 --results data/results" in shown("fig7", "bars", folder)
+    assert "still to be measured" in shown_strip("tiny", "frames", folder).lower()
+    (folder / "tiny-quick.png").write_bytes((root / "tiny" / "plot.png").read_bytes())
+    assert 'alt="frames"' in shown_strip("tiny", "frames", folder)
+    assert read_result("tiny", folder) == stored(root) and read_result("fig7", folder) is None
+    lines = table(stored(root), "flow").splitlines()
+    assert len(lines) == 1 + 2 + 2 * 2 and "flow" in lines[0]
+    assert lines[3].split()[:2] == ["edit", "in_domain-2"] and " to " in lines[3]
+
+
 def test_an_experiment_goes_on_where_it_stopped(root: Path, models: Path) -> None:
     """One measurement is lost: only that one is made again, with the same numbers."""
     kept = {path: path.stat().st_mtime_ns for path in (root / "runs").rglob("*") if path.is_file()}
@@ -297,12 +336,21 @@ def test_without_results_nothing_is_measured(tmp_path: Path) -> None:
     assert markdown(list(found.values())).count("not yet measured") == 9
 
 
+def test_one_claim_in_words(tmp_path: Path) -> None:
+    (tmp_path / "fig5c.json").write_text(json.dumps(made_up({"lambda-0.5": 1.0, "lambda-1.0": 2.0, "lambda-2.0": 1.5})))
+    told = str(verdict(3, tmp_path)).splitlines()
+    assert told[0].startswith("Claim 3 (Fig. 5c)") and told[1].endswith(": reproduced") and len(told) == 4
+    assert verdict(4, tmp_path).verdict == MISSING
+    with pytest.raises(InputError, match="claim 10: expected a number from 1 to 9"):
+        verdict(10, tmp_path)
+
+
 def test_the_best_steepness(tmp_path: Path) -> None:
     """Claim 3: lambda 1 above both others; below one of them it is refuted; equal to one it is open."""
     arms = {"lambda-0.5": 1.0, "lambda-1.0": 2.0, "lambda-2.0": 1.5}
-    for best, verdict in ((2.0, REPRODUCED), (1.2, NOT), (1.5, OPEN)):
+    for best, expected in ((2.0, REPRODUCED), (1.2, NOT), (1.5, OPEN)):
         found = written(tmp_path, fig5c=made_up({**arms, "lambda-1.0": best}))
-        assert found[3].verdict == verdict and len(found[3].evidence) == 2
+        assert found[3].verdict == expected and len(found[3].evidence) == 2
 
 
 def test_more_than_one_experiment_may_be_needed(tmp_path: Path) -> None:

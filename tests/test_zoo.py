@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from ivtutorial.errors import InputError
-from ivtutorial.zoo import annotators, captions, frames, scenes, web, world
+from ivtutorial.zoo import annotators, captions, frames, scenes, train_reward, web, world
 from ivtutorial.zoo.shapes import Pen, Placement, union
 from ivtutorial.zoo.subject import COLOURS, Palette
 from ivtutorial.zoo.subjects import ALL, NEW_ANIMALS, SPECIES, THINGS, UNSEEN, subject
@@ -206,6 +206,28 @@ def test_samples_repeat_with_their_seed() -> None:
     assert a.caption == b.caption and np.array_equal(a.frames, b.frames)
     stacked = frames.stack([a, b])
     assert stacked.shape == (2, 16, 3, 64, 64) and float(stacked.max()) <= 1.0
+
+
+def test_look_alikes_differ_in_nothing_but_the_subject() -> None:
+    """One scene, one colour, no subject twice: only what stands there tells their captions apart."""
+    for seed in range(5):
+        facts = [s.facts for s in frames.look_alikes(np.random.default_rng(seed), 12, web_share=0.6)]
+        assert len({f.scene for f in facts}) == len({f.colour for f in facts}) == 1
+        assert len({f.subject for f in facts}) == len(facts) > 3
+        assert not any(world.is_held_out(f.subject, f.colour, f.scene) for f in facts)
+
+
+def test_a_wrong_caption_is_wrong_in_one_fact() -> None:
+    """The right one names subject and colour; of these two the wrong one keeps at least one."""
+    rng = np.random.default_rng(0)
+    samples = frames.single_frames(rng, 24, web_share=0.0)
+    right, wrong = train_reward.right_and_wrong(samples, rng)
+    kept = []
+    for sample, good, bad in zip(samples, right, wrong, strict=True):
+        named = (sample.facts.subject, sample.facts.colour)
+        assert good != bad and all(fact in good for fact in named)
+        kept.append(sum(fact in bad for fact in named))
+    assert set(kept) == {1, 2}, "sometimes subject or colour is wrong, sometimes the scene"
 
 
 def test_colours_are_told_apart() -> None:

@@ -42,7 +42,7 @@ class Arm:
 
     name: str
     method: Method = field(default_factory=InstructVideo)
-    budget: int = 10_000
+    budget: int = 2_800
     rates: tuple[float, ...] = (2e-3,)
     captions: int = 4
     reward: str = "reduced"
@@ -111,11 +111,11 @@ class Experiment:
     question: str
     arms: tuple[Arm, ...]
     seeds: tuple[int, ...] = (0, 1, 2)
-    lists: tuple[tuple[str, int], ...] = (("in_domain", 30),)
-    points: int = 3
+    lists: tuple[tuple[str, int], ...] = (("in_domain", 16),)
+    points: int = 2
     D: tuple[int, ...] = (20,)
     sample_seeds: tuple[int, ...] = (0,)
-    pilot_prompts: int = 12
+    pilot_prompts: int = 8
     kind: Literal["curve", "bars", "strip"] = "curve"
     columns: tuple[str, ...] = ("reward",)
     everywhere: bool = False

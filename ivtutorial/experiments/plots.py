@@ -10,10 +10,12 @@ from typing import Any
 import numpy as np
 
 from ivtutorial.errors import InputError
+from ivtutorial.experiments.results import read_result, result_file, to_be_measured
 from ivtutorial.files import atomic_write
 
 # Okabe and Ito's colours, told apart by colour-blind readers; the paper's black last.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#F0E442", "#000000")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 
 
 def write_plot(
@@ -28,6 +30,57 @@ def write_plot(
 
     Raises:
         InputError: matplotlib is not installed, or the file cannot be written.
+    """
+    memory = io.BytesIO()
+    draw(result, strips).savefig(memory, format="png", dpi=110)
+    with atomic_write(path) as file:
+        file.write(memory.getvalue())
+
+
+def shown(name: str, words: str, folder: str | Path | None = None) -> str:
+    """A result as a piece of a page: its picture, or the command that makes it where it is still to be measured.
+
+    Args:
+        name: of the experiment.
+        words: what the picture shows, for those who cannot see it.
+        folder: with the JSON files; default the shipped `data/results`.
+
+    Returns:
+        HTML text for `IPython.display.HTML`.
+
+    Raises:
+        InputError: a file that is not a result, or no matplotlib.
+    """
+    from ivtutorial.widgets import picture
+
+    result = read_result(name, folder)
+    if result is None:
+        return f"<p><em>{to_be_measured(name)}</em></p>"
+    return picture(draw(result), words)
+
+
+def shown_strip(name: str, words: str, folder: str | Path | None = None) -> str:
+    """The strip of frames that an experiment left beside its JSON file, as a piece of a page; see :func:`shown`."""
+    from PIL import Image
+
+    from ivtutorial.widgets import picture
+
+    path = result_file(name, folder)
+    if path is None or not path.with_suffix(".png").is_file():
+        return f"<p><em>{to_be_measured(name)}</em></p>"
+    with Image.open(path.with_suffix(".png")) as image:
+        return picture(image.convert("RGB"), words)
+
+
+def draw(result: Mapping[str, Any], strips: Sequence[tuple[str, list[Any]]] | None = None) -> Any:
+    """The picture of a result as a matplotlib figure; a strip without its clips is drawn as bars.
+
+    Args:
+        result: content of result.json.
+        strips: see :func:`write_plot`.
+
+    Raises:
+        InputError: matplotlib is not installed.
     """
     try:
         from matplotlib.figure import Figure
@@ -45,22 +98,23 @@ def write_plot(
         (_curves if kind == "curve" else _bars)(figure, result, columns)
     note = " (quick: fewer seeds, steps and prompts)" if result["quick"] else ""
     figure.suptitle(result["plan"]["title"] + note, fontsize=11)
-    memory = io.BytesIO()
-    figure.savefig(memory, format="png", dpi=110)
-    with atomic_write(path) as file:
-        file.write(memory.getvalue())
+    return figure
 
 
 def _curves(figure: Any, result: Mapping[str, Any], columns: Sequence[str]) -> None:
-    """A row of two panels a column: over UNet evaluations and over seconds; thin lines are single seeds."""
+    """A row of two panels a column: over UNet evaluations and over seconds; thin lines are single seeds.
+
+    The bar at the end of a line is the 95 % interval of the paired change from the untouched model.
+    """
     axes = figure.subplots(len(columns), 2, squeeze=False, sharey="row")
     where = next(iter(result["base"]))
     for row, column in zip(axes, columns, strict=True):
         before = result["base"][where][column]["mean"]
         for axis, across in zip(row, ("unet_evaluations", "seconds"), strict=True):
             axis.axhline(before, color="grey", linestyle="--", linewidth=1, label="untouched")
-            for colour, (name, arm) in zip(_colours(len(result["arms"])), result["arms"].items(), strict=True):
-                _arm_curve(axis, arm["curve"], across, column, before, colour, name)
+            for k, (name, arm) in enumerate(result["arms"].items()):
+                change = arm["final"][where][column]
+                _arm_curve(axis, arm["curve"], across, column, before, change, k, name)
             axis.set_xlabel(
                 {"unet_evaluations": "UNet evaluations of a clip", "seconds": "seconds of training"}[across]
             )
@@ -68,7 +122,10 @@ def _curves(figure: Any, result: Mapping[str, Any], columns: Sequence[str]) -> N
     axes[0, 1].legend(fontsize=8)
 
 
-def _arm_curve(axis: Any, curve: Any, across: str, column: str, before: float, colour: str, name: str) -> None:
+def _arm_curve(
+    axis: Any, curve: Any, across: str, column: str, before: float, change: Mapping[str, Any], k: int, name: str
+) -> None:
+    colour, marker = COLOURS[k % len(COLOURS)], MARKERS[k % len(MARKERS)]
     seeds = sorted({point["seed"] for point in curve})
     lines = [[point for point in curve if point["seed"] == seed] for seed in seeds]
     for line in lines:
@@ -76,7 +133,9 @@ def _arm_curve(axis: Any, curve: Any, across: str, column: str, before: float, c
     length = min(map(len, lines))
     x = np.mean([[p[across] for p in line[:length]] for line in lines], axis=0)
     y = np.mean([[p[column] for p in line[:length]] for line in lines], axis=0)
-    axis.plot([0, *x], [before, *y], color=colour, lw=2, marker="o", ms=4, label=name)
+    axis.plot([0, *x], [before, *y], color=colour, lw=2, marker=marker, ms=5, label=name)
+    ends = [[change["mean"] - change["low"]], [change["high"] - change["mean"]]]
+    axis.errorbar(x[-1], before + change["mean"], yerr=ends, color=colour, lw=1, capsize=3, fmt="none")
 
 
 def _bars(figure: Any, result: Mapping[str, Any], columns: Sequence[str]) -> None:

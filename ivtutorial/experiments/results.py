@@ -18,14 +18,17 @@ fixed: their values are averaged for each prompt before the bootstrap. How much 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ivtutorial.compare import Difference, difference
 from ivtutorial.errors import InputError
+from ivtutorial.files import data_path
 from ivtutorial.provenance import provenance
 
 if TYPE_CHECKING:
@@ -57,6 +60,65 @@ def summarise(
         "data": dict(data or {}),
         "provenance": provenance(plan.seeds[0]),
     }
+
+
+def result_file(name: str, folder: str | Path | None = None) -> Path | None:
+    """The JSON file of an experiment, the full one or, where there is none, the quick one, or None.
+
+    Args:
+        name: of the experiment, as `ivtutorial experiment` writes it, such as "fig5a".
+        folder: with NAME.json files; default the shipped `data/results`.
+    """
+    where = data_path("results") if folder is None else Path(folder)
+    return next((path for end in ("", "-quick") if (path := where / f"{name}{end}.json").is_file()), None)
+
+
+def read_result(name: str, folder: str | Path | None = None) -> dict[str, Any] | None:
+    """The result of an experiment, see the module, or None where it is still to be measured.
+
+    Args:
+        name: of the experiment.
+        folder: see :func:`result_file`, as is which file is taken.
+
+    Raises:
+        InputError: a file that is not a result.
+
+    Example:
+        >>> read_result("fig5a") is None  # doctest: +SKIP
+        False
+    """
+    path = result_file(name, folder)
+    if path is None:
+        return None
+    try:
+        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        _ = content["arms"], content["base_values"], content["quick"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{path} is not the result of an experiment ({error}). Make it again.") from error
+    return content
+
+
+def to_be_measured(name: str) -> str:
+    """What to say where there is no result: which it is, and the command that makes it."""
+    return f"Still to be measured. The command is: ivtutorial experiment {name} --results data/results"
+
+
+def table(result: Mapping[str, Any], column: str = "reward") -> str:
+    """Lines of text, one for each arm and LIST-D: a column, its change from the untouched model, and the interval.
+
+    Args:
+        result: content of result.json.
+        column: what is told.
+    """
+    lines = [f"{'':16} {'list-D':16} {column[:9]:>9} {'change':>9}   95 % interval"]
+    for where, columns in result["base"].items():
+        lines.append(f"{'untouched':16} {where:16} {columns[column]['mean']:9.4f}")
+    for name, arm in result["arms"].items():
+        for where, columns in arm["final"].items():
+            d = columns[column]
+            interval = f"{d['low']:+.4f} to {d['high']:+.4f}"
+            lines.append(f"{name:16} {where:16} {d['after']:9.4f} {d['mean']:+9.4f}   {interval}")
+    return "\n".join(lines)
 
 
 def _arm(one: ArmResult, base: Measured) -> dict[str, Any]:

@@ -11,7 +11,6 @@ fine-tuning, and stay open with fewer than three. Quick results are read where t
 
 from __future__ import annotations
 
-import json
 import math
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -23,7 +22,8 @@ import numpy as np
 
 from ivtutorial.compare import Difference, difference
 from ivtutorial.errors import InputError
-from ivtutorial.experiments.results import paired
+from ivtutorial.experiments.results import paired, read_result
+from ivtutorial.files import data_path
 
 Result = Mapping[str, Any]
 LEAST_SEEDS = 3
@@ -72,6 +72,11 @@ class Claim:
         """Plain values for JSON."""
         return asdict(self)
 
+    def __str__(self) -> str:
+        """The claim, its verdict, and a line for each condition."""
+        told = [f"Claim {self.number} ({self.source}): {self.text}", f"In the reduced world: {self.verdict}"]
+        return "\n".join([*told, *(f"- {one}" for one in self.evidence)])
+
 
 @dataclass(frozen=True)
 class _Rule:
@@ -91,6 +96,25 @@ def verdicts(folder: str | Path) -> list[Claim]:
     return [_judge(rule, Path(folder)) for rule in RULES]
 
 
+def verdict(number: int, folder: str | Path | None = None) -> Claim:
+    """Verdict on one claim.
+
+    Args:
+        number: 1 to 9.
+        folder: with the JSON files; default the shipped `data/results`.
+
+    Raises:
+        InputError: no such claim, or a file that is not a result.
+
+    Example:
+        >>> print(verdict(1))  # doctest: +SKIP
+    """
+    found = [rule for rule in RULES if rule.number == number]
+    if not found:
+        raise InputError(f"claim {number}: expected a number from 1 to {len(RULES)}.")
+    return _judge(found[0], data_path("results") if folder is None else Path(folder))
+
+
 def markdown(claims: Sequence[Claim]) -> str:
     """The table of verdicts as Markdown."""
     lines = ["| | the paper says | shown in | reduced world | evidence |", "|-|-|-|-|-|"]
@@ -101,7 +125,7 @@ def markdown(claims: Sequence[Claim]) -> str:
 
 
 def _judge(rule: _Rule, folder: Path) -> Claim:
-    found = [read_result(folder, name) for name in rule.needs]
+    found = [read_result(name, folder) for name in rule.needs]
     missing = [name for name, one in zip(rule.needs, found, strict=True) if one is None]
     if missing:
         evidence = (f"no result of {', '.join(missing)}",)
@@ -116,23 +140,6 @@ def decide(conditions: Sequence[Condition]) -> str:
     """All hold: reproduced; one fails: not reproduced; else undecided."""
     held = [one.holds for one in conditions]
     return NOT if False in held else OPEN if None in held else REPRODUCED
-
-
-def read_result(folder: Path, name: str) -> Result | None:
-    """The full result of an experiment, or its quick one, or None.
-
-    Raises:
-        InputError: a file that is not a result.
-    """
-    for path in (folder / f"{name}.json", folder / f"{name}-quick.json"):
-        if path.is_file():
-            try:
-                content = json.loads(path.read_text(encoding="utf-8"))
-                _ = content["arms"], content["base_values"], content["quick"]
-            except (OSError, ValueError, KeyError, TypeError) as error:
-                raise InputError(f"{path} is not the result of an experiment ({error}). Make it again.") from error
-            return dict(content)
-    return None
 
 
 def higher(

@@ -13,7 +13,7 @@ RECIPE = {
     "text": TrainConfig(steps=500, batch=96, lr=1e-3),
     "vae": TrainConfig(steps=12000, batch=5, lr=2e-3, warmup=100),
     "judge": TrainConfig(steps=700, batch=16, lr=2e-3),
-    "reward": TrainConfig(steps=1500, batch=56, lr=1.2e-3),
+    "reward": TrainConfig(steps=4000, batch=80, lr=1.2e-3),
     "image": TrainConfig(steps=8000, batch=48, lr=1e-3, warmup=100),
     "video": TrainConfig(steps=2000, batch=4, lr=6e-4, ema=0.995),
 }

@@ -1,9 +1,12 @@
 """Train the reduced HPS, as HPSv2 was made: a CLIP learnt from frames and captions, then tuned on preferences.
 
-Stage 1 is CLIP's symmetric contrastive loss on single frames of both qualities. Stage 2 shows a caption with two frames
-and the annotators' noisy choice; the two scores, times the logit scale, go through a softmax, and the loss is the
-cross-entropy with the choice (HPSv2, arXiv 2306.09341, Sec. 4). A part of each batch keeps the contrastive loss, since
-here, unlike there, no huge first stage anchors the alignment.
+Stage 1 is CLIP's symmetric contrastive loss on single frames of both qualities. Half its batches share one scene and
+colour, the other half also hold, for each frame, a caption with one wrong fact (as NegCLIP does, arXiv 2210.01936):
+in a plain batch scene and colour tell nearly all captions apart and the subject is never learnt well.
+
+Stage 2 shows a caption with two frames and the choices of several noisy annotators; the two scores, times the logit
+scale, go through a softmax, and the loss is the cross-entropy with the votes (HPSv2, arXiv 2306.09341, Sec. 4). A part
+of each batch keeps the contrastive loss, since here, unlike there, no huge first stage anchors the alignment.
 """
 
 from __future__ import annotations
@@ -19,11 +22,14 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from transformers import CLIPTokenizer
 
-from ivtutorial.zoo import annotators, frames, training
+from ivtutorial.zoo import annotators, frames, training, world
+from ivtutorial.zoo.subjects import subject
 from ivtutorial.zoo.tokenizer import MAX_LENGTH, save_tokenizer
 
 WEIGHTS = "open_clip_model.safetensors"
 MEAN, STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
+
+ANNOTATORS = 9  # who look at each pair; the loss sees the share of their votes
 
 
 def reward_config(vocabulary: int) -> dict[str, object]:
@@ -72,22 +78,32 @@ def train_reward(
         return model.encode_text(ids.input_ids.to(device), normalize=True)
 
     def contrastive(rng: np.random.Generator, count: int) -> tuple[Tensor, Tensor]:
-        # Colour and scene tell most frames of a mixed batch apart, so half the batches have only one of each.
-        draw = frames.look_alikes if rng.random() < 0.5 else frames.single_frames
-        samples = draw(rng, count, web_share=0.6)
+        if rng.random() < 0.5:
+            samples = frames.look_alikes(rng, count, web_share=0.6)
+            captions, wrong = [s.caption for s in samples], []
+        else:
+            samples = frames.single_frames(rng, count, web_share=0.6)
+            captions, wrong = right_and_wrong(samples, rng)
         scale = model.logit_scale.exp().clamp(max=100)
-        logits = scale * image(frames.stack(samples)[:, 0]) @ text([s.caption for s in samples]).T
+        logits = scale * image(frames.stack(samples)[:, 0]) @ text(captions + wrong).T
         want = torch.arange(len(samples), device=device)
-        return (F.cross_entropy(logits, want) + F.cross_entropy(logits.T, want)) / 2, logits
+        return (F.cross_entropy(logits, want) + F.cross_entropy(logits[:, : len(want)].T, want)) / 2, logits
 
     def preferences(rng: np.random.Generator, count: int) -> tuple[Tensor, Tensor]:
-        pairs = [annotators.draw_pair(rng) for _ in range(count)]
+        # Facts are large and faults are slight, so most pairs differ in nothing but their faults.
+        kinds = ["quality" if rng.random() < 0.7 else None for _ in range(count)]
+        pairs = [annotators.draw_pair(rng, kind) for kind in kinds]
         seen = torch.from_numpy(np.concatenate([p.frames for p in pairs])).permute(0, 3, 1, 2)
         scores = (image(seen).unflatten(0, (count, 2)) * text([p.caption for p in pairs])[:, None]).sum(-1)
-        choice = torch.tensor([0 if annotators.annotate(p, rng) else 1 for p in pairs], device=device)
+        votes = torch.tensor(
+            [[annotators.annotate(p, rng) for _ in range(ANNOTATORS)] for p in pairs],
+            dtype=torch.float32,
+            device=device,
+        ).mean(1)
         taste = torch.tensor([0 if p.utilities[0] > p.utilities[1] else 1 for p in pairs], device=device)
         scale = model.logit_scale.exp().clamp(max=100)
-        return F.cross_entropy(scale * scores, choice), (scores.argmax(1) == taste).float().mean()
+        wanted = torch.stack([votes, 1 - votes], dim=1)
+        return F.cross_entropy(scale * scores, wanted), (scores.argmax(1) == taste).float().mean()
 
     def loss(step: int, rng: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
         if step < (1 - preference_share) * config.steps:
@@ -95,7 +111,7 @@ def train_reward(
             hit = logits.argmax(1).eq(torch.arange(len(logits), device=device)).float().mean()
             return value, {"retrieval": float(hit)}
         value, agreement = preferences(rng, config.batch // 2)
-        anchor, _ = contrastive(rng, config.batch // 2)
+        anchor, _ = contrastive(rng, config.batch // 4)
         return value + 0.25 * anchor, {"preference": float(value.detach()), "agreement": float(agreement)}
 
     training.train(model, loss, config, folder, "reward")
@@ -103,6 +119,17 @@ def train_reward(
         _save(model, settings, tokenizer, folder / "reward")
         training.record(folder / "reward" / "training.json", "reward", config, init, preference_share=preference_share)
     return model
+
+
+def right_and_wrong(samples: list[frames.Sample], rng: np.random.Generator) -> tuple[list[str], list[str]]:
+    """For each sample a caption that names every fact, and one that differs from it in one fact."""
+    right, wrong = [], []
+    for sample in samples:
+        words = int(rng.integers(1000))
+        other = annotators.change_fact(sample.facts, rng)
+        right.append(world.caption_of(sample.facts, subject(sample.facts.subject), words))
+        wrong.append(world.caption_of(other, subject(other.subject), words))
+    return right, wrong
 
 
 def _save(model: nn.Module, settings: dict[str, object], tokenizer: CLIPTokenizer, folder: Path) -> None:
