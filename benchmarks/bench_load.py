@@ -11,7 +11,6 @@ Files that were read before are in the system's cache: what is measured is the w
 from __future__ import annotations
 
 import argparse
-import time
 from pathlib import Path
 from typing import Any
 
@@ -27,14 +26,14 @@ def measure(name: str, options: argparse.Namespace) -> dict[str, Any]:
     """Time one row."""
     torch.set_num_threads(options.threads)
     meter = Meter(torch.device(options.device))
-    began = time.perf_counter()
+    began = meter.clock()
     from ivtutorial.backbone import Backbone  # noqa: F401
     from ivtutorial.lora import attach_lora, lora_parameters
     from ivtutorial.rewards.clip import ClipReward  # noqa: F401
     from ivtutorial.scales import open_model, open_reward
 
     if name == "import":
-        return {"seconds": time.perf_counter() - began, **meter.memory()}
+        return {"seconds": meter.clock() - began, **meter.memory()}
     kind, _, precision = name.partition(" ")
     dtype = torch.float16 if precision == "fp16" else torch.float32
     if kind in ("model", "reward"):

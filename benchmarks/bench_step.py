@@ -200,6 +200,7 @@ def main() -> None:
     if options.show:
         print(show_tables(options.out, COLUMNS))
         return
+    settings = {k: str(v) if isinstance(v, Path) else v for k, v in vars(options).items() if k not in ("out", "show")}
     rows: list[dict[str, Any]] = []
     for row in (*ROWS, *(GPU_ROWS if options.device.startswith("cuda") else ())):
         if options.only and not any(part in row.name for part in options.only):
@@ -210,13 +211,8 @@ def main() -> None:
             found["relative"] = found["seconds"] / (first or found["seconds"])
         rows.append({"name": row.name, **found, "changes": _changes(row)})
         print({key: value for key, value in rows[-1].items() if key != "changes"}, flush=True)
-    settings = {k: str(v) if isinstance(v, Path) else v for k, v in vars(options).items() if k not in ("out", "show")}
-    save_table(
-        options.out,
-        options.device,
-        {"settings": settings, "rows": rows, "comparisons": comparisons(rows)},
-        options.seed,
-    )
+        table = {"settings": settings, "rows": rows, "comparisons": comparisons(rows)}
+        save_table(options.out, options.device, table, options.seed)  # after each row: a night may be cut short
 
 
 def _changes(row: Row) -> dict[str, Any]:

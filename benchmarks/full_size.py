@@ -20,7 +20,8 @@ from typing import Any
 import open_clip
 import torch
 
-from ivtutorial.backbone import Backbone, save_backbone
+from ivtutorial.backbone import Backbone
+from ivtutorial.backbone_folder import save_backbone
 from ivtutorial.files import atomic_write
 from ivtutorial.rewards.clip import ClipReward, no_warnings
 from ivtutorial.schedule import make_scheduler

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import os
 import time
 import traceback
 from collections.abc import Callable
@@ -19,12 +20,20 @@ import torch
 from ivtutorial.files import atomic_write_text
 from ivtutorial.provenance import peak_memory_mb, provenance
 
+# Before the benchmark's own work: more than the threads it uses means that others were at work, too.
+LOAD_AT_START = round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None
+
 
 class Meter:
-    """Seconds of repeated steps and the memory they need on top of what is there when the meter is made."""
+    """Seconds of repeated steps and the memory they need on top of what is there when the meter is made.
+
+    With one thread on a CPU the seconds are the processor's: on an idle machine the same as those of a watch, on a busy
+    one those that the work itself takes. Otherwise they are a watch's.
+    """
 
     def __init__(self, device: torch.device) -> None:
         self.cuda = device.type == "cuda"
+        self.clock = time.perf_counter if self.cuda or torch.get_num_threads() > 1 else time.process_time
         self.seconds: list[float] = []
         self._wait()
         if self.cuda:
@@ -34,10 +43,10 @@ class Meter:
     def time(self, step: Callable[[], Any]) -> None:
         """Run `step` once and note its time."""
         self._wait()
-        began = time.perf_counter()
+        began = self.clock()
         step()
         self._wait()
-        self.seconds.append(time.perf_counter() - began)
+        self.seconds.append(self.clock() - began)
 
     def memory(self) -> dict[str, float]:
         """Peak over the steps, in MB of 2^20 bytes: `step_mb` of the steps alone, `peak_mb` with models and all."""
@@ -81,7 +90,7 @@ def save_table(out: Path, device: str, table: dict[str, Any], seed: int) -> None
     tables = {"cpu": None, "gpu": None}
     if out.exists():
         tables |= json.loads(out.read_text(encoding="utf-8"))
-    tables[kind] = {**table, **provenance(seed)}
+    tables[kind] = {**table, **provenance(seed), "load_at_start": LOAD_AT_START}
     atomic_write_text(out, json.dumps(tables, indent=1) + "\n")
 
 
@@ -94,7 +103,7 @@ def show_tables(path: Path, columns: dict[str, str]) -> str:
         if table is None:
             lines += ["Not measured yet.", ""]
             continue
-        lines += [f"{table['hardware']}, {table['date']}, seed {table['seed']}", ""]
+        lines += [f"{table['hardware']}, {table['date']}, seed {table['seed']}, load {table['load_at_start']}", ""]
         lines += [f"| {' | '.join(columns.values())} |", f"|{'---|' * len(columns)}"]
         lines += [f"| {' | '.join(_cell(row.get(key)) for key in columns)} |" for row in table["rows"]]
         lines += [""] + [f"- {name}: {_cell(value)}" for name, value in table.get("comparisons", {}).items()] + [""]

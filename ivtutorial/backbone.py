@@ -7,8 +7,8 @@
 | embeds    | text encoding of c         | (B, L, E)                                                     |
 | predictor | e_u + g (e_c - e_u)        | (z, t) -> like z, float32                                     |
 
-The parts are stock classes of diffusers and transformers (the UNet is `VideoUNet`), so a folder written here
-opens in `TextToVideoSDPipeline.from_pretrained`, and a folder or hub model made for that pipeline opens here.
+The parts are stock classes of diffusers and transformers (the UNet is `VideoUNet`). Opening and writing them as a
+folder is the business of `ivtutorial.backbone_folder`.
 
 Where it differs: prompt embeddings are the text encoder's last hidden state, as in diffusers' pipeline; the
 authors' own code takes open_clip's penultimate layer with the final norm, the same thing where the text
@@ -18,22 +18,19 @@ encoder was converted without its last layer, as ModelScope's was.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import torch
 from diffusers import AutoencoderKL, DDIMScheduler
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint as recompute
-from transformers import AutoTokenizer, CLIPTextModel
+from transformers import CLIPTextModel
 
 from ivtutorial.errors import InputError
-from ivtutorial.lora import has_lora
 from ivtutorial.memory import Memory
-from ivtutorial.pipeline_folder import check_kind, find_pipeline, load_model, write_pipeline
 from ivtutorial.rewards.base import check_captions, check_frames
 from ivtutorial.unet import VideoUNet
 
@@ -41,7 +38,7 @@ Predictor = Callable[[Tensor, "Tensor | int"], Tensor]
 
 logger = logging.getLogger(__name__)
 
-_MODELS: dict[str, Any] = {"unet": VideoUNet, "vae": AutoencoderKL, "text_encoder": CLIPTextModel}
+_MODELS = ("unet", "vae", "text_encoder")
 
 
 @dataclass
@@ -54,7 +51,7 @@ class Backbone:
         InputError: on construction, where the widths of the parts do not fit each other.
 
     Example:
-        >>> backbone = load_backbone("data/models/backbone")
+        >>> backbone = open_model("reduced")
         >>> embeds, empty = backbone.embed(["a red fox running"]), backbone.embed([""])
         >>> predict = backbone.predictor(embeds, empty, guidance=3.0)
     """
@@ -254,64 +251,3 @@ class Backbone:
                 f"Latents must have shape ({len(embeds)}, {channels}, F, h, w) for {len(embeds)} captions, "
                 f"got {tuple(z.shape)}."
             )
-
-
-def load_backbone(
-    path_or_name: str | Path,
-    dtype: torch.dtype | Mapping[str, torch.dtype] = torch.float32,
-    device: str | torch.device = "cpu",
-    variant: str | None = None,
-    unet: VideoUNet | None = None,
-) -> Backbone:
-    """Open a diffusers text-to-video folder, or a model of the Hugging Face hub, frozen and in eval mode.
-
-    Weights are read in whatever precision they are stored in: from safetensors, or where there are none from PyTorch
-    files, of which only tensors are read.
-
-    Args:
-        path_or_name: a folder with model_index.json, or a hub name such as
-            "damo-vilab/text-to-video-ms-1.7b".
-        dtype: of the weights in memory, for all parts or by part ("unet", "vae", "text_encoder").
-        device: where to put the models.
-        variant: "fp16" to download or read the `*.fp16.safetensors` files, if there are such.
-        unet: use this one instead of the folder's.
-
-    Raises:
-        InputError: no such folder or hub model, the hub is out of reach, another kind of pipeline, or files that
-            cannot be used.
-    """
-    folder = find_pipeline(path_or_name, variant)
-    check_kind(folder, "unet", "UNet3DConditionModel")
-    models: dict[str, Any] = {} if unet is None else {"unet": unet}
-    for name in _MODELS.keys() - models.keys():
-        precision = dtype if isinstance(dtype, torch.dtype) else dtype.get(name, torch.float32)
-        models[name] = load_model(_MODELS[name], folder / name, precision, variant)
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(folder / "tokenizer")
-        config = DDIMScheduler.load_config(folder / "scheduler")
-    except (OSError, ValueError, KeyError) as error:
-        raise InputError(f"Cannot open the tokenizer or scheduler in {folder} ({error}). Copy it again.") from error
-    # Latents are not pixels: clipping them to [-1, 1], DDIMScheduler's own default, would destroy them.
-    scheduler = DDIMScheduler.from_config({"clip_sample": False, **config})
-    return Backbone(tokenizer=tokenizer, scheduler=scheduler, **models).to(device).freeze()
-
-
-def save_backbone(backbone: Backbone, folder: str | Path, dtype: torch.dtype | None = None) -> Path:
-    """Write a folder that `load_backbone` and stock `TextToVideoSDPipeline.from_pretrained` open.
-
-    Args:
-        backbone: without an attached adapter: merge it, or save it apart with `save_lora`.
-        folder: made if absent; files of the same name are replaced, once all new ones are complete.
-        dtype: of the stored weights, e.g. torch.float16; default as in memory. Loaders convert back to
-            float32.
-
-    Returns:
-        The folder.
-
-    Raises:
-        InputError: an adapter is attached, or the folder cannot be written.
-    """
-    if has_lora(backbone.unet):
-        raise InputError("The UNet has an adapter. Call merge_lora(unet) first, or save the adapter with save_lora.")
-    parts = {name: getattr(backbone, name) for name in (*_MODELS, "tokenizer", "scheduler")}
-    return write_pipeline(parts, Path(folder), dtype)

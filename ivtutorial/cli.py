@@ -41,6 +41,7 @@ from ivtutorial.cli_options import (
     Width,
 )
 from ivtutorial.cli_prepare import prepare
+from ivtutorial.cli_study import study, study_result
 from ivtutorial.cli_support import (
     default_processes,
     estimate_line,
@@ -280,6 +281,8 @@ app.command(short_help="fine-tune an adapter on your clips by InstructVideo")(fi
 app.command(short_help="score video files by the paper's protocol")(score)
 app.command(short_help="make clips and measure them")(evaluate)
 app.command(short_help="compare two evaluations pair by pair")(compare)
+app.command(short_help="ask people which clips are better, blind")(study)
+app.command(short_help="count the answers of a study")(study_result)
 app.command(short_help="make a figure or table of the paper again")(experiment)
 app.command(short_help="turn the authors' weights into diffusers' format")(convert)
 app.add_typer(zoo_app, name="zoo", short_help="the reduced world: draw, train, measure")

@@ -147,7 +147,7 @@ def _write_lora(matrices: Mapping[str, Tensor], folder: Path) -> Path | None:
 
 
 def _write_model(unet: VideoUNet, folder: Path, base: str | Path | None, dtype: torch.dtype | None) -> None:
-    from ivtutorial.backbone import load_backbone, save_backbone
+    from ivtutorial.backbone_folder import load_backbone, save_backbone
     from ivtutorial.pipeline_folder import write_pipeline
 
     if base is None:

@@ -102,8 +102,8 @@ def sha256(path: str | Path) -> str:
 def data_path(*parts: str) -> Path:
     """Finds a file or folder of the shipped data, wherever the package was installed.
 
-    An installed wheel carries `data/models`, `data/prompts` and `data/clips` as `ivtutorial/_data/`; in a
-    checkout (and in an editable install) they are the repository's own `data/`.
+    An installed wheel carries `data/models`, `data/prompts`, `data/clips` and `data/results` as `ivtutorial/_data/`;
+    in a checkout (and in an editable install) they are the repository's own `data/`.
 
     Args:
         *parts: path below `data/`, one name an argument.

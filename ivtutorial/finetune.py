@@ -38,7 +38,7 @@ from ivtutorial.errors import InputError
 from ivtutorial.finetune_config import FinetuneConfig, read_config
 from ivtutorial.launch import launch
 from ivtutorial.lora import has_lora, load_lora, merge_lora
-from ivtutorial.memory import fitted
+from ivtutorial.memory import explain_out_of_memory, fitted
 from ivtutorial.run_folder import FinetuneResult, read_metrics
 from ivtutorial.scales import open_model, open_reward
 from ivtutorial.tracking import tracking
@@ -137,7 +137,7 @@ def export_merged(
     Raises:
         InputError: unusable model or adapter, or the folder cannot be written.
     """
-    from ivtutorial.backbone import save_backbone
+    from ivtutorial.backbone_folder import save_backbone
 
     backbone = open_model(model)
     tuned = replace(backbone, unet=copy.deepcopy(backbone.unet))
@@ -150,8 +150,9 @@ def _run(given: Given) -> FinetuneResult:
     """The whole run, in each process; the caller's random state stays as it is."""
     accelerator = make_accelerator(given)
     dtypes = weights_dtypes(given.config, accelerator.device)
-    backbone = open_model(given.model, dtypes, accelerator.device)
-    reward = open_reward(given.reward, backbone.device, dtypes["reward"])
+    with explain_out_of_memory():
+        backbone = open_model(given.model, dtypes, accelerator.device)
+        reward = open_reward(given.reward, backbone.device, dtypes["reward"])
     devices = [backbone.device] if backbone.device.type == "cuda" else []
     memory = given.config.memory
     with torch.random.fork_rng(devices), _borrowed(backbone) as counter, fitted(backbone, reward, memory) as reward:

@@ -22,6 +22,7 @@ from ivtutorial.chain import network_mode, sample
 from ivtutorial.clips import check_caption
 from ivtutorial.errors import InputError
 from ivtutorial.launch import launch
+from ivtutorial.memory import SAMPLING_KNOBS, explain_out_of_memory
 from ivtutorial.scales import open_model
 from ivtutorial.schedule import ddim_timesteps
 
@@ -162,13 +163,15 @@ def sample_batches(backbone: Backbone, jobs: Sequence[Job], sampling: Sampling) 
         Up to `batch_size` jobs and their clips (B, F, 3, H, W), float32 in [0, 1], on the CPU.
 
     Raises:
-        InputError: a height or width that the VAE cannot make.
+        InputError: a height or width that the VAE cannot make, or the GPU's memory is too small.
     """
     shape = _latent_shape(backbone, sampling)
     size = 1 if sampling.eta else sampling.batch_size
     for start in range(0, len(jobs), size):
         batch = list(jobs[start : start + size])
-        yield batch, _sample_batch(backbone, batch, shape, sampling)
+        with explain_out_of_memory(SAMPLING_KNOBS):
+            clips = _sample_batch(backbone, batch, shape, sampling)
+        yield batch, clips
 
 
 @contextmanager

@@ -16,7 +16,7 @@ the last K steps of a chain are recorded at all.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, get_args
@@ -138,21 +138,6 @@ def offload_text(backbone: Backbone, reward: ImageReward) -> None:
             torch.cuda.empty_cache()
 
 
-@contextmanager
-def explain_out_of_memory() -> Iterator[None]:
-    """Turns "CUDA out of memory" into advice: which knob to turn, in which order.
-
-    Raises:
-        InputError: when the block runs out of the GPU's memory.
-    """
-    try:
-        yield
-    except torch.OutOfMemoryError as error:
-        advice = "; ".join(f"{place}. {knob}" for place, knob in enumerate(KNOBS, start=1))
-        first = (str(error).strip().splitlines() or [""])[0]
-        raise InputError(f"out of memory on the GPU. Turn these knobs, in this order: {advice}. ({first})") from error
-
-
 # By what is given up: nothing first, then time, then quality.
 KNOBS = (
     "batch_size=1 with accumulation for the rest",
@@ -162,3 +147,26 @@ KNOBS = (
     "K=1 and fewer segments S",
     "fewer frames, or a smaller height and width",
 )
+SAMPLING_KNOBS = (
+    "a smaller batch_size",
+    "weights in half precision",
+    "fewer frames, or a smaller height and width",
+)
+
+
+@contextmanager
+def explain_out_of_memory(knobs: Sequence[str] = KNOBS) -> Iterator[None]:
+    """Turns "CUDA out of memory" into advice: which knob to turn, in which order.
+
+    Args:
+        knobs: what to advise; by default those of fine-tuning.
+
+    Raises:
+        InputError: when the block runs out of the GPU's memory.
+    """
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        advice = "; ".join(f"{place}. {knob}" for place, knob in enumerate(knobs, start=1))
+        first = (str(error).strip().splitlines() or [""])[0]
+        raise InputError(f"out of memory on the GPU. Turn these knobs, in this order: {advice}. ({first})") from error

@@ -58,13 +58,13 @@ def open_model(
         device: where to put the models.
 
     Raises:
-        InputError: see `ivtutorial.backbone.load_backbone`.
+        InputError: see `ivtutorial.backbone_folder.load_backbone`.
     """
     if not isinstance(model, (str, Path)):
         return model
     import torch
 
-    from ivtutorial.backbone import load_backbone
+    from ivtutorial.backbone_folder import load_backbone
 
     chosen = dtype or torch.float32
     unet = chosen if isinstance(chosen, torch.dtype) else chosen.get("unet", torch.float32)

@@ -13,7 +13,8 @@ from diffusers import AutoencoderKL, TextToVideoSDPipeline
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from ivtutorial.backbone import Backbone, load_backbone, save_backbone
+from ivtutorial.backbone import Backbone
+from ivtutorial.backbone_folder import load_backbone, save_backbone
 from ivtutorial.errors import InputError
 from ivtutorial.lora import attach_lora, merge_lora
 from ivtutorial.pipeline_folder import find_pipeline

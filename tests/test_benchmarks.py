@@ -74,6 +74,7 @@ def test_a_table_that_was_never_measured_stays_visibly_empty(bench: Any, tmp_pat
     measure.save_table(out, "cpu", {"rows": [{"name": "base", "seconds": 1.5}]}, seed=7)
     tables = json.loads(out.read_text())
     assert tables["gpu"] is None and {"seed", "date", "hardware", "versions", "commit"} <= tables["cpu"].keys()
+    assert "load_at_start" in tables["cpu"]
     shown = measure.show_tables(out, {"name": "setting", "seconds": "s"})
     assert "| base | 1.5 |" in shown and shown.index("### GPU") < shown.index("Not measured yet.")
     measure.save_table(out, "cuda", {"rows": [{"name": "base", "out_of_memory": True}]}, seed=7)

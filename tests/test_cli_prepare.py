@@ -13,7 +13,7 @@ from tiny_models import make_reward
 from toy import toy_backbone
 
 from ivtutorial import cli
-from ivtutorial.backbone import save_backbone
+from ivtutorial.backbone_folder import save_backbone
 from ivtutorial.media import write_video
 
 Run = Callable[..., tuple[int, str, str]]

@@ -11,7 +11,8 @@ from diffusers import TextToVideoSDPipeline
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from ivtutorial.backbone import Backbone, load_backbone, save_backbone
+from ivtutorial.backbone import Backbone
+from ivtutorial.backbone_folder import load_backbone, save_backbone
 from ivtutorial.cli import main
 from ivtutorial.convert import _prefixes
 from ivtutorial.convert_checkpoint import convert_checkpoint, official_config

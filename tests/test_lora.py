@@ -12,7 +12,8 @@ from diffusers import TextToVideoSDPipeline, UNet3DConditionModel
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from ivtutorial.backbone import Backbone, save_backbone
+from ivtutorial.backbone import Backbone
+from ivtutorial.backbone_folder import save_backbone
 from ivtutorial.errors import InputError
 from ivtutorial.lora import (
     LORA_FILE,

@@ -19,6 +19,7 @@ from ivtutorial.dataset import LatentDataset
 from ivtutorial.errors import InputError
 from ivtutorial.finetune import finetune
 from ivtutorial.finetune_config import FinetuneConfig, read_config
+from ivtutorial.generate import generate
 from ivtutorial.lora import attach_lora
 from ivtutorial.memory import KNOBS, Memory, explain_out_of_memory, fitted, offload_text
 from ivtutorial.methods import InstructVideo
@@ -203,6 +204,25 @@ def test_running_out_of_memory_names_the_knobs_in_order(tuned: Backbone, where: 
     said = str(caught.value)
     places = [said.index(f"{place}. {knob}") for place, knob in enumerate(KNOBS, start=1)]
     assert places == sorted(places) and "Tried to allocate 2.00 GiB" in said and "\n" not in said
+
+
+def out_of_memory(*_: Any, **__: Any) -> Any:
+    raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+
+def test_a_run_whose_models_do_not_fit_names_the_knobs_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Already opening the models may be too much; nothing is left behind."""
+    monkeypatch.setattr("ivtutorial.finetune.open_model", out_of_memory)
+    data = LatentDataset(noise(1, 4, 16, 8, 8), ("a fox",))
+    with pytest.raises(InputError, match=r"in this order: 1\. batch_size=1 .* 2\. mixed_precision"):
+        finetune("anything", data, redness, tmp_path / "run", FinetuneConfig(steps=1), device="cpu", progress=False)
+    assert not (tmp_path / "run").exists()
+
+
+def test_sampling_that_does_not_fit_names_its_own_knobs(tuned: Backbone, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ivtutorial.generate.sample", out_of_memory)
+    with pytest.raises(InputError, match=r"1\. a smaller batch_size; 2\. weights in half .* \(CUDA out of memory"):
+        generate(tuned, ["a fox"], D=2, frames=2)
 
 
 def test_other_errors_pass_unchanged() -> None:

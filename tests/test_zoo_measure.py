@@ -170,7 +170,7 @@ def test_incomplete_measurements_are_named(tmp_path: Path) -> None:
 
 
 def test_export_gathers_what_was_trained(fresh_backbone: Backbone, tmp_path: Path) -> None:
-    from ivtutorial.backbone import load_backbone
+    from ivtutorial.backbone_folder import load_backbone
 
     work, models = tmp_path / "work", tmp_path / "models"
     fresh_backbone.tokenizer.save_pretrained(work / "tokenizer")

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel, UNet3DConditionModel
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from ivtutorial.errors import InputError
-from ivtutorial.zoo import training
+from ivtutorial.zoo import train_reward, training
 from ivtutorial.zoo.latents import build_store
 from ivtutorial.zoo.tokenizer import END, make_tokenizer, save_tokenizer
 from ivtutorial.zoo.train_vae import widen
@@ -202,3 +203,21 @@ def test_a_part_of_a_shipped_pipeline_brings_its_record(tmp_path: Path) -> None:
     training.record(work / "line" / "training.json", "line", training.TrainConfig(1, 1, 1.0), tmp_path / "vae")
     found = json.loads((work / "line" / "training.json").read_text())
     assert found["seconds_before"] == 3.0 and "7 steps of 8 samples" in found["history"][0]
+
+
+def test_mixed_rewards_lie_between_the_two(tmp_path: Path) -> None:
+    """A weight of 1 before and 3 after is 2.5 with three quarters of the later one."""
+    for name, value in (("before", 1.0), ("after", 3.0)):
+        (tmp_path / name).mkdir()
+        save_file({"w": torch.full((2,), value).half()}, tmp_path / name / train_reward.WEIGHTS)
+        (tmp_path / name / "training.json").write_text('{"date": "now"}')
+    train_reward.mix(tmp_path / "before", tmp_path / "after", 0.75, tmp_path / "mixed")
+    assert load_file(tmp_path / "mixed" / train_reward.WEIGHTS)["w"].tolist() == [2.5, 2.5]
+    assert json.loads((tmp_path / "mixed" / "training.json").read_text())["share_of_tuned_weights"] == 0.75
+    with pytest.raises(InputError, match="from 0"):
+        train_reward.mix(tmp_path / "before", tmp_path / "after", 1.5, tmp_path / "x")
+    save_file({"w": torch.zeros(3).half()}, tmp_path / "before" / train_reward.WEIGHTS)
+    with pytest.raises(InputError, match="other shapes"):
+        train_reward.mix(tmp_path / "before", tmp_path / "after", 0.5, tmp_path / "x")
+    with pytest.raises(InputError, match="no open_clip_model"):
+        train_reward.mix(tmp_path / "nowhere", tmp_path / "after", 0.5, tmp_path / "x")

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 def make_models(folder: Path, backbone: Backbone, tokenizer: Any) -> Path:
     """Writes `reduced`, `reward` and `judge` as the trained ones are written."""
-    from ivtutorial.backbone import save_backbone
+    from ivtutorial.backbone_folder import save_backbone
     from ivtutorial.zoo.judge import Judge, JudgeNet
 
     save_backbone(backbone, folder / "reduced")

@@ -94,7 +94,8 @@ def draw(result: Mapping[str, Any], strips: Sequence[tuple[str, list[Any]]] | No
         _strip(figure, result, strips)
     else:
         columns = result["plan"]["columns"]
-        figure = Figure(figsize=(9, 3.4 * len(columns)), layout="constrained")
+        rows = 1 if kind != "curve" and len(result["base"]) == 1 else len(columns)
+        figure = Figure(figsize=(9, 3.4 * rows), layout="constrained")
         (_curves if kind == "curve" else _bars)(figure, result, columns)
     note = " (quick: fewer seeds, steps and prompts)" if result["quick"] else ""
     figure.suptitle(result["plan"]["title"] + note, fontsize=11)
@@ -129,19 +130,27 @@ def _arm_curve(
     seeds = sorted({point["seed"] for point in curve})
     lines = [[point for point in curve if point["seed"] == seed] for seed in seeds]
     for line in lines:
-        axis.plot([0, *(p[across] for p in line)], [before, *(p[column] for p in line)], color=colour, alpha=0.3, lw=1)
+        x, y = [0, *(p[across] for p in line)], [before, *(p[column] for p in line)]
+        axis.plot(x, y, color=colour, marker="", alpha=0.3, lw=1)
     length = min(map(len, lines))
     x = np.mean([[p[across] for p in line[:length]] for line in lines], axis=0)
     y = np.mean([[p[column] for p in line[:length]] for line in lines], axis=0)
     axis.plot([0, *x], [before, *y], color=colour, lw=2, marker=marker, ms=5, label=name)
     ends = [[change["mean"] - change["low"]], [change["high"] - change["mean"]]]
-    axis.errorbar(x[-1], before + change["mean"], yerr=ends, color=colour, lw=1, capsize=3, fmt="none")
+    beside = x[-1] * (1 + 0.015 * (k + 1))  # many arms end at the same place
+    axis.errorbar(beside, before + change["mean"], yerr=ends, color=colour, lw=1, capsize=3, fmt="none")
 
 
 def _bars(figure: Any, result: Mapping[str, Any], columns: Sequence[str]) -> None:
-    """A row a column, a panel each LIST-D: change from the base model with its 95 % interval, dots for the seeds."""
+    """A row a column, a panel each LIST-D: change from the base model with its 95 % interval, dots for the seeds.
+
+    With a single LIST-D the columns stand side by side.
+    """
     places = list(result["base"])
-    axes = figure.subplots(len(columns), len(places), squeeze=False, sharey="row")
+    if len(places) == 1:
+        axes = figure.subplots(1, len(columns), squeeze=False).T
+    else:
+        axes = figure.subplots(len(columns), len(places), squeeze=False, sharey="row")
     names = list(result["arms"])
     for row, column in zip(axes, columns, strict=True):
         for axis, where in zip(row, places, strict=True):

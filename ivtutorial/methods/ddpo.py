@@ -1,7 +1,8 @@
 """DDPO: the chain as a policy of D Gaussian steps, improved by clipped importance-sampled policy gradients.
 
 K. Black, M. Janner, Y. Du, I. Kostrikov, S. Levine: Training Diffusion Models with Reinforcement Learning, ICLR 2024
-(arXiv 2305.13301), Sec. 4.3, the estimator DDPO_IS with the clipping of PPO (J. Schulman et al. 2017, Eq. 7):
+(arXiv 2305.13301): the estimator with importance sampling, and the clipping of PPO (J. Schulman et al. 2017, arXiv
+1707.06347):
 
     pi(z_{t-1} | z_t, c) = N(mu_theta(z_t, t, c), std_t^2)                           one DDIM step with eta = 1
     rho_t = pi_theta(z_{t-1} | z_t, c) / pi_old(z_{t-1} | z_t, c)
@@ -25,8 +26,8 @@ Where this differs from the authors' code
 1. Rewards are normalised within a group of samples of the caption drawn in the same round, all scored on the same
    frames (:mod:`ivtutorial.methods.groups`). Theirs keeps running statistics of each prompt over the last epochs, which
    a small run fills too slowly, and which would have to be stored with every checkpoint.
-2. Log-probabilities are means over the latent's numbers, as in their code (the text has sums): rho is then near 1 and
-   `clip` does not depend on the size of a clip.
+2. Log-probabilities are means over the latent's numbers, as in their code; the density itself would have sums. So rho
+   stays near 1, and `clip` does not depend on the size of a clip.
 3. Every update uses all samples of the round. A last step whose std is 0 (schedulers that end at alpha 1) is skipped.
 4. Evaluation samples with eta = 0, like that of every other method.
 """

@@ -1,7 +1,7 @@
 """DRaFT-K: follow the gradient of the reward through the last K steps of the full chain from noise.
 
 K. Clark, P. Vicol, K. Swersky, D. J. Fleet: Directly Fine-Tuning Diffusion Models on Differentiable Rewards, ICLR 2024
-(arXiv 2309.17400), Algorithm 1. The objective is Eq. 2 of InstructVideo,
+(arXiv 2309.17400). The objective is Eq. 2 of InstructVideo,
 
     J(theta) = E_{c, z_T ~ N(0, 1)} [ r(sample(theta, c, z_T), c) ],
 
@@ -21,7 +21,7 @@ each of these in one step with gradient, and average the n + 1 rewards. It costs
 Where this differs from the paper
 ---------------------------------
 1. Video: R is SegVR and TAR around an image reward (Eq. 6-9 of InstructVideo).
-2. DRaFT-LV averages over n + 1 draws (theirs adds the gradients up), so that a learning rate does not depend on n.
+2. DRaFT-LV takes the mean over its n + 1 draws, so that a learning rate does not depend on n.
 3. No gradient clipping here: `max_grad_norm` is a setting of the training loop, off by default.
 4. Captions come from the training clips; the clips' pictures are not used.
 """

@@ -1,8 +1,9 @@
 """RWR, reward-weighted regression: sample clips, then learn to denoise them, the better ones with more weight.
 
-J. Peters, S. Schaal: Reinforcement Learning by Reward-Weighted Regression, ICML 2007; for diffusion models
-K. Lee et al.: Aligning Text-to-Image Models using Human Feedback, arXiv 2302.12192, and K. Black et al.: Training
-Diffusion Models with Reinforcement Learning (DDPO), ICLR 2024 (arXiv 2305.13301), Sec. 4.2:
+J. Peters, S. Schaal: Reinforcement Learning by Reward-Weighted Regression for Operational Space Control, ICML 2007; for
+diffusion models K. Lee et al.: Aligning Text-to-Image Models using Human Feedback, arXiv 2302.12192, who weigh the
+likelihood, and K. Black et al.: Training Diffusion Models with Reinforcement Learning (DDPO), ICLR 2024
+(arXiv 2305.13301), whose weight is the exponential of the reward:
 
     w(z_0, c) = exp(R(z_0, c) / temperature) / Z(c),      L = E[ w(z_0, c) * | target - net(z_t, t, c) |^2 ]
 

@@ -188,6 +188,21 @@ def train_reward(
     _train("reward", out, steps, batch, lr, seed, processes, init)
 
 
+@app.command("mix-reward", short_help="average a reward's weights before and after tuning")
+def mix_reward(
+    before: Annotated[Path, typer.Argument(help="Folder of the reward that the other one started from.")],
+    after: Annotated[Path, typer.Argument(help="Folder of the tuned reward.")],
+    out: Annotated[Path, typer.Option(help="Folder to write.")] = Path("runs/zoo/mixed_reward"),
+    share: Annotated[float, typer.Option(help="Share of the tuned weights, 0 to 1.")] = 0.75,
+) -> None:
+    """Average the weights of a reward before and after tuning: what tuning on choices forgot about captions
+    comes back."""
+    from ivtutorial.zoo.train_reward import mix
+
+    mix(before, after, share, out)
+    typer.echo(f"mixed reward: see {out}")
+
+
 @app.command(short_help="encode clips for the next two trainings")
 def latents(
     out: Work = Path("runs/zoo"),

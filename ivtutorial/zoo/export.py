@@ -9,7 +9,8 @@ from pathlib import Path
 
 import torch
 
-from ivtutorial.backbone import Backbone, save_backbone
+from ivtutorial.backbone import Backbone
+from ivtutorial.backbone_folder import save_backbone
 from ivtutorial.errors import InputError
 from ivtutorial.files import atomic_write_text
 from ivtutorial.pipeline_folder import load_model

@@ -5,9 +5,10 @@ colour, the other half also hold, for each frame, a caption with one wrong fact 
 in a plain batch scene and colour tell nearly all captions apart and the subject is never learnt well.
 
 Stage 2 shows a caption with two frames and the choices of several noisy annotators; the two scores, times the logit
-scale, go through a softmax, and the loss is the cross-entropy with the votes (HPSv2, arXiv 2306.09341, Sec. 4). Its first
-steps keep the contrastive loss besides; then the choices alone decide, so that differences in score become differences
-in taste. The contrastive loss leaves a wrong subject costing five times a watermark, people mind it one and a half times.
+scale, go through a softmax, and the loss is the cross-entropy with the votes (HPSv2, arXiv 2306.09341, Sec. 4). Its
+first steps keep the contrastive loss besides; then the choices alone decide, so that differences in score become
+differences in taste: under the contrastive loss a wrong subject costs about five times as much as a watermark, to the
+annotators it matters half as much again.
 
 What stage 2 forgets about captions, :func:`mix` brings back: a mean of the weights before and after it (WiSE-FT,
 arXiv 2109.01903).

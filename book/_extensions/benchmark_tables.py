@@ -1,0 +1,98 @@
+"""Sphinx extension: the directive `benchmark`, the tables that a script of `benchmarks/` measured, one for each device.
+
+The numbers are those of data/results/NAME.json. A device that was never measured has its table, too: every row that is
+known, with "still to be measured" in every cell, so that what is missing is seen.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from docutils import nodes
+from docutils.statemachine import StringList
+from sphinx.util.docutils import SphinxDirective
+
+ROOT = Path(__file__).resolve().parents[2]
+RESULTS = ROOT / "data" / "results"
+OPEN = "still to be measured"
+DEVICES = {"cpu": "On a CPU", "gpu": "On a GPU"}
+COLUMNS = {
+    "bench_step": {
+        "name": "setting", "seconds": "seconds", "relative": "relative", "step_mb": "MiB for the step",
+        "peak_mb": "MiB in all",
+    },
+    "bench_load": {"name": "what", "seconds": "seconds", "step_mb": "MiB", "parameters": "parameters"},
+    "bench_data": {"name": "part", "clips_per_second": "clips a second", "seconds": "seconds", "step_mb": "MiB"},
+}  # fmt: skip
+# Rows that are measured on a GPU only.
+GPU_ONLY = {"bench_step": ("preset t4", "preset 8gb", "preset 24gb", "preset a100", "preset a100, compiled")}
+
+
+def cell(value: Any) -> str:
+    """A value for a reader: three digits that count, or what is missing."""
+    if isinstance(value, float):
+        return f"{value:.3g}" if value < 1000 else f"{value:,.0f}"
+    return OPEN if value is None else f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def lines(name: str, tables: dict[str, Any]) -> list[str]:
+    """Both tables in Markdown.
+
+    Args:
+        name: of the script, such as "bench_step".
+        tables: what its file holds: "cpu" and "gpu", each a table or None.
+
+    Returns:
+        Lines; above each table where its numbers come from, below it the comparisons.
+    """
+    columns, found = COLUMNS[name], []
+    known = [row["name"] for row in (tables.get("cpu") or {"rows": []})["rows"]]
+    for device, title in DEVICES.items():
+        table = tables.get(device)
+        gpu_only = GPU_ONLY.get(name, ()) if device == "gpu" else ()
+        rows = table["rows"] if table else [{"name": one} for one in (*known, *gpu_only)] or [{}]
+        found += [f"**{title}.** {_source(table)}", ""]
+        found += [f"| {' | '.join(columns.values())} |", f"|{'---|' * len(columns)}"]
+        found += [f"| {' | '.join(_cells(row, columns))} |" for row in rows] + [""]
+        found += [f"- {what}: {cell(ratio)}" for what, ratio in (table or {}).get("comparisons", {}).items()] + [""]
+    return found
+
+
+def _source(table: dict[str, Any] | None) -> str:
+    if table is None:
+        return f"{OPEN.capitalize()}."
+    load = table.get("load_at_start")
+    busy = "" if load is None else f", load of the machine at the start {load:g}"
+    clips = table.get("settings", {}).get("batch")
+    batch = "" if clips is None else f", clips in the batch: {clips}"
+    return f"{table['hardware']}, {table['date']}, seed {table['seed']}{busy}{batch}."
+
+
+def _cells(row: dict[str, Any], columns: dict[str, str]) -> list[str]:
+    if row.get("out_of_memory"):
+        return [str(row["name"])] + ["out of memory"] * (len(columns) - 1)
+    return [cell(row.get(key)) for key in columns]
+
+
+class Benchmark(SphinxDirective):
+    """`benchmark`, whose argument is the name of a script."""
+
+    required_arguments = 1
+
+    def run(self) -> list[nodes.Node]:
+        """Parse the tables as a part of the page."""
+        path = RESULTS / f"{self.arguments[0]}.json"
+        self.env.note_dependency(str(path))
+        tables = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        parent = nodes.Element()
+        content = StringList(lines(self.arguments[0], tables), source=str(path))
+        self.state.nested_parse(content, self.content_offset, parent)
+        return parent.children
+
+
+def setup(app: Any) -> dict[str, bool]:
+    """Register the directive."""
+    app.add_directive("benchmark", Benchmark)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,63 @@
+"""The page of measurements shows what is in the files, and what is missing from them."""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGE = (ROOT / "book" / "benchmarks.md").read_text(encoding="utf-8")
+
+
+def extension() -> Any:
+    path = ROOT / "book" / "_extensions" / "benchmark_tables.py"
+    spec = importlib.util.spec_from_file_location("benchmark_tables", path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+tables = extension()
+ROWS = [{"name": "base", "seconds": 2.0, "relative": 1.0, "step_mb": 1234.5, "peak_mb": 20}]
+MEASURED = {"rows": ROWS, "hardware": "A processor, 2 cores", "date": "2026-01-01", "seed": 0, "load_at_start": 0.1}
+
+
+def test_what_was_measured_is_shown_and_what_was_not_is_seen():
+    """The empty table has every known row, those of a GPU as well, and says in each cell that it is empty."""
+    found = tables.lines("bench_step", {"cpu": {**MEASURED, "comparisons": {"a / b": 0.6}}, "gpu": None})
+    gpu = found.index("**On a GPU.** Still to be measured.")
+    cpu, empty = found[:gpu], found[gpu:]
+    assert "A processor, 2 cores, 2026-01-01, seed 0, load of the machine at the start 0.1." in cpu[0]
+    assert "| base | 2 | 1 | 1,234 | 20 |" in cpu and "- a / b: 0.6" in cpu
+    assert f"| base {'| still to be measured ' * 4}|" in empty
+    assert f"| preset t4 {'| still to be measured ' * 4}|" in empty
+
+
+def test_without_a_file_both_tables_are_empty_but_there():
+    found = tables.lines("bench_load", {})
+    assert found.count(f"| {' | '.join(tables.COLUMNS['bench_load'].values())} |") == 2
+    assert sum("still to be measured" in line for line in found) == 2
+
+
+def test_a_row_that_ran_out_of_memory_says_so():
+    rows = [*ROWS, {"name": "large", "out_of_memory": True}]
+    found = tables.lines("bench_step", {"cpu": None, "gpu": {**MEASURED, "rows": rows}})
+    assert f"| large {'| out of memory ' * 4}|" in found
+
+
+@pytest.mark.parametrize("name", tables.COLUMNS)
+def test_the_page_shows_each_script_with_its_columns_and_a_command_that_it_understands(name: str):
+    source = (ROOT / "benchmarks" / f"{name}.py").read_text(encoding="utf-8")
+    assigned = {ast.unparse(n.targets[0]): n.value for n in ast.parse(source).body if isinstance(n, ast.Assign)}
+    assert list(ast.literal_eval(assigned["COLUMNS"])) == list(tables.COLUMNS[name])
+    assert f"```{{benchmark}} {name}\n```" in PAGE
+    commands = re.findall(rf"^python benchmarks/{name}\.py(.*)$", PAGE, re.MULTILINE)
+    assert len(commands) == 2, "one for each device"
+    for option in re.findall(r"--[\w-]+", " ".join(commands)):
+        assert f'"{option}"' in source, option
