@@ -91,9 +91,10 @@ def train_reward(
         return model.encode_text(ids.input_ids.to(device), normalize=True)
 
     def contrastive(rng: np.random.Generator, count: int) -> tuple[Tensor, Tensor]:
+        wrong: list[str] = []
         if rng.random() < 0.5:
             samples = frames.look_alikes(rng, count, web_share=0.6)
-            captions, wrong = [s.caption for s in samples], []
+            captions = [s.caption for s in samples]
         else:
             samples = frames.single_frames(rng, count, web_share=0.6)
             captions, wrong = right_and_wrong(samples, rng)
