@@ -127,7 +127,15 @@ def training_table(name: str, folder: Path) -> str:
     how = ", ".join(f"`ivtutorial zoo {COMMANDS[part]}`" for part in parts if part in COMMANDS)
     lines += ["", f"Made by {how}; batch is samples a step over all processes, hours are those of the whole training."]
     stories = {part: facts["history"] for part, facts in parts.items() if facts.get("history")}
-    return "\n".join([*lines, *(f"\n{part}: {'; '.join(story)}." for part, story in stories.items())])
+    lines += [f"\nBefore that, {part}: {'; '.join(story)}." for part, story in stories.items()]
+    shares = {
+        part: facts["share_of_tuned_weights"] for part, facts in parts.items() if "share_of_tuned_weights" in facts
+    }
+    lines += [
+        f"\nThe weights are {v:.0%} those after the last training and {1 - v:.0%} those before it."
+        for v in shares.values()
+    ]
+    return "\n".join(lines)
 
 
 def _training_row(part: str, facts: Mapping[str, Any]) -> str:
