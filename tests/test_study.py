@@ -662,7 +662,11 @@ def test_the_command_serves_and_ends_with_ctrl_c(study: Study, tmp_path: Path) -
 
     command = [sys.executable, "-m", "ivtutorial.cli", "study", *study.names, "--out", str(tmp_path / "x.csv")]
     environment = {**os.environ, "PYTHONPATH": str(Path(cli.__file__).parents[1]), "PYTHONUNBUFFERED": "1"}
-    with subprocess.Popen([*command, "--port", "0"], stdout=subprocess.PIPE, text=True, env=environment) as process:
+    process = subprocess.Popen(
+        [*command, "--port", "0"], stdout=subprocess.PIPE, text=True, env=environment,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # else ignored in background shells
+    )  # fmt: skip
+    try:
         assert process.stdout is not None
         line = process.stdout.readline()
         port = int(line.split("127.0.0.1:")[1].split("/")[0])
@@ -670,6 +674,9 @@ def test_the_command_serves_and_ends_with_ctrl_c(study: Study, tmp_path: Path) -
         connection.request("GET", "/")
         assert connection.getresponse().read().decode() == PAGE
         process.send_signal(signal.SIGINT)
-        rest = process.stdout.read()
-        assert process.wait(30) == 0
+        rest, _ = process.communicate(timeout=60)
+        assert process.returncode == 0
+    finally:
+        process.kill()
+        process.wait()
     assert line.startswith("3 pairs. Open") and "ivtutorial study-result" in rest
