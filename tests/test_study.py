@@ -20,7 +20,7 @@ from ivtutorial import cli
 from ivtutorial.errors import InputError
 from ivtutorial.study.answers import COLUMNS, Answer, append_answers, make_answer, read_answers
 from ivtutorial.study.page import PAGE
-from ivtutorial.study.pairs import QUESTIONS, Pair, Step, Study, open_study, rater_name
+from ivtutorial.study.pairs import QUESTIONS, ClipPair, Step, Study, open_study, rater_name
 from ivtutorial.study.result import krippendorff_alpha, raw_agreement, study_result
 from ivtutorial.study.server import StudyServer
 from ivtutorial.study.session import Session
@@ -50,7 +50,7 @@ def study(tmp_path: Path) -> Study:
 
 def many(count: int) -> Study:
     """A study without files, for statistics."""
-    return Study([Pair(k, f"prompt {k}", 0, Path("a"), Path("b")) for k in range(count)], ("a", "b"), "many")
+    return Study([ClipPair(k, f"prompt {k}", 0, Path("a"), Path("b")) for k in range(count)], ("a", "b"), "many")
 
 
 def answer(rater: str, index: int, winner: str, question: str = "quality", left: str = "A", seed: int = 0) -> Answer:
@@ -87,7 +87,7 @@ def test_each_rater_has_an_order_of_their_own_that_does_not_change() -> None:
 
 
 def test_the_winner_by_hand() -> None:
-    pair = Pair(0, "p", 0, Path("a"), Path("b"))
+    pair = ClipPair(0, "p", 0, Path("a"), Path("b"))
     for left, clips in (("A", ("a", "b")), ("B", ("b", "a"))):
         step = Step(pair, left, "quality")  # type: ignore[arg-type]
         assert tuple(map(str, step.clips)) == clips

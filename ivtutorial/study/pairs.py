@@ -25,7 +25,7 @@ Winner = Literal["A", "tie", "B"]
 
 
 @dataclass(frozen=True)
-class Pair:
+class ClipPair:
     """Two clips of one prompt and seed.
 
     Attributes:
@@ -53,7 +53,7 @@ class Step:
         question: a key of `QUESTIONS`.
     """
 
-    pair: Pair
+    pair: ClipPair
     left: Model
     question: str
 
@@ -71,7 +71,7 @@ class Step:
         """What choosing a side says about the models.
 
         Example:
-            >>> Step(Pair(0, "a fox", 0, Path("a.mp4"), Path("b.mp4")), "B", "quality").winner("left")
+            >>> Step(ClipPair(0, "a fox", 0, Path("a.mp4"), Path("b.mp4")), "B", "quality").winner("left")
             'B'
         """
         if choice == "tie":
@@ -89,7 +89,7 @@ class Study:
         identity: changes with any prompt, seed or byte of a clip, so that answers cannot be mixed up.
     """
 
-    pairs: Sequence[Pair]
+    pairs: Sequence[ClipPair]
     names: tuple[str, str]
     identity: str
 
@@ -139,7 +139,7 @@ def open_study(a: str | Path, b: str | Path, count: int | None = None, seed: int
             f"({prompt!r}) with seed {noise}. Evaluate both models with the same list and seeds."
         )
     keys = _drawn(sorted(ours), count, seed)
-    pairs = [Pair(*key, ours[key], theirs[key]) for key in keys]
+    pairs = [ClipPair(*key, ours[key], theirs[key]) for key in keys]
     return Study(pairs, (str(a), str(b)), _identity(pairs))
 
 
@@ -170,7 +170,7 @@ def _drawn(
     return sorted(random.Random(seed).sample(keys, count))
 
 
-def _identity(pairs: Sequence[Pair]) -> str:
+def _identity(pairs: Sequence[ClipPair]) -> str:
     digest = hashlib.sha256()
     for pair in pairs:
         digest.update(f"{pair.index}\0{pair.prompt}\0{pair.seed}\0".encode())
