@@ -33,6 +33,9 @@ def experiment(
     models: Annotated[
         Path | None, typer.Option(help="Folder with reduced, reward and judge; default the shipped models.")
     ] = None,
+    precision: Annotated[
+        str, typer.Option(help="'no' (float32) or 'bf16': faster on processors with bfloat16 units, else slower.")
+    ] = "no",
     processes: Processes = None,
     json_output: Json = False,
 ) -> None:
@@ -56,7 +59,7 @@ def experiment(
 
     plan = planned(name, quick)
     with interruptible(f"Run the command again to go on from what is in {out}."):
-        result = run_experiment(plan, out, default_processes(processes, "cpu"), models)
+        result = run_experiment(plan, out, default_processes(processes, "cpu"), models, precision=precision)
     folder = out / (plan.name + ("-quick" if quick else ""))
     if results is not None:
         _publish(folder, results / folder.name)

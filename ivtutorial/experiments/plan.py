@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 from ivtutorial.errors import InputError
-from ivtutorial.finetune_config import FinetuneConfig
+from ivtutorial.finetune_config import FinetuneConfig, Precision
 from ivtutorial.methods import DDPO, RWR, Draft, InstructVideo, Supervised
 from ivtutorial.methods.losses import Method
 from ivtutorial.methods.shared import gradient_steps
@@ -62,7 +62,9 @@ class Arm:
         """Training steps within the budget (or a share of it), a multiple of `points`, at least that many."""
         return max(1, round(share * self.budget / (self.captions * step_cost(self)) / points)) * points
 
-    def finetuning(self, processes: int, seed: int, lr: float, points: int, share: float = 1.0) -> FinetuneConfig:
+    def finetuning(
+        self, processes: int, seed: int, lr: float, points: int, share: float = 1.0, precision: Precision = "no"
+    ) -> FinetuneConfig:
         """Settings of a run that leaves `points` checkpoints.
 
         Raises:
@@ -75,13 +77,16 @@ class Arm:
             method=self.method, steps=steps, lr=lr, batch_size=self.captions // processes, seed=seed,
             warmup=min(10, steps // 4), checkpoint_every=steps // points, keep=points,
             sample_every=0 if self.patience is None else max(1, steps // 8), patience=self.patience,
-            data_weight=self.data_weight, kl_weight=self.kl_weight,
+            data_weight=self.data_weight, kl_weight=self.kl_weight, mixed_precision=precision,
         )  # fmt: skip
 
     def key(self, *of: Any) -> str:
-        """Hash of everything that decides a run, and of what else is given; runs with the same key are shared."""
+        """Hash of everything that decides a run but its learning rate and seed, and of what else is given.
+
+        Runs with the same key, rate and seed are shared.
+        """
         values = {**asdict(self), "method": [type(self.method).__name__, asdict(self.method)]}
-        for name in ("name", "lora_scale"):
+        for name in ("name", "lora_scale", "rates"):
             del values[name]
         return hashlib.sha256(json.dumps([values, *of], sort_keys=True).encode()).hexdigest()[:10]
 

@@ -2,6 +2,7 @@
 
 | key             | what                                                                                            |
 |-----------------|-------------------------------------------------------------------------------------------------|
+| `precision`     | "no" (float32) or "bf16"                                                                         |
 | `plan`          | the experiment as planned, with what a step costs                                               |
 | `base`          | LIST-D -> column -> mean, std, bootstrap 95 % interval, n, of the untouched model               |
 | `arms`          | name -> `lr`, `tried`, `steps`, `curve`, `final`, `values`                                      |
@@ -40,7 +41,11 @@ Values = dict[str, dict[str, list[float]]]
 
 
 def summarise(
-    plan: Experiment, base: Measured, arms: Sequence[ArmResult], data: Mapping[str, Any] | None = None
+    plan: Experiment,
+    base: Measured,
+    arms: Sequence[ArmResult],
+    data: Mapping[str, Any] | None = None,
+    precision: str = "no",
 ) -> dict[str, Any]:
     """The content of result.json; see the module.
 
@@ -49,10 +54,12 @@ def summarise(
         base: evaluations of the untouched model.
         arms: what was run and measured.
         data: rewards of the clips themselves.
+        precision: that was computed in.
     """
     return {
         "experiment": plan.name,
         "quick": plan.quick,
+        "precision": precision,
         "plan": plan.to_dict(),
         "base": {where: {k: asdict(v) for k, v in one.summary().items()} for where, one in base.items()},
         "base_values": {where: _columns(one) for where, one in base.items()},

@@ -1,14 +1,14 @@
 """Run an experiment: fine-tune every arm with every seed, measure along the way, and write what was found.
 
-ROOT/runs/METHOD-KEY/seed-N/run/            a fine-tuning run, see `ivtutorial.run_folder`
-ROOT/runs/METHOD-KEY/seed-N/step-S/LIST-D/  an evaluation of it after S steps
-ROOT/runs/METHOD-KEY/pilot-LR/              a pilot run, where several learning rates are tried
-ROOT/runs/base-KEY/LIST-D/                  evaluations of the untouched model
-ROOT/NAME/result.json, plot.png             the result
+ROOT/runs/METHOD-KEY/LR-seed-N/run/            a fine-tuning run, see `ivtutorial.run_folder`
+ROOT/runs/METHOD-KEY/LR-seed-N/step-S/LIST-D/  an evaluation of it after S steps
+ROOT/runs/METHOD-KEY/LR-pilot/                 a pilot run, where several learning rates are tried
+ROOT/runs/base-KEY/LIST-D/                     evaluations of the untouched model
+ROOT/NAME/result.json, plot.png                the result
 
-KEY is a hash of everything that decides a run (settings, clips, reward, weights), so experiments share runs, a changed
-model makes new ones, and an experiment that was interrupted goes on where it stopped. All processes walk through the
-same list of runs together, each with its share of the clips.
+KEY is a hash of everything else that decides a run (settings, clips, reward, precision, weights), so experiments share
+runs, a changed model makes new ones, and an experiment that was interrupted goes on where it stopped. All processes
+walk through the same list of runs together, each with its share of the clips.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from ivtutorial.errors import InputError
 from ivtutorial.evaluate import RESULT_FILE, Evaluation, evaluate
@@ -29,8 +29,10 @@ from ivtutorial.prompts import Prompt, read_prompts
 
 if TYPE_CHECKING:
     from ivtutorial.clips import Clip
+    from ivtutorial.finetune_config import Precision
 
 PILOT_LIST, HELD_OUT = "unseen", 6
+_WEIGHTS = {"no": "float32", "bf16": "bfloat16"}
 Measured = dict[str, Evaluation]
 
 
@@ -72,7 +74,7 @@ class Conduct:
     Attributes:
         plan: the experiment. root: folder of all experiments. models: folder with `reduced`, `reward`, `judge`.
         clips: arm name -> clips. processes: how many walk together. weights: hash of the models.
-        progress: show progress bars.
+        precision: "no" (float32) or "bf16". progress: show progress bars.
         opened: model, reward and judge of the measurements.
     """
 
@@ -82,6 +84,7 @@ class Conduct:
     clips: Mapping[str, list[Clip]]
     processes: int
     weights: str
+    precision: Precision
     progress: bool
     opened: tuple[Any, Any, Any] | None = None
 
@@ -92,6 +95,7 @@ def run_experiment(
     processes: int = 1,
     models: str | Path | None = None,
     progress: bool = True,
+    precision: str = "no",
 ) -> dict[str, Any]:
     """Run an experiment, or what is missing of it.
 
@@ -101,22 +105,29 @@ def run_experiment(
         processes: single-threaded CPU processes.
         models: folder with `reduced`, `reward` and `judge`; default the shipped ones.
         progress: show progress bars.
+        precision: of the networks, in fine-tuning and in sampling: "no" (float32) or "bf16", which is faster on
+            processors with instructions for it and slower on others.
 
     Returns:
         The result, as written to ROOT/NAME/result.json; see `ivtutorial.experiments.results`.
 
     Raises:
-        InputError: models are missing, processes that cannot share a step, or a folder that cannot be written.
+        InputError: an unknown precision, models are missing, processes that cannot share a step, or a folder that
+            cannot be written.
     """
     from ivtutorial.experiments.plots import write_plot
     from ivtutorial.experiments.results import summarise
 
+    if precision not in _WEIGHTS:
+        raise InputError(f"precision = {precision!r}: expected 'no' or 'bf16'.")
     root = Path(root)
     models = Path(models) if models is not None else data_path("models")
     clips = {arm.name: clip_set(arm.clips, arm.clip_count, root / "clips") for arm in plan.arms}
-    conduct = Conduct(plan, root, models, clips, processes, weights_hash(models), progress)
+    conduct = Conduct(
+        plan, root, models, clips, processes, weights_hash(models), cast("Precision", precision), progress
+    )
     base, arms = launch(_conduct, processes, conduct)[0]
-    result = summarise(plan, base, arms, data_rewards(conduct))
+    result = summarise(plan, base, arms, data_rewards(conduct), precision)
     folder = root / (plan.name + ("-quick" if plan.quick else ""))
     atomic_write_text(folder / "result.json", json.dumps(result, indent=1) + "\n")
     write_plot(folder / "plot.png", result, strips(conduct) if plan.kind == "strip" else None)
@@ -137,8 +148,19 @@ def weights_hash(models: Path) -> str:
 
 def arm_folder(conduct: Conduct, arm: Arm) -> Path:
     """Folder of an arm's runs; arms of other experiments that would train the very same have the same one."""
-    key = arm.key(conduct.weights, conduct.plan.points, conduct.processes)
+    key = arm.key(conduct.weights, conduct.plan.points, conduct.processes, conduct.precision)
     return conduct.root / "runs" / f"{type(arm.method).__name__.lower()}-{key}"
+
+
+def base_folder(conduct: Conduct) -> Path:
+    """Folder of what the untouched model is measured to be."""
+    end = "" if conduct.precision == "no" else f"-{conduct.precision}"
+    return conduct.root / "runs" / f"base-{conduct.weights[:12]}{end}"
+
+
+def run_name(lr: float, seed: int) -> str:
+    """Folder of a run within its arm's."""
+    return f"{lr:g}-seed-{seed}"
 
 
 def prompts_of(name: str, count: int) -> list[Prompt]:
@@ -148,21 +170,24 @@ def prompts_of(name: str, count: int) -> list[Prompt]:
 
 def _conduct(conduct: Conduct) -> tuple[Measured, list[ArmResult]]:
     """Everything, in each process, which opens the models of the measurements once."""
-    conduct = replace(conduct, opened=_open(conduct.models))
-    base = _measure_all(conduct, conduct.root / "runs" / f"base-{conduct.weights[:12]}", None, 1.0, end=True)
+    conduct = replace(conduct, opened=_open(conduct))
+    base = _measure_all(conduct, base_folder(conduct), None, 1.0, end=True)
     return base, [_run_arm(conduct, arm) for arm in conduct.plan.arms]
 
 
-def _open(models: Path) -> tuple[Any, Any, Any]:
+def _open(conduct: Conduct) -> tuple[Any, Any, Any]:
+    import torch
+
     from ivtutorial.scales import open_judge, open_model, open_reward
 
-    return open_model(models / "reduced"), open_reward(models / "reward"), open_judge(models / "judge")
+    models, dtype = conduct.models, getattr(torch, _WEIGHTS[conduct.precision])
+    return open_model(models / "reduced", dtype), open_reward(models / "reward"), open_judge(models / "judge")
 
 
 def _run_arm(conduct: Conduct, arm: Arm) -> ArmResult:
     folder = arm_folder(conduct, arm)
     lr, tried = _choose_rate(conduct, arm, folder)
-    runs = {seed: _run_seed(conduct, arm, folder / f"seed-{seed}", seed, lr) for seed in conduct.plan.seeds}
+    runs = {seed: _run_seed(conduct, arm, folder / run_name(lr, seed), seed, lr) for seed in conduct.plan.seeds}
     return ArmResult(arm, lr, tried, runs)
 
 
@@ -172,7 +197,7 @@ def _choose_rate(conduct: Conduct, arm: Arm, folder: Path) -> tuple[float, dict[
         return arm.rates[0], {}
     tried = {}
     for lr in arm.rates:
-        pilot = folder / f"pilot-{lr:g}"
+        pilot = folder / f"{lr:g}-pilot"
         lora = _finetune(conduct, arm, pilot / "run", PILOT_SEED, lr, points=1, share=0.5)[-1][1]
         found = _measure(
             conduct, pilot, lora, arm.lora_scale, PILOT_LIST, conduct.plan.pilot_prompts, conduct.plan.D[0]
@@ -203,7 +228,7 @@ def _finetune(
     from ivtutorial.lora import LORA_FILE
     from ivtutorial.training_state import CHECKPOINTS
 
-    config = arm.finetuning(conduct.processes, seed, lr, points, share)
+    config = arm.finetuning(conduct.processes, seed, lr, points, share, conduct.precision)
     if arm.patience is not None:
         held_out = [prompt.text for prompt in prompts_of(PILOT_LIST, HELD_OUT)]
         config = replace(config, sample_prompts=tuple(held_out))
@@ -239,7 +264,7 @@ def _measure(
     out = folder / f"{name}-{count}x{len(seeds)}-D{D}{extra}"
     if (out / RESULT_FILE).is_file():
         return Evaluation.load(out)
-    model, reward, judge = conduct.opened or _open(conduct.models)
+    model, reward, judge = conduct.opened or _open(conduct)
     return evaluate(
         model, prompts_of(name, count), reward, out, list(seeds),
         D=D, lora=lora, lora_scale=scale, judge=judge, progress=conduct.progress,
@@ -268,8 +293,8 @@ def strips(conduct: Conduct, prompts: int = 4) -> list[tuple[str, list[Any]]]:
     plan = conduct.plan
     (name, count), D, seeds = plan.lists[0], plan.D[0], plan.sample_seeds
     inner = f"{name}-{count}x{len(seeds)}-D{D}"
-    run = arm_folder(conduct, plan.arms[0]) / f"seed-{plan.seeds[0]}"
-    folders = [conduct.root / "runs" / f"base-{conduct.weights[:12]}" / inner]
+    run = arm_folder(conduct, plan.arms[0]) / run_name(plan.arms[0].rates[0], plan.seeds[0])
+    folders = [base_folder(conduct) / inner]
     folders += [path / inner for path in sorted(run.glob("step-*"))]
     tables = [Evaluation.load(folder) for folder in folders]
     places = [k * len(tables[0].rows) // prompts for k in range(min(prompts, len(tables[0].rows)))]
