@@ -68,7 +68,7 @@ def test_passes_of_a_step_by_hand(method: Any, cost: int) -> None:
 def test_arms_of_one_budget_take_as_many_steps_as_fit() -> None:
     """8000 passes: 8000 / (4 * 28) = 71.4 steps of InstructVideo, rounded to a multiple of 3 points: 72."""
     arm = Arm("a", budget=8000)
-    assert arm.steps(3) == 72 and arm.steps(1, share=0.5) == 36 and replace(arm, budget=1).steps(3) == 3
+    assert arm.steps(3) == 72 and replace(arm, budget=1).steps(3) == 3
     config = arm.finetuning(2, seed=5, lr=1e-3, points=3)
     assert (config.steps, config.batch_size, config.checkpoint_every, config.keep, config.seed) == (72, 2, 24, 3, 5)
     with pytest.raises(InputError, match="4 captions a step"):
@@ -111,7 +111,7 @@ def test_sizes(name: str) -> None:
         along = plan.lists[0][1] * plan.D[0] / 20 * (plan.points - 1) * len(plan.sample_seeds)
         seconds = 1.7 * clips
         for arm in plan.arms:
-            pilots = len(arm.rates) * (0.02 * arm.budget + 1.7 * 12 + 10) if len(arm.rates) > 1 else 0
+            pilots = len(arm.rates) * (0.04 * arm.budget + 1.7 * plan.pilot_prompts + 10) if len(arm.rates) > 1 else 0
             seconds += pilots + len(plan.seeds) * (0.04 * arm.budget + 1.7 * (clips + along) + 5 * (1 + plan.points))
         assert seconds < limit, f"{quick}: {seconds:.0f}"
 

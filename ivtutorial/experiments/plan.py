@@ -30,7 +30,7 @@ class Arm:
         name: in file names and legends.
         method: and its settings.
         budget: passes of a run, see the module.
-        rates: learning rates to try; with several, a pilot run of each decides.
+        rates: learning rates to try; with several, a pilot run of each, with a seed of its own, decides.
         captions: clips or captions a step, over all processes.
         reward: image reward to fine-tune on, by name.
         clips: which clips to fine-tune on. clip_count: how many of them.
@@ -58,12 +58,12 @@ class Arm:
             raise InputError(f"rates = {self.rates}: expected one or several positive learning rates.")
         self.finetuning(1, 0, self.rates[0], 1)
 
-    def steps(self, points: int, share: float = 1.0) -> int:
-        """Training steps within the budget (or a share of it), a multiple of `points`, at least that many."""
-        return max(1, round(share * self.budget / (self.captions * step_cost(self)) / points)) * points
+    def steps(self, points: int) -> int:
+        """Training steps within the budget, a multiple of `points`, at least that many."""
+        return max(1, round(self.budget / (self.captions * step_cost(self)) / points)) * points
 
     def finetuning(
-        self, processes: int, seed: int, lr: float, points: int, share: float = 1.0, precision: Precision = "no"
+        self, processes: int, seed: int, lr: float, points: int, precision: Precision = "no"
     ) -> FinetuneConfig:
         """Settings of a run that leaves `points` checkpoints.
 
@@ -72,7 +72,7 @@ class Arm:
         """
         if self.captions % processes:
             raise InputError(f"{self.captions} captions a step cannot be shared by {processes} processes.")
-        steps = self.steps(points, share)
+        steps = self.steps(points)
         return FinetuneConfig(
             method=self.method, steps=steps, lr=lr, batch_size=self.captions // processes, seed=seed,
             warmup=min(10, steps // 4), checkpoint_every=steps // points, keep=points,

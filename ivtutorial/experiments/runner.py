@@ -192,13 +192,13 @@ def _run_arm(conduct: Conduct, arm: Arm) -> ArmResult:
 
 
 def _choose_rate(conduct: Conduct, arm: Arm, folder: Path) -> tuple[float, dict[str, float]]:
-    """The learning rate whose pilot run, of half the length, has the best reward on prompts of another list."""
+    """The learning rate whose pilot run, as long as the others, has the best reward on prompts of another list."""
     if len(arm.rates) == 1:
         return arm.rates[0], {}
     tried = {}
     for lr in arm.rates:
         pilot = folder / f"{lr:g}-pilot"
-        lora = _finetune(conduct, arm, pilot / "run", PILOT_SEED, lr, points=1, share=0.5)[-1][1]
+        lora = _finetune(conduct, arm, pilot / "run", PILOT_SEED, lr, points=1)[-1][1]
         found = _measure(
             conduct, pilot, lora, arm.lora_scale, PILOT_LIST, conduct.plan.pilot_prompts, conduct.plan.D[0]
         )
@@ -209,7 +209,7 @@ def _choose_rate(conduct: Conduct, arm: Arm, folder: Path) -> tuple[float, dict[
 def _run_seed(conduct: Conduct, arm: Arm, folder: Path, seed: int, lr: float) -> list[Point]:
     from ivtutorial.run_folder import read_metrics
 
-    adapters = _finetune(conduct, arm, folder / "run", seed, lr, conduct.plan.points, 1.0)
+    adapters = _finetune(conduct, arm, folder / "run", seed, lr, conduct.plan.points)
     log = {row["step"]: row for row in read_metrics(folder / "run") if "unet_evaluations" in row}
     points = []
     for step, lora in adapters:
@@ -220,15 +220,13 @@ def _run_seed(conduct: Conduct, arm: Arm, folder: Path, seed: int, lr: float) ->
     return points
 
 
-def _finetune(
-    conduct: Conduct, arm: Arm, out: Path, seed: int, lr: float, points: int, share: float
-) -> list[tuple[int, Path]]:
+def _finetune(conduct: Conduct, arm: Arm, out: Path, seed: int, lr: float, points: int) -> list[tuple[int, Path]]:
     """Fine-tune, or find that it was done: (step, folder of the adapter) of each checkpoint, last the result."""
     from ivtutorial.finetune import finetune
     from ivtutorial.lora import LORA_FILE
     from ivtutorial.training_state import CHECKPOINTS
 
-    config = arm.finetuning(conduct.processes, seed, lr, points, share, conduct.precision)
+    config = arm.finetuning(conduct.processes, seed, lr, points, conduct.precision)
     if arm.patience is not None:
         held_out = [prompt.text for prompt in prompts_of(PILOT_LIST, HELD_OUT)]
         config = replace(config, sample_prompts=tuple(held_out))
