@@ -1,0 +1,69 @@
+"""Sphinx extension: directives `verdicts`, the paper's claims in a table, and `verdict`, the evidence on one of them.
+
+Both are computed from data/results when the book is built; see `ivtutorial.experiments.verdicts`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from docutils import nodes
+from docutils.statemachine import StringList
+from sphinx.util.docutils import SphinxDirective
+
+from ivtutorial.experiments.verdicts import Claim, verdict, verdicts
+
+RESULTS = Path(__file__).resolve().parents[2] / "data" / "results"
+
+
+def summary(claims: Sequence[Claim]) -> list[str]:
+    """Lines of Markdown: one row a claim, with a link to its section."""
+    lines = ["| | the paper says | shown in | in the small world |", "|---|---|---|---|"]
+    return lines + [f"| [{c.number}](#claim-{c.number}) | {c.text} | {c.source} | **{c.verdict}** |" for c in claims]
+
+
+def evidence(claim: Claim) -> list[str]:
+    """Lines of Markdown: the claim, its verdict, and what it rests on, a line for each condition."""
+    said = f"The paper ({claim.source}): {claim.text}. In the small world: **{claim.verdict}**."
+    return [said, "", *(f"- {one}" for one in claim.evidence), ""]
+
+
+class _Shown(SphinxDirective):
+    def lines(self) -> list[str]:
+        """What is shown, in Markdown."""
+        raise NotImplementedError
+
+    def run(self) -> list[nodes.Node]:
+        """Parse the lines as a part of the page."""
+        for path in sorted(RESULTS.glob("*.json")):
+            self.env.note_dependency(str(path))
+        parent = nodes.Element()
+        self.state.nested_parse(StringList(self.lines(), source=str(RESULTS)), self.content_offset, parent)
+        return parent.children
+
+
+class Verdicts(_Shown):
+    """`verdicts`, without arguments or content."""
+
+    def lines(self) -> list[str]:
+        """One row a claim."""
+        return summary(verdicts(RESULTS))
+
+
+class Verdict(_Shown):
+    """`verdict`, with the number of a claim."""
+
+    required_arguments = 1
+
+    def lines(self) -> list[str]:
+        """Claim, verdict, evidence."""
+        return evidence(verdict(int(self.arguments[0]), RESULTS))
+
+
+def setup(app: Any) -> dict[str, bool]:
+    """Register the directives."""
+    app.add_directive("verdicts", Verdicts)
+    app.add_directive("verdict", Verdict)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,47 @@
+"""The page of verdicts has a section for every claim, and shows what the results say."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from pathlib import Path
+from typing import Any
+
+from ivtutorial.experiments.catalogue import EXPERIMENTS
+from ivtutorial.experiments.verdicts import RULES, Claim
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGE = (ROOT / "book" / "verdicts.md").read_text(encoding="utf-8")
+
+
+def extension() -> Any:
+    path = ROOT / "book" / "_extensions" / "verdict_tables.py"
+    spec = importlib.util.spec_from_file_location("verdict_tables", path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+tables = extension()
+CLAIM = Claim(3, "lambda = 1 is best", "Fig. 5c", "undecided", ("one: yes (+0.1)", "two: open (+0.0)"))
+
+
+def test_a_claim_is_shown_with_its_verdict_and_all_its_evidence():
+    lines = tables.evidence(CLAIM)
+    assert "Fig. 5c" in lines[0] and "**undecided**" in lines[0] and "lambda = 1 is best" in lines[0]
+    assert [line for line in lines if line.startswith("- ")] == [f"- {one}" for one in CLAIM.evidence]
+    assert tables.summary([CLAIM])[-1] == "| [3](#claim-3) | lambda = 1 is best | Fig. 5c | **undecided** |"
+
+
+def test_every_claim_has_its_section():
+    """In order, each with a place to link to, its evidence, and the commands that make its results."""
+    sections = re.findall(r"^\(claim-(\d)\)=\n## [^\n]+\n(.*?)(?=^\(|\Z)", PAGE, re.M | re.S)
+    assert [int(number) for number, _ in sections] == [rule.number for rule in RULES]
+    for rule, (number, text) in zip(RULES, sections, strict=True):
+        assert f"```{{verdict}} {number}\n```" in text
+        assert all(f"`{name}`" in text for name in rule.needs), number
+
+
+def test_every_experiment_is_named():
+    assert all(f"`{name}`" in PAGE for name in EXPERIMENTS)
