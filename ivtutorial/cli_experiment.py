@@ -21,7 +21,9 @@ def experiment(
     ],
     quick: Annotated[
         bool,
-        typer.Option("--quick", help="A quarter of an hour instead of one and a half: fewer seeds, steps and prompts."),
+        typer.Option(
+            "--quick", help="A quarter of an hour instead of up to two hours: fewer seeds, steps and prompts."
+        ),
     ] = False,
     out: Annotated[
         Path, typer.Option(help="Folder of all experiments, which share runs; interrupted ones go on.")
