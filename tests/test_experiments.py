@@ -114,7 +114,7 @@ def test_sizes(name: str) -> None:
         for arm in plan.arms:
             training = a_pass * arm.budget + 5
             if len(arm.rates) > 1:
-                seconds += len(arm.rates) * (training + a_clip * plan.pilot_prompts + 5)
+                seconds += 2 * (len(arm.rates) - 1) * training + 2 * len(arm.rates) * (a_clip * plan.tuning_prompts + 5)
             seconds += len(plan.seeds) * (training + a_clip * (clips + along) + 5 * plan.points)
         assert seconds < limit, f"{quick}: {seconds:.0f}"
 
@@ -179,7 +179,7 @@ PLAN = Experiment(
         Arm("edit", TINY, budget=1, captions=1, clip_count=2, rates=(1e-2, 1e-3)),
         Arm("copy", Supervised(D=2), budget=1, captions=1, clip_count=2),
     ),
-    seeds=(0, 1), lists=(("in_domain", 2), ("things", 1)), points=2, D=(2,), pilot_prompts=1,
+    seeds=(0, 1), lists=(("in_domain", 2), ("things", 1)), points=2, D=(2,), tuning_prompts=1,
     columns=("reward", "flow"),
 )  # fmt: skip
 

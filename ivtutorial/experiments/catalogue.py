@@ -15,8 +15,8 @@
 | guards  | -          | a learning rate that over-optimises, plain and with each guard          | 9     |
 
 All arms of an experiment have the same budget of UNet passes (:mod:`ivtutorial.experiments.plan`), reward, adapter,
-clips and prompts. In fig5a, table1 and tableA1 each method has the same three learning rates to choose from, by one
-pilot run of each; elsewhere all arms have the demo's, 2e-3. The full version is sized for two hours at most on two
+clips and prompts. In fig5a, table1 and tableA1 each method has the same three learning rates to choose from, by two
+runs of each; elsewhere all arms have the demo's, 2e-3. The full version is sized for two hours at most on two
 cores, the quick one for a quarter of an hour.
 """
 

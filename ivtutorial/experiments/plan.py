@@ -19,7 +19,6 @@ from ivtutorial.methods.losses import Method
 from ivtutorial.methods.shared import gradient_steps
 
 ClipSet = Literal["web", "clean"]
-PILOT_SEED = 900
 
 
 @dataclass(frozen=True)
@@ -30,7 +29,7 @@ class Arm:
         name: in file names and legends.
         method: and its settings.
         budget: passes of a run, see the module.
-        rates: learning rates to try; with several, a pilot run of each, with a seed of its own, decides.
+        rates: learning rates to try; with several, the first two seeds of each decide.
         captions: clips or captions a step, over all processes.
         reward: image reward to fine-tune on, by name.
         clips: which clips to fine-tune on. clip_count: how many of them.
@@ -105,7 +104,7 @@ class Experiment:
             the other lists, too, and the other D on the first list (with `everywhere` on all).
         everywhere: measure every list with every D at the end.
         sample_seeds: noises for each prompt at evaluation.
-        pilot_prompts: how many prompts, of another list, judge a pilot run.
+        tuning_prompts: how many prompts, of another list, decide on the learning rate.
         kind: how it is drawn: "curve" over cost, "bars", or a "strip" of frames.
         columns: what is drawn.
         quick: made for minutes.
@@ -120,7 +119,7 @@ class Experiment:
     points: int = 2
     D: tuple[int, ...] = (20,)
     sample_seeds: tuple[int, ...] = (0,)
-    pilot_prompts: int = 8
+    tuning_prompts: int = 8
     kind: Literal["curve", "bars", "strip"] = "curve"
     columns: tuple[str, ...] = ("reward",)
     everywhere: bool = False

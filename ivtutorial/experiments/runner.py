@@ -2,7 +2,6 @@
 
 ROOT/runs/METHOD-KEY/LR-seed-N/run/            a fine-tuning run, see `ivtutorial.run_folder`
 ROOT/runs/METHOD-KEY/LR-seed-N/step-S/LIST-D/  an evaluation of it after S steps
-ROOT/runs/METHOD-KEY/LR-pilot/                 a pilot run, where several learning rates are tried
 ROOT/runs/base-KEY/LIST-D/                     evaluations of the untouched model
 ROOT/NAME/result.json, plot.png                the result
 
@@ -22,7 +21,7 @@ from typing import TYPE_CHECKING, Any, cast
 from ivtutorial.errors import InputError
 from ivtutorial.evaluate import RESULT_FILE, Evaluation, evaluate
 from ivtutorial.experiments.clip_sets import clip_set, spread
-from ivtutorial.experiments.plan import PILOT_SEED, Arm, Experiment
+from ivtutorial.experiments.plan import Arm, Experiment
 from ivtutorial.files import atomic_write_text, data_path, sha256
 from ivtutorial.launch import launch
 from ivtutorial.prompts import Prompt, read_prompts
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
     from ivtutorial.clips import Clip
     from ivtutorial.finetune_config import Precision
 
-PILOT_LIST, HELD_OUT = "unseen", 6
+TUNING_LIST, TUNING_SEEDS, HELD_OUT = "unseen", 2, 6
 _WEIGHTS = {"no": "float32", "bf16": "bfloat16"}
 Measured = dict[str, Evaluation]
 
@@ -57,7 +56,7 @@ class ArmResult:
     """What an arm came to.
 
     Attributes:
-        arm: as planned. lr: learning rate used. tried: learning rate -> reward of its pilot run.
+        arm: as planned. lr: learning rate used. tried: learning rate -> reward, where there was a choice.
         runs: seed -> points, the last one at the end.
     """
 
@@ -163,6 +162,11 @@ def run_name(lr: float, seed: int) -> str:
     return f"{lr:g}-seed-{seed}"
 
 
+def step_name(step: int) -> str:
+    """Folder of a moment of a run within the run's."""
+    return f"step-{step:06d}"
+
+
 def prompts_of(name: str, count: int) -> list[Prompt]:
     """So many prompts of a shipped list, evenly spread over it."""
     return spread(read_prompts(data_path("prompts", f"{name}.json")), count)
@@ -192,43 +196,45 @@ def _run_arm(conduct: Conduct, arm: Arm) -> ArmResult:
 
 
 def _choose_rate(conduct: Conduct, arm: Arm, folder: Path) -> tuple[float, dict[str, float]]:
-    """The learning rate whose pilot run, as long as the others, has the best reward on prompts of another list."""
+    """The learning rate with the best reward on prompts of another list, on average over the first two seeds."""
+    plan = conduct.plan
     if len(arm.rates) == 1:
         return arm.rates[0], {}
-    tried = {}
+    tried: dict[str, float] = {}
     for lr in arm.rates:
-        pilot = folder / f"{lr:g}-pilot"
-        lora = _finetune(conduct, arm, pilot / "run", PILOT_SEED, lr, points=1)[-1][1]
-        found = _measure(
-            conduct, pilot, lora, arm.lora_scale, PILOT_LIST, conduct.plan.pilot_prompts, conduct.plan.D[0]
-        )
-        tried[f"{lr:g}"] = found.summary()["reward"].mean
+        rewards = []
+        for seed in plan.seeds[:TUNING_SEEDS]:
+            run = folder / run_name(lr, seed)
+            step, lora = _finetune(conduct, arm, run / "run", seed, lr)[-1]
+            at = (run / step_name(step), lora, arm.lora_scale, TUNING_LIST, plan.tuning_prompts, plan.D[0])
+            rewards.append(_measure(conduct, *at).summary()["reward"].mean)
+        tried[f"{lr:g}"] = sum(rewards) / len(rewards)
     return max(arm.rates, key=lambda lr: tried[f"{lr:g}"]), tried
 
 
 def _run_seed(conduct: Conduct, arm: Arm, folder: Path, seed: int, lr: float) -> list[Point]:
     from ivtutorial.run_folder import read_metrics
 
-    adapters = _finetune(conduct, arm, folder / "run", seed, lr, conduct.plan.points)
+    adapters = _finetune(conduct, arm, folder / "run", seed, lr)
     log = {row["step"]: row for row in read_metrics(folder / "run") if "unet_evaluations" in row}
     points = []
     for step, lora in adapters:
         end = step == adapters[-1][0]
-        found = _measure_all(conduct, folder / f"step-{step:06d}", lora, arm.lora_scale, end)
+        found = _measure_all(conduct, folder / step_name(step), lora, arm.lora_scale, end)
         row = log[step]
         points.append(Point(step, row["unet_evaluations"], row["reward_calls"], row["elapsed"], found))
     return points
 
 
-def _finetune(conduct: Conduct, arm: Arm, out: Path, seed: int, lr: float, points: int) -> list[tuple[int, Path]]:
+def _finetune(conduct: Conduct, arm: Arm, out: Path, seed: int, lr: float) -> list[tuple[int, Path]]:
     """Fine-tune, or find that it was done: (step, folder of the adapter) of each checkpoint, last the result."""
     from ivtutorial.finetune import finetune
     from ivtutorial.lora import LORA_FILE
     from ivtutorial.training_state import CHECKPOINTS
 
-    config = arm.finetuning(conduct.processes, seed, lr, points, conduct.precision)
+    config = arm.finetuning(conduct.processes, seed, lr, conduct.plan.points, conduct.precision)
     if arm.patience is not None:
-        held_out = [prompt.text for prompt in prompts_of(PILOT_LIST, HELD_OUT)]
+        held_out = [prompt.text for prompt in prompts_of(TUNING_LIST, HELD_OUT)]
         config = replace(config, sample_prompts=tuple(held_out))
     if not (out / "lora" / LORA_FILE).is_file():
         reward = _reward_place(conduct, arm.reward)
