@@ -78,10 +78,9 @@ def in_own_process(function: Callable[..., dict[str, Any]], *args: Any) -> dict[
 def _answer(sender: Any, function: Callable[..., dict[str, Any]], args: tuple[Any, ...]) -> None:
     try:
         sender.send(function(*args))
-    except torch.OutOfMemoryError:
-        sender.send({"out_of_memory": True})
-    except Exception:
-        sender.send({"failed": traceback.format_exc()})
+    except Exception as error:  # the package tells of it as advice, see `ivtutorial.memory`
+        too_much = any(isinstance(one, torch.OutOfMemoryError) for one in (error, error.__cause__))
+        sender.send({"out_of_memory": True} if too_much else {"failed": traceback.format_exc()})
 
 
 def save_table(out: Path, device: str, table: dict[str, Any], seed: int) -> None:

@@ -38,7 +38,7 @@ from ivtutorial.errors import InputError
 from ivtutorial.finetune_config import FinetuneConfig, read_config
 from ivtutorial.launch import launch
 from ivtutorial.lora import has_lora, load_lora, merge_lora
-from ivtutorial.memory import explain_out_of_memory, fitted
+from ivtutorial.memory import fitted
 from ivtutorial.run_folder import FinetuneResult, read_metrics
 from ivtutorial.scales import open_model, open_reward
 from ivtutorial.tracking import tracking
@@ -150,9 +150,8 @@ def _run(given: Given) -> FinetuneResult:
     """The whole run, in each process; the caller's random state stays as it is."""
     accelerator = make_accelerator(given)
     dtypes = weights_dtypes(given.config, accelerator.device)
-    with explain_out_of_memory():
-        backbone = open_model(given.model, dtypes, accelerator.device)
-        reward = open_reward(given.reward, backbone.device, dtypes["reward"])
+    backbone = open_model(given.model, dtypes, accelerator.device)
+    reward = open_reward(given.reward, backbone.device, dtypes["reward"])
     devices = [backbone.device] if backbone.device.type == "cuda" else []
     memory = given.config.memory
     with torch.random.fork_rng(devices), _borrowed(backbone) as counter, fitted(backbone, reward, memory) as reward:

@@ -29,6 +29,7 @@ from ivtutorial.clip_lists import Clip
 from ivtutorial.errors import InputError
 from ivtutorial.files import atomic_write, atomic_write_text, sha256
 from ivtutorial.media import Frames, read_video
+from ivtutorial.memory import ENCODING_KNOBS, explain_out_of_memory
 
 if TYPE_CHECKING:
     from ivtutorial.backbone import Backbone
@@ -122,7 +123,7 @@ class LatentCache:
             What is wrong with each clip that cannot be read, by its place in the list. The others are stored.
 
         Raises:
-            InputError: the cache cannot be written.
+            InputError: the cache cannot be written, or the GPU's memory is too small.
         """
         problems = {}
         for place, pixels in _read_ahead(self, clips, workers):
@@ -137,7 +138,8 @@ class LatentCache:
         from safetensors.torch import save
 
         x = torch.from_numpy(pixels).permute(0, 3, 1, 2)[None].float() / 255
-        latents = self._backbone.encode(x)[0].cpu().contiguous()
+        with explain_out_of_memory(ENCODING_KNOBS):
+            latents = self._backbone.encode(x)[0].cpu().contiguous()
         if not (self.folder / "about.json").is_file():
             atomic_write_text(self.folder / "about.json", json.dumps(self.about, indent=1) + "\n")
         with atomic_write(self.path(clip)) as file:

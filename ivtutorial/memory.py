@@ -152,6 +152,17 @@ SAMPLING_KNOBS = (
     "weights in half precision",
     "fewer frames, or a smaller height and width",
 )
+_ALONE = "no other program on this GPU (nvidia-smi lists them)"
+OPENING_KNOBS = (
+    _ALONE,
+    "half precision: mixed_precision of finetune, precision of prepare, dtype of open_model",
+    "device=cpu",
+)
+ENCODING_KNOBS = (  # there is no batch: clips are encoded one by one
+    _ALONE,
+    "half precision: mixed_precision of finetune, and the same precision of prepare",
+    "fewer frames, or a smaller height and width",
+)
 
 
 @contextmanager

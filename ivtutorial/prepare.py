@@ -100,7 +100,8 @@ def prepare(
         The good clips, the counts and the problems.
 
     Raises:
-        InputError: no such list, bad clips (all named, also in report.csv), none left, or OUT cannot be written.
+        InputError: no such list, bad clips (all named, also in report.csv), none left, OUT cannot be written, or the
+            GPU's memory is too small: clips that were encoded stay so.
 
     Example:
         >>> prepare("my_clips", "runs/my_clips").counts  # doctest: +SKIP

@@ -58,17 +58,19 @@ def open_model(
         device: where to put the models.
 
     Raises:
-        InputError: see `ivtutorial.backbone_folder.load_backbone`.
+        InputError: see `ivtutorial.backbone_folder.load_backbone`; or the GPU's memory is too small.
     """
     if not isinstance(model, (str, Path)):
         return model
     import torch
 
     from ivtutorial.backbone_folder import load_backbone
+    from ivtutorial.memory import OPENING_KNOBS, explain_out_of_memory
 
     chosen = dtype or torch.float32
     unet = chosen if isinstance(chosen, torch.dtype) else chosen.get("unet", torch.float32)
-    return load_backbone(model_location(model), chosen, device, None if unet == torch.float32 else "fp16")
+    with explain_out_of_memory(OPENING_KNOBS):
+        return load_backbone(model_location(model), chosen, device, None if unet == torch.float32 else "fp16")
 
 
 def open_reward(
@@ -82,7 +84,7 @@ def open_reward(
         dtype: of its weights; float32 by default.
 
     Raises:
-        InputError: nothing usable there, or an object that cannot be called.
+        InputError: nothing usable there, an object that cannot be called, or the GPU's memory is too small.
     """
     if not isinstance(reward, (str, Path)):
         if not callable(reward):
@@ -90,10 +92,12 @@ def open_reward(
         return reward
     import torch
 
+    from ivtutorial.memory import OPENING_KNOBS, explain_out_of_memory
     from ivtutorial.rewards.named import open_named
 
     places = {"reduced": data_path("models", "reward")} if "reduced" in str(reward) else {}
-    return open_named(str(reward), device, dtype or torch.float32, places)
+    with explain_out_of_memory(OPENING_KNOBS):
+        return open_named(str(reward), device, dtype or torch.float32, places)
 
 
 def open_judge(judge: Judge | str | Path) -> Judge:

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from ivtutorial.errors import InputError
 from ivtutorial.intervals import Estimate, estimate
+from ivtutorial.memory import SAMPLING_KNOBS, explain_out_of_memory
 from ivtutorial.scales import open_reward
 from ivtutorial.video_reward import VideoReward
 
@@ -56,8 +57,8 @@ def score(
         Scores of each clip, and their mean with its uncertainty.
 
     Raises:
-        InputError: no clips, another number of captions, frames outside [0, 1], S not dividing F, or a reward that
-            is not a finite number.
+        InputError: no clips, another number of captions, frames outside [0, 1], S not dividing F, a reward that is not
+            a finite number, or the GPU's memory is too small.
 
     Example:
         >>> score(clips, prompts, "reduced").total.mean  # doctest: +SKIP
@@ -68,7 +69,7 @@ def score(
             "N >= 1 clips (N, F, 3, H, W)."
         )
     video_reward = VideoReward(open_reward(reward), S, lambda_tar=0.0, selection="first")
-    with torch.no_grad():
+    with torch.no_grad(), explain_out_of_memory(SAMPLING_KNOBS):
         parts = [
             video_reward.of_frames(frames[i : i + batch_size], captions[i : i + batch_size]).frame_rewards.float().cpu()
             for i in range(0, len(frames), batch_size)

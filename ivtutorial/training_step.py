@@ -132,6 +132,8 @@ def _take_update(run: Run, slots: Sequence[Iterator[dict[str, float]]], lr: floa
     numbers = _mean_over_slots(run, [next(slot) for slot in slots])
     _average_gradients(run)
     if run.accelerator.scaler is not None:
+        if not math.isfinite(numbers["loss"]):
+            _spoil(run.parameters)
         run.accelerator.unscale_gradients(run.optimizer)
     numbers["grad_norm"] = _norm(run.parameters)
     good = math.isfinite(numbers["loss"]) and math.isfinite(numbers["grad_norm"])
@@ -183,7 +185,7 @@ def _update(run: Run, good: bool, lr: float, norm: float) -> None:
         for grad in _gradients(run.parameters):
             grad.mul_(bound / norm)
     scaler = run.accelerator.scaler
-    if good or scaler is not None:  # fp16's scaler sees for itself that it must skip, and lowers its scale
+    if good or scaler is not None:  # fp16's scaler sees in the gradient that it must skip, and lowers its scale
         for group in run.optimizer.param_groups:
             group["lr"] = lr
         run.optimizer.step()
@@ -196,6 +198,12 @@ def _note(progress: Progress, good: bool, seconds: float, counted: dict[str, int
     progress.seconds += seconds
     progress.unet_evaluations += counted["unet_evaluations"]
     progress.reward_calls += counted["reward_calls"]
+
+
+def _spoil(parameters: Sequence[torch.nn.Parameter]) -> None:
+    """A loss that is infinite may have a finite gradient, and fp16's scaler looks at the gradient alone."""
+    for grad in _gradients(parameters):
+        grad.fill_(math.nan)
 
 
 def _gradients(parameters: Sequence[torch.nn.Parameter]) -> list[Tensor]:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import importlib
 import json
 import sys
+from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 
 from ivtutorial.errors import InputError
-from ivtutorial.memory import Memory
+from ivtutorial.memory import Memory, explain_out_of_memory
 from ivtutorial.methods import InstructVideo
 from ivtutorial.video_reward import VideoReward
 
@@ -57,6 +59,21 @@ def test_decoding_all_frames_first_gives_the_same_reward_and_gradient(bench: Any
         results.append((output.reward.detach(), gradient))
     torch.testing.assert_close(results[0], results[1])
     assert decoded == [3 * 2, 3 * 8]
+
+
+@pytest.mark.parametrize("explained", [False, True])
+def test_running_out_of_memory_is_a_result(bench: Any, explained: bool) -> None:
+    """Also where the package has turned it into advice, as `fitted` does."""
+    measure = importlib.import_module("measure")
+    sent: list[Any] = []
+
+    def too_much() -> None:
+        with explain_out_of_memory() if explained else nullcontext():
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+
+    measure._answer(SimpleNamespace(send=sent.append), too_much, ())
+    measure._answer(SimpleNamespace(send=sent.append), bench.comparisons, (None,))
+    assert sent[0] == {"out_of_memory": True} and "TypeError" in sent[1]["failed"]
 
 
 def test_comparisons_are_ratios_of_rows_that_were_measured(bench: Any) -> None:

@@ -17,14 +17,18 @@ from ivtutorial.backbone import Backbone
 from ivtutorial.cli_training import merge_settings
 from ivtutorial.dataset import LatentDataset
 from ivtutorial.errors import InputError
+from ivtutorial.evaluate import evaluate
 from ivtutorial.finetune import finetune
 from ivtutorial.finetune_config import FinetuneConfig, read_config
-from ivtutorial.generate import generate
+from ivtutorial.generate import Sampling, generate
 from ivtutorial.lora import attach_lora
 from ivtutorial.memory import KNOBS, Memory, explain_out_of_memory, fitted, offload_text
 from ivtutorial.methods import InstructVideo
+from ivtutorial.prepare import prepare
 from ivtutorial.presets import PRESETS, preset
 from ivtutorial.rewards.combine import Recomputed
+from ivtutorial.sampled_clips import sample_clips
+from ivtutorial.score import score
 
 SAVING = Memory(
     unet_checkpointing=True, guidance_passes=2, decode_chunk=1, decode_checkpointing=True, reward_checkpointing=True
@@ -212,17 +216,39 @@ def out_of_memory(*_: Any, **__: Any) -> Any:
 
 def test_a_run_whose_models_do_not_fit_names_the_knobs_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Already opening the models may be too much; nothing is left behind."""
-    monkeypatch.setattr("ivtutorial.finetune.open_model", out_of_memory)
+    monkeypatch.setattr("ivtutorial.backbone_folder.load_backbone", out_of_memory)
     data = LatentDataset(noise(1, 4, 16, 8, 8), ("a fox",))
-    with pytest.raises(InputError, match=r"in this order: 1\. batch_size=1 .* 2\. mixed_precision"):
+    with pytest.raises(InputError, match=r"order: 1\. no other program .* 2\. half precision: mixed_precision"):
         finetune("anything", data, redness, tmp_path / "run", FinetuneConfig(steps=1), device="cpu", progress=False)
     assert not (tmp_path / "run").exists()
 
 
-def test_sampling_that_does_not_fit_names_its_own_knobs(tuned: Backbone, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ivtutorial.generate.sample", out_of_memory)
-    with pytest.raises(InputError, match=r"1\. a smaller batch_size; 2\. weights in half .* \(CUDA out of memory"):
-        generate(tuned, ["a fox"], D=2, frames=2)
+SAMPLES, OPENS = r"1\. a smaller batch_size; 2\. weights in half", r"2\. half precision.* 3\. device=cpu"
+SCORER, MODEL = "video_reward.VideoReward.of_frames", "backbone_folder.load_backbone"
+FOX = ["a fox"]
+SMALL: dict[str, Any] = {"D": 2, "frames": 2}
+
+
+@pytest.mark.parametrize(
+    ("too_much", "told", "call"),
+    [
+        ("generate.sample", SAMPLES, lambda model, out: generate(model, FOX, **SMALL)),
+        ("generate.sample", SAMPLES, lambda model, out: sample_clips(model, FOX, out, Sampling(**SMALL))),
+        ("generate.sample", SAMPLES, lambda model, out: evaluate(model, FOX, redness, **SMALL)),
+        (SCORER, SAMPLES, lambda model, out: evaluate(model, FOX, redness, S=2, **SMALL)),
+        (SCORER, SAMPLES, lambda model, out: score(torch.rand(1, 4, 3, 8, 8), FOX, redness)),
+        (MODEL, OPENS, lambda model, out: generate("anything", FOX)),
+        (MODEL, OPENS, lambda model, out: prepare(out, out / "new", "anything")),
+        ("rewards.named.open_named", OPENS, lambda model, out: score(torch.rand(1, 4, 3, 8, 8), FOX, "hpsv2")),
+    ],
+    ids=["generate", "from prompts", "evaluate", "evaluate's score", "score", "model", "model of prepare", "reward"],
+)
+def test_what_does_not_fit_elsewhere_names_its_own_knobs(
+    tuned: Backbone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, too_much: str, told: str, call: Any
+) -> None:
+    monkeypatch.setattr(f"ivtutorial.{too_much}", out_of_memory)
+    with pytest.raises(InputError, match=rf"{told}.* \(CUDA out of memory"):
+        call(tuned, tmp_path)
 
 
 def test_other_errors_pass_unchanged() -> None:

@@ -204,6 +204,34 @@ def _counting(encode: Any, calls: list[int]) -> Any:
     return counted
 
 
+@pytest.mark.parametrize("way", ["prepare", "encode_clips"])
+def test_a_clip_too_large_for_the_gpu_is_an_error_with_advice_and_costs_no_other(
+    toy: Backbone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    """The second of two clips is too much: it alone is encoded when the call is repeated."""
+    for name, level in (("a", 40), ("b", 120)):
+        make_clip(tmp_path / f"{name}.mp4", level)
+    (tmp_path / "list.txt").write_text("a.mp4|||a fox\nb.mp4|||snow\n")
+    encode, encoded = type(toy).encode, [0]
+
+    def too_much_once(*args: Any) -> torch.Tensor:
+        encoded[0] += 1
+        if encoded[0] == 2:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+        return encode(*args)
+
+    def run() -> Any:
+        if way == "prepare":
+            return prepare(tmp_path / "list.txt", tmp_path / "out", toy, frames=4)
+        return encode_clips(toy, read_clips(tmp_path / "list.txt"), tmp_path / "cache", frames=4)
+
+    monkeypatch.setattr(type(toy), "encode", too_much_once)
+    with pytest.raises(InputError, match=r"2\. half precision: .*same precision of prepare; 3\. .* smaller height"):
+        run()
+    run()
+    assert encoded == [3]
+
+
 def test_processes_share_the_encoding_and_read_the_same(toy: Backbone, tmp_path: Path) -> None:
     """Rank 1 of 2 encodes the second of three clips; rank 0 then finds it, and both have what one process has."""
     clips = []
