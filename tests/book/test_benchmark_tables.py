@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import importlib.util
 import re
 from pathlib import Path
@@ -43,6 +44,12 @@ def test_without_a_file_both_tables_are_empty_but_there():
     found = tables.lines("bench_load", {})
     assert found.count(f"| {' | '.join(tables.COLUMNS['bench_load'].values())} |") == 2
     assert sum("still to be measured" in line for line in found) == 2
+
+
+def test_the_empty_table_of_a_gpu_has_all_its_rows(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    rows = importlib.import_module("bench_step").GPU_ROWS
+    assert tables.GPU_ONLY["bench_step"] == tuple(row.name for row in rows)
 
 
 def test_a_row_that_ran_out_of_memory_says_so():
