@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 import torch
 from tiny_models import make_models
@@ -20,7 +21,7 @@ from ivtutorial.experiments.clip_sets import clip_set, spread
 from ivtutorial.experiments.plan import Arm, Experiment, step_cost
 from ivtutorial.experiments.plots import draw, shown, shown_strip
 from ivtutorial.experiments.results import paired, read_result, table
-from ivtutorial.experiments.runner import run_experiment
+from ivtutorial.experiments.runner import Conduct, run_experiment, strips, weights_hash
 from ivtutorial.experiments.verdicts import (
     MISSING,
     NOT,
@@ -273,6 +274,20 @@ def test_an_experiment_goes_on_where_it_stopped(root: Path, models: Path) -> Non
     assert lost in changed and all(path.is_relative_to(lost.parent) for path in changed)
 
 
+def test_what_a_strip_shows(models: Path, tmp_path: Path) -> None:
+    """A single arm at each of its points, several arms at their ends, each with its scale; the clips are those made."""
+    arm = Arm("edit", TINY, budget=1, captions=2, clip_count=2)
+    half = replace(arm, name="half", lora_scale=0.5)
+    plan = replace(PLAN, arms=(arm,), seeds=(0,), points=2, D=(2,), lists=(("things", 3),), kind="strip")
+    for arms, labels in (((arm,), ["step 1", "step 2"]), ((arm, half), ["edit", "half"])):
+        one = replace(plan, arms=arms)
+        run_experiment(one, tmp_path, models=models, progress=False)
+        rows = strips(Conduct(one, tmp_path, models, {}, 1, weights_hash(models), "no", progress=False))
+        assert [list(clips) for _, clips in rows] == [["untouched", *labels]] * 3
+        assert all(np.asarray(clip).shape == (16, 64, 64, 3) for _, clips in rows for clip in clips.values())
+    assert len({np.asarray(clip).tobytes() for clip in rows[0][1].values()}) == 3
+
+
 def test_strip_and_bars(root: Path, models: Path) -> None:
     """The same runs drawn otherwise; nothing is trained again."""
     runs = sorted(path.name for path in (root / "runs").iterdir())
@@ -401,7 +416,10 @@ def test_how_conditions_decide() -> None:
     yes, no, open_ = Condition("a", 0.1, 0.2, 0.3), Condition("b", -2.0, -1.0, -0.5), Condition("c", -1.0, 0.5, 1.0)
     assert [one.holds for one in (yes, no, open_)] == [True, False, None]
     assert decide([yes, yes]) == REPRODUCED and decide([yes, open_]) == OPEN and decide([no, open_, yes]) == NOT
-    assert str(yes) == "a: yes (+0.2, +0.1 to +0.3)" and Condition("d", -math.inf, 0, math.inf).holds is None
+    assert str(yes) == "a: yes (+0.20, +0.10 to +0.30)" and Condition("d", -math.inf, 0, math.inf).holds is None
+    assert str(Condition("e", 1.28e-5, 4.81e-5, 8.31e-5)) == "e: yes (+0.000048, +0.000013 to +0.000083)"
+    assert "+0.030, +0.018 to +0.044" in str(Condition("f", 0.01761, 0.03019, 0.04352))
+    assert "+12, -40 to +70" in str(Condition("g", -40.2, 12.3, 70.4))
 
 
 def test_a_file_that_is_no_result(tmp_path: Path) -> None:

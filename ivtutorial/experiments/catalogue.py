@@ -131,7 +131,7 @@ def fig_a7() -> Experiment:
     arms = (Arm("reduced", InstructVideo(), BUDGET), Arm("vivid", InstructVideo(), BUDGET, reward=VIVID))
     return Experiment(
         "figA7", "Fig. A.7: another reward", "Does another reward work as well, with another style?",
-        arms, kind="bars", columns=("reward", "sharpness", "colourfulness", "subject"),
+        arms, kind="strip", columns=("reward", "sharpness", "colourfulness", "subject"),
     )  # fmt: skip
 
 
@@ -191,5 +191,5 @@ def experiment(name: str, quick: bool = False) -> Experiment:
     most = 4 if len(full.lists) > 1 else 8
     lists = tuple((one, min(count, most)) for one, count in full.lists)
     budget = QUICK * full.arms[0].budget // BUDGET
-    points = full.points if full.kind == "strip" else 1 if full.kind == "bars" else 2
+    points = {"strip": full.points if len(full.arms) == 1 else 1, "bars": 1, "curve": 2}[full.kind]
     return quicker(full, budget, seeds=(0,), lists=lists, points=points)

@@ -105,7 +105,8 @@ class Experiment:
         everywhere: measure every list with every D at the end.
         sample_seeds: noises for each prompt at evaluation.
         tuning_prompts: how many prompts, of another list, decide on the learning rate.
-        kind: how it is drawn: "curve" over cost, "bars", or a "strip" of frames.
+        kind: how it is drawn: "curve" over cost, "bars", or a "strip" of frames, along the run of a single arm or at
+            the ends of several.
         columns: what is drawn.
         quick: made for minutes.
     """

@@ -19,7 +19,7 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 
 
 def write_plot(
-    path: str | Path, result: Mapping[str, Any], strips: Sequence[tuple[str, list[Any]]] | None = None
+    path: str | Path, result: Mapping[str, Any], strips: Sequence[tuple[str, Mapping[str, Any]]] | None = None
 ) -> None:
     """Draw a result as its plan says: curves over cost, bars, or a strip of frames.
 
@@ -72,7 +72,7 @@ def shown_strip(name: str, words: str, folder: str | Path | None = None) -> str:
         return picture(image.convert("RGB"), words)
 
 
-def draw(result: Mapping[str, Any], strips: Sequence[tuple[str, list[Any]]] | None = None) -> Any:
+def draw(result: Mapping[str, Any], strips: Sequence[tuple[str, Mapping[str, Any]]] | None = None) -> Any:
     """The picture of a result as a matplotlib figure; a strip without its clips is drawn as bars.
 
     Args:
@@ -90,8 +90,8 @@ def draw(result: Mapping[str, Any], strips: Sequence[tuple[str, list[Any]]] | No
         ) from error
     kind = result["plan"]["kind"]
     if kind == "strip" and strips:
-        figure = Figure(figsize=(1.4 * len(strips[0][1]), 1.7 * len(strips)), layout="constrained")
-        _strip(figure, result, strips)
+        figure = Figure(figsize=(1.6 * len(strips[0][1]), 1.8 * len(strips) + 0.4), layout="constrained")
+        _strip(figure, strips)
     else:
         columns = result["plan"]["columns"]
         rows = 1 if kind != "curve" and len(result["base"]) == 1 else len(columns)
@@ -168,17 +168,15 @@ def _bars(figure: Any, result: Mapping[str, Any], columns: Sequence[str]) -> Non
         row[0].set_ylabel(f"change of {column}")
 
 
-def _strip(figure: Any, result: Mapping[str, Any], strips: Sequence[tuple[str, list[Any]]]) -> None:
-    arm = next(iter(result["arms"].values()))
-    first = arm["curve"][0]["seed"]
-    steps = [0, *(point["step"] for point in arm["curve"] if point["seed"] == first)]
-    axes = figure.subplots(len(strips), len(strips[0][1]), squeeze=False)
-    for row, (prompt, clips) in zip(axes, strips, strict=True):
-        for axis, clip, step in zip(row, clips, steps, strict=False):
+def _strip(figure: Any, strips: Sequence[tuple[str, Mapping[str, Any]]]) -> None:
+    """A row of middle frames for each prompt, which stands above it; what made them stands above the columns."""
+    rows = figure.subfigures(len(strips), 1, squeeze=False)[:, 0]
+    for row, (prompt, clips) in zip(rows, strips, strict=True):
+        row.suptitle(prompt, fontsize=8)
+        for axis, (label, clip) in zip(row.subplots(1, len(clips), squeeze=False)[0], clips.items(), strict=True):
             axis.imshow(np.asarray(clip)[len(clip) // 2], interpolation="nearest")
             axis.set_axis_off()
-            axis.set_title(f"step {step}" if row is axes[0] else "", fontsize=8)
-        row[0].set_title(f"{prompt}\n" + (row[0].get_title() or ""), fontsize=6, loc="left")
+            axis.set_title(label if row is rows[0] else "", fontsize=8)
 
 
 def _colours(count: int) -> list[str]:

@@ -264,8 +264,7 @@ def _measure(
 ) -> Evaluation:
     """Sample and measure, or read what was measured."""
     seeds = conduct.plan.sample_seeds
-    extra = "" if scale == 1 else f"-scale{scale:g}"
-    out = folder / f"{name}-{count}x{len(seeds)}-D{D}{extra}"
+    out = folder / _place(conduct.plan, name, count, D, scale)
     if (out / RESULT_FILE).is_file():
         return Evaluation.load(out)
     model, reward, judge = conduct.opened or _open(conduct)
@@ -273,6 +272,11 @@ def _measure(
         model, prompts_of(name, count), reward, out, list(seeds),
         D=D, lora=lora, lora_scale=scale, judge=judge, progress=conduct.progress,
     )  # fmt: skip
+
+
+def _place(plan: Experiment, name: str, count: int, D: int, scale: float) -> str:
+    """Folder of an evaluation within that of a moment."""
+    return f"{name}-{count}x{len(plan.sample_seeds)}-D{D}" + ("" if scale == 1 else f"-scale{scale:g}")
 
 
 def data_rewards(conduct: Conduct) -> dict[str, dict[str, Any]]:
@@ -292,19 +296,29 @@ def data_rewards(conduct: Conduct) -> dict[str, dict[str, Any]]:
     return found
 
 
-def strips(conduct: Conduct, prompts: int = 4) -> list[tuple[str, list[Any]]]:
-    """For a strip: prompts, each with its clips before fine-tuning and at each point of the first seed."""
+def strips(conduct: Conduct, prompts: int = 4) -> list[tuple[str, dict[str, Any]]]:
+    """For a strip: prompts, each with its clips by what made them.
+
+    First the untouched model, then the first seed of fine-tuning: a single arm at each of its points, several arms at
+    their ends.
+    """
     plan = conduct.plan
-    (name, count), D, seeds = plan.lists[0], plan.D[0], plan.sample_seeds
-    inner = f"{name}-{count}x{len(seeds)}-D{D}"
-    run = arm_folder(conduct, plan.arms[0]) / run_name(plan.arms[0].rates[0], plan.seeds[0])
-    folders = [base_folder(conduct) / inner]
-    folders += [path / inner for path in sorted(run.glob("step-*"))]
-    tables = [Evaluation.load(folder) for folder in folders]
-    places = [k * len(tables[0].rows) // prompts for k in range(min(prompts, len(tables[0].rows)))]
+    (name, count), D = plan.lists[0], plan.D[0]
+    folders = {"untouched": base_folder(conduct) / _place(plan, name, count, D, 1.0)}
+    for arm in plan.arms:
+        run = arm_folder(conduct, arm) / run_name(arm.rates[0], plan.seeds[0])
+        inner = _place(plan, name, count, D, arm.lora_scale)
+        steps = [arm.steps(plan.points) * k // plan.points for k in range(1, plan.points + 1)]
+        if len(plan.arms) == 1:
+            folders |= {f"step {step}": run / step_name(step) / inner for step in steps}
+        else:
+            folders[arm.name] = run / step_name(steps[-1]) / inner
+    tables = {label: Evaluation.load(folder) for label, folder in folders.items()}
+    rows = tables["untouched"].rows
+    places = [k * len(rows) // prompts for k in range(min(prompts, len(rows)))]
     read = _reader()
     return [
-        (tables[0].rows[k]["prompt"], [read(f / t.rows[k]["clip"]) for f, t in zip(folders, tables, strict=True)])
+        (rows[k]["prompt"], {label: read(folders[label] / t.rows[k]["clip"]) for label, t in tables.items()})
         for k in places
     ]
 

@@ -50,7 +50,11 @@ class Condition:
 
     def __str__(self) -> str:
         sign = {True: "yes", False: "no", None: "open"}[self.holds]
-        return f"{self.text}: {sign} ({self.mean:+.4g}, {self.low:+.4g} to {self.high:+.4g})"
+        width = self.high - self.low
+        # as many decimals as give the interval's width two digits: more would claim what was not measured
+        places = min(max(1 - math.floor(math.log10(width)), 0), 7) if 0 < width < math.inf else 4
+        mean, low, high = (f"{x:+.{places}f}" for x in (self.mean, self.low, self.high))
+        return f"{self.text}: {sign} ({mean}, {low} to {high})"
 
 
 @dataclass(frozen=True)
