@@ -90,7 +90,7 @@ def draw(result: Mapping[str, Any], strips: Sequence[tuple[str, Mapping[str, Any
         ) from error
     kind = result["plan"]["kind"]
     if kind == "strip" and strips:
-        figure = Figure(figsize=(1.6 * len(strips[0][1]), 1.8 * len(strips) + 0.4), layout="constrained")
+        figure = Figure(figsize=(1.6 * len(strips[0][1]), 2.0 * len(strips) + 0.3), layout="constrained")
         _strip(figure, strips)
     else:
         columns = result["plan"]["columns"]
@@ -169,14 +169,14 @@ def _bars(figure: Any, result: Mapping[str, Any], columns: Sequence[str]) -> Non
 
 
 def _strip(figure: Any, strips: Sequence[tuple[str, Mapping[str, Any]]]) -> None:
-    """A row of middle frames for each prompt, which stands above it; what made them stands above the columns."""
+    """A row of middle frames for each prompt, which stands above it; above each frame stands what made it."""
     rows = figure.subfigures(len(strips), 1, squeeze=False)[:, 0]
     for row, (prompt, clips) in zip(rows, strips, strict=True):
         row.suptitle(prompt, fontsize=8)
         for axis, (label, clip) in zip(row.subplots(1, len(clips), squeeze=False)[0], clips.items(), strict=True):
             axis.imshow(np.asarray(clip)[len(clip) // 2], interpolation="nearest")
             axis.set_axis_off()
-            axis.set_title(label if row is rows[0] else "", fontsize=8)
+            axis.set_title(label, fontsize=8)
 
 
 def _colours(count: int) -> list[str]:
