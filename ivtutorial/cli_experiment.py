@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -57,6 +56,7 @@ def experiment(
     if name == "verdicts":
         return _verdicts(results, json_output)
     from ivtutorial.experiments.catalogue import experiment as planned
+    from ivtutorial.experiments.results import rates_tried, table
     from ivtutorial.experiments.runner import run_experiment
 
     plan = planned(name, quick)
@@ -67,7 +67,7 @@ def experiment(
         _publish(folder, results / folder.name)
     show(
         {"out": str(folder), **result},
-        f"{_table(result)}\n{folder / 'result.json'}\n{folder / 'plot.png'}",
+        "\n".join([table(result), *rates_tried(result), f"{folder / 'result.json'}", f"{folder / 'plot.png'}"]),
         json_output,
     )
 
@@ -86,11 +86,3 @@ def _publish(folder: Path, target: Path) -> None:
     atomic_write_text(target.with_suffix(".json"), (folder / "result.json").read_text(encoding="utf-8"))
     with atomic_write(target.with_suffix(".png")) as file:
         file.write((folder / "plot.png").read_bytes())
-
-
-def _table(result: dict[str, Any]) -> str:
-    """The reward of every arm, and the learning rates that were tried."""
-    from ivtutorial.experiments.results import table
-
-    tried = {name: arm["tried"] for name, arm in result["arms"].items() if arm["tried"]}
-    return "\n".join([table(result), *([f"learning rates tried: {json.dumps(tried)}"] if tried else [])])

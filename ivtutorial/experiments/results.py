@@ -128,6 +128,17 @@ def table(result: Mapping[str, Any], column: str = "reward") -> str:
     return "\n".join(lines)
 
 
+def rates_tried(result: Mapping[str, Any]) -> list[str]:
+    """Lines of text: for each arm that was tuned, its learning rates and the mean reward of the tuning prompts.
+
+    Args:
+        result: content of result.json.
+    """
+    tried = {name: arm["tried"] for name, arm in result["arms"].items() if arm["tried"]}
+    lines = [f"{name:16} " + "   ".join(f"{r}: {x:.4f}" for r, x in rates.items()) for name, rates in tried.items()]
+    return ["learning rates tried, with the reward of the tuning prompts:", *lines] if lines else []
+
+
 def _arm(one: ArmResult, base: Measured) -> dict[str, Any]:
     ends = [points[-1] for points in one.runs.values()]
     values = {where: _mean_columns([end.found[where] for end in ends], base[where]) for where in base}
