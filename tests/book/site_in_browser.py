@@ -26,6 +26,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 SITE = Path(os.environ.get("IVTUTORIAL_SITE", ROOT / "_build" / "html")).resolve()
 PAGES = sorted(str(path.relative_to(SITE)) for path in SITE.rglob("*.html") if "_static" not in path.parts)
+FRONT = "index.html"  # sends its reader on at once
 CHAPTERS = [page for page in PAGES if re.fullmatch(r"book/\d\d_\w+\.html", page)]
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 WIDE, NARROW = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
@@ -162,7 +163,15 @@ def test_the_site_is_there():
     assert {"index.html", "search.html", "book/index.html"} <= set(PAGES) and CHAPTERS, f"no site in {SITE}"
 
 
-@pytest.mark.parametrize("page", PAGES)
+def test_the_front_page_leads_to_the_book(browser: Any, server: str):
+    tab = browser.new_page()
+    tab.goto(server + FRONT, wait_until="commit")
+    tab.wait_for_url(server + "book/index.html", timeout=20_000)
+    assert tab.title()
+    tab.close()
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page != FRONT])
 def test_a_page_in_the_browser(browser: Any, server: str, page: str):
     """Nothing fails, nothing leaves the site, everything that should show shows, in two sizes and two themes."""
     visit = Visit(browser, server + page)
