@@ -129,14 +129,14 @@ def table(result: Mapping[str, Any], column: str = "reward") -> str:
 
 
 def rates_tried(result: Mapping[str, Any]) -> list[str]:
-    """Lines of text: for each arm that was tuned, its learning rates and the mean reward of the tuning prompts.
+    """A line of text for each arm that was tuned: the learning rate it took, and each one's reward of tuning prompts.
 
     Args:
         result: content of result.json.
     """
-    tried = {name: arm["tried"] for name, arm in result["arms"].items() if arm["tried"]}
-    lines = [f"{name:16} " + "   ".join(f"{r}: {x:.4f}" for r, x in rates.items()) for name, rates in tried.items()]
-    return ["learning rates tried, with the reward of the tuning prompts:", *lines] if lines else []
+    tuned = {name: arm for name, arm in result["arms"].items() if arm["tried"]}
+    tried = {name: ", ".join(f"{r}: {x:.4f}" for r, x in arm["tried"].items()) for name, arm in tuned.items()}
+    return [f"{name:16} took the learning rate {arm['lr']:g} of ({tried[name]})" for name, arm in tuned.items()]
 
 
 def _arm(one: ArmResult, base: Measured) -> dict[str, Any]:
