@@ -21,12 +21,12 @@ from typing import Any
 import torch
 from measure import Meter, in_own_process, save_table, show_tables
 
-from ivtutorial.clip_lists import read_entries
-from ivtutorial.clip_report import check_entries
-from ivtutorial.clips import load_frames, read_clips
-from ivtutorial.dataset import LatentDataset, encode_clips, positions
-from ivtutorial.files import data_path
-from ivtutorial.scales import open_model
+from ivtutorial.data.check import check_entries
+from ivtutorial.data.clips import load_frames, read_clips
+from ivtutorial.data.dataset import LatentDataset, encode_clips, positions
+from ivtutorial.data.lists import read_entries
+from ivtutorial.models.named import open_model
+from ivtutorial.system.files import data_path
 
 RESULT = Path("data/results/bench_data.json")
 COLUMNS = {"name": "part", "clips_per_second": "clips/s", "seconds": "s", "step_mb": "MB"}

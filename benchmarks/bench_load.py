@@ -27,10 +27,10 @@ def measure(name: str, options: argparse.Namespace) -> dict[str, Any]:
     torch.set_num_threads(options.threads)
     meter = Meter(torch.device(options.device))
     began = meter.clock()
-    from ivtutorial.backbone import Backbone  # noqa: F401
-    from ivtutorial.lora import attach_lora, lora_parameters
+    from ivtutorial.models.backbone import Backbone  # noqa: F401
+    from ivtutorial.models.lora import attach_lora, lora_parameters
+    from ivtutorial.models.named import open_model, open_reward
     from ivtutorial.rewards.clip import ClipReward  # noqa: F401
-    from ivtutorial.scales import open_model, open_reward
 
     if name == "import":
         return {"seconds": meter.clock() - began, **meter.memory()}

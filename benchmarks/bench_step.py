@@ -23,15 +23,16 @@ import torch
 from measure import Meter, in_own_process, save_table, show_tables
 from torch import Tensor
 
-from ivtutorial.backbone import Backbone
-from ivtutorial.chain import network_mode
-from ivtutorial.lora import attach_lora
-from ivtutorial.memory import DTYPES, Memory, fitted, offload_text
-from ivtutorial.methods import InstructVideo, instructvideo
-from ivtutorial.methods.batch import Batch
-from ivtutorial.presets import PRESETS
-from ivtutorial.scales import open_model, open_reward
-from ivtutorial.video_reward import VideoReward, VideoRewardOutput
+from ivtutorial.method import instructvideo
+from ivtutorial.method.batch import Batch
+from ivtutorial.method.chain import network_mode
+from ivtutorial.method.instructvideo import InstructVideo
+from ivtutorial.method.video_reward import VideoReward, VideoRewardOutput
+from ivtutorial.models.backbone import Backbone
+from ivtutorial.models.lora import attach_lora
+from ivtutorial.models.memory import DTYPES, Memory, fitted, offload_text
+from ivtutorial.models.named import open_model, open_reward
+from ivtutorial.training.presets import PRESETS
 
 RESULT = Path("data/results/bench_step.json")
 COLUMNS = {

@@ -20,12 +20,12 @@ from typing import Any
 import open_clip
 import torch
 
-from ivtutorial.backbone import Backbone
-from ivtutorial.backbone_folder import save_backbone
-from ivtutorial.files import atomic_write
+from ivtutorial.method.schedule import make_scheduler
+from ivtutorial.models.backbone import Backbone
+from ivtutorial.models.backbone_folder import save_backbone
+from ivtutorial.models.unet import VideoUNet
 from ivtutorial.rewards.clip import ClipReward, no_warnings
-from ivtutorial.schedule import make_scheduler
-from ivtutorial.unet import VideoUNet
+from ivtutorial.system.files import atomic_write
 
 
 def random_backbone(divide: int, seed: int, device: str) -> Backbone:

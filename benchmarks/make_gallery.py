@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from ivtutorial.media import contact_sheet, read_video, to_uint8, write_video
-from ivtutorial.zoo import world
-from ivtutorial.zoo.subjects import ALL
+from ivtutorial.lab.world import facts as world
+from ivtutorial.lab.world.drawing.subjects import ALL
+from ivtutorial.video.writer import contact_sheet, read_video, to_uint8, write_video
 
 PAIRS = range(0, 64, 8)  # every eighth prompt, whatever it shows
 

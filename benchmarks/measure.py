@@ -17,8 +17,8 @@ from typing import Any
 
 import torch
 
-from ivtutorial.files import atomic_write_text
-from ivtutorial.provenance import peak_memory_mb, provenance
+from ivtutorial.system.files import atomic_write_text
+from ivtutorial.system.provenance import peak_memory_mb, provenance
 
 # Before the benchmark's own work: more than the threads it uses means that others were at work, too.
 LOAD_AT_START = round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None
@@ -78,7 +78,7 @@ def in_own_process(function: Callable[..., dict[str, Any]], *args: Any) -> dict[
 def _answer(sender: Any, function: Callable[..., dict[str, Any]], args: tuple[Any, ...]) -> None:
     try:
         sender.send(function(*args))
-    except Exception as error:  # the package tells of it as advice, see `ivtutorial.memory`
+    except Exception as error:  # the package tells of it as advice, see `ivtutorial.models.memory`
         too_much = any(isinstance(one, torch.OutOfMemoryError) for one in (error, error.__cause__))
         sender.send({"out_of_memory": True} if too_much else {"failed": traceback.format_exc()})
 

@@ -1,7 +1,7 @@
 """InstructVideo (CVPR 2024) in small, tested parts: reward fine-tuning of text-to-video diffusion models as editing.
 
 ``import ivtutorial`` loads nothing heavy; each public name below is imported from its module when it is first used.
-The six jobs share the names of their modules: ``from ivtutorial.generate import generate``, and so prepare, finetune,
+The six jobs share the names of their modules: ``from ivtutorial.sampling.generation import generate``, and so prepare, finetune,
 score, evaluate and compare.
 """
 
@@ -13,21 +13,21 @@ from typing import Any
 
 _HOME = {
     "InputError": "errors",
-    "open_model": "scales", "open_reward": "scales", "open_judge": "scales",
-    "Backbone": "backbone", "load_backbone": "backbone_folder", "save_backbone": "backbone_folder",
-    "ddim_timestep": "schedule", "ddim_timesteps": "schedule", "noising_timestep": "schedule", "partial_steps": "schedule",
-    "make_scheduler": "schedule",
-    "corrupt": "editing", "edit": "editing", "denoise": "chain", "sample": "chain",
-    "choose_frames": "video_reward", "temporal_attenuation": "video_reward", "VideoReward": "video_reward",
-    "attach_lora": "lora", "load_lora": "lora", "merge_lora": "lora", "save_lora": "lora", "set_lora_scale": "lora",
+    "open_model": "models.named", "open_reward": "models.named", "open_judge": "models.named",
+    "Backbone": "models.backbone", "load_backbone": "models.backbone_folder", "save_backbone": "models.backbone_folder",
+    "ddim_timestep": "method.schedule", "ddim_timesteps": "method.schedule", "noising_timestep": "method.schedule", "partial_steps": "method.schedule",
+    "make_scheduler": "method.schedule",
+    "corrupt": "method.editing", "edit": "method.editing", "denoise": "method.chain", "sample": "method.chain",
+    "choose_frames": "method.video_reward", "temporal_attenuation": "method.video_reward", "VideoReward": "method.video_reward",
+    "attach_lora": "models.lora", "load_lora": "models.lora", "merge_lora": "models.lora", "save_lora": "models.lora", "set_lora_scale": "models.lora",
     "ImageReward": "rewards.base", "ClipReward": "rewards.clip", "load_hpsv2": "rewards.hpsv2", "WeightedSum": "rewards.combine",
-    "InstructVideo": "methods.instructvideo", "Draft": "methods.draft", "RWR": "methods.rwr", "DDPO": "methods.ddpo",
-    "Supervised": "methods.supervised",
-    "Clip": "clips", "read_clips": "clips", "write_clips": "clips", "load_frames": "clips", "read_prompts": "prompts",
-    "sample_clips": "sampled_clips",
-    "FinetuneConfig": "finetune_config", "read_config": "finetune_config", "Memory": "memory", "preset": "presets",
-    "FinetuneResult": "run_folder", "read_metrics": "run_folder", "export_merged": "finetune",
-    "read_video": "media", "write_video": "media", "contact_sheet": "media", "html_video": "media",
+    "InstructVideo": "method.instructvideo", "Draft": "rivals.draft", "RWR": "rivals.rwr", "DDPO": "rivals.ddpo",
+    "Supervised": "rivals.supervised",
+    "Clip": "data.clips", "read_clips": "data.clips", "write_clips": "data.clips", "load_frames": "data.clips", "read_prompts": "data.prompts",
+    "sample_clips": "sampling.training_clips",
+    "FinetuneConfig": "training.config", "read_config": "training.config", "Memory": "models.memory", "preset": "training.presets",
+    "FinetuneResult": "training.run_folder", "read_metrics": "training.run_folder", "export_merged": "training.finetuning",
+    "read_video": "video.writer", "write_video": "video.writer", "contact_sheet": "video.writer", "html_video": "video.writer",
 }  # fmt: skip
 
 __all__ = ["__version__", *sorted(_HOME)]

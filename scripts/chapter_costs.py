@@ -49,8 +49,8 @@ def read_costs(folder: Path) -> dict[str, dict[str, dict[str, int]]]:
 
 def main() -> None:
     """Read the executed notebooks and write the file."""
-    from ivtutorial.files import atomic_write_text
-    from ivtutorial.provenance import provenance
+    from ivtutorial.system.files import atomic_write_text
+    from ivtutorial.system.provenance import provenance
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--executed", type=Path, default=Path("_build/jupyter_execute/book"))

@@ -1,4 +1,4 @@
-"""Does our HPSv2 score as the hpsv2 package does? Runs tests/test_hpsv2_parity.py with the package at hand.
+"""Does our HPSv2 score as the hpsv2 package does? Runs tests/rewards/test_hpsv2_parity.py with the package at hand.
 
     python scripts/check_hpsv2.py
 
@@ -47,7 +47,7 @@ def main() -> int:
         unpack(folder)
         repair(folder)
         path = os.pathsep.join([str(ROOT), str(folder)])
-        command = [sys.executable, "-m", "pytest", "-q", "-rs", "tests/test_hpsv2_parity.py"]
+        command = [sys.executable, "-m", "pytest", "-q", "-rs", "tests/rewards/test_hpsv2_parity.py"]
         done = subprocess.run(
             command, cwd=ROOT, env={**os.environ, "PYTHONPATH": path}, stdout=subprocess.PIPE, text=True
         )

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from ivtutorial.backbone import Backbone
+    from ivtutorial.models.backbone import Backbone
 
 # The models of the tests are so small that a second thread costs more than it brings. torch reads this when
 # it is imported, which has not happened yet.
@@ -83,7 +83,7 @@ def _tiny_vocabulary() -> tuple[list[str], list[str]]:
 
 
 def _tiny_unet() -> Any:
-    from ivtutorial.unet import VideoUNet
+    from ivtutorial.models.unet import VideoUNet
 
     return VideoUNet(
         sample_size=8,
@@ -118,7 +118,7 @@ def tiny_backbone(tiny_tokenizer: Any) -> Backbone:
     from diffusers import DDIMScheduler
     from transformers import CLIPTextConfig, CLIPTextModel
 
-    from ivtutorial.backbone import Backbone
+    from ivtutorial.models.backbone import Backbone
 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)

@@ -23,16 +23,16 @@ import torch
 import torch.nn.functional as nnf
 from torch import Tensor, nn
 
-from ivtutorial.editing import corrupt, denoise, last_k
 from ivtutorial.errors import InputError
-from ivtutorial.schedule import (
+from ivtutorial.method.editing import corrupt, denoise, last_k
+from ivtutorial.method.schedule import (
     ddim_timesteps,
     make_scheduler,
     noising_timestep,
     partial_steps,
     partial_timesteps,
 )
-from ivtutorial.video_reward import VideoReward, choose_frames
+from ivtutorial.method.video_reward import VideoReward, choose_frames
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = Path(os.environ.get("IVTUTORIAL_GOLDEN", ROOT / "../shared/golden"))
@@ -146,7 +146,7 @@ class EpsModel(nn.Module):
 
 
 def golden_backbone(tensors: dict[str, Tensor], prediction_type: str) -> Any:
-    from ivtutorial.backbone import Backbone
+    from ivtutorial.models.backbone import Backbone
 
     unet = EpsModel({k[len("eps.") :]: v for k, v in tensors.items() if k.startswith("eps.")})
     vae = SimpleNamespace(config=SimpleNamespace(latent_channels=unet.config.in_channels))

@@ -13,11 +13,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from ivtutorial.convert import lora_from_official, unet_from_official
-from ivtutorial.lora import attach_lora, count_lora, lora_layers
+from ivtutorial.models.lora import attach_lora, count_lora, lora_layers
+from ivtutorial.models.official_names import lora_from_official, unet_from_official
+from ivtutorial.models.unet import VideoUNet
 from ivtutorial.rewards.clip import ClipReward
 from ivtutorial.rewards.preprocess import normalise, resize_and_pad
-from ivtutorial.unet import VideoUNet
 
 
 def assert_close(ours: Tensor, fixture: Any, name: str, what: str) -> None:

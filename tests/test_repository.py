@@ -159,7 +159,8 @@ def test_importing_the_package_is_light() -> None:
 
 def test_no_method_module_knows_the_scale() -> None:
     """One dial, resolved at the edge: the method reads neither the environment nor a preset's name."""
-    for path in sorted((ROOT / "ivtutorial" / "methods").glob("*.py")):
+    package = ROOT / "ivtutorial"
+    for path in sorted([*(package / "method").glob("*.py"), *(package / "rivals").glob("*.py")]):
         names = {node.attr for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Attribute)}
         texts = [node.value for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Constant)]
         assert not names & {"environ", "getenv"}, path
@@ -212,7 +213,7 @@ def test_every_page_of_the_book_is_in_its_contents() -> None:
 
 def test_every_equation_of_the_notation_page_leads_to_a_function_and_a_test() -> None:
     text = (ROOT / "book" / "notation.md").read_text()
-    rows = re.findall(r"^\| (Eq\. \d+) .*\| `([\w.]+)` \| `(tests/\w+\.py)::(\w+)` \|$", text, re.MULTILINE)
+    rows = re.findall(r"^\| (Eq\. \d+) .*\| `([\w.]+)` \| `(tests/[\w/]+\.py)::(\w+)` \|$", text, re.MULTILINE)
     assert [row[0] for row in rows] == [f"Eq. {number}" for number in (3, 4, 5, 6, 7, 8)]
     for equation, function, file, test in rows:
         module, _, name = function.rpartition(".")

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 if TYPE_CHECKING:
-    from ivtutorial.backbone import Backbone
+    from ivtutorial.models.backbone import Backbone
 
 
 def make_models(folder: Path, backbone: Backbone, tokenizer: Any) -> Path:
     """Writes `reduced`, `reward` and `judge` as the trained ones are written."""
-    from ivtutorial.backbone_folder import save_backbone
-    from ivtutorial.zoo.judge import Judge, JudgeNet
+    from ivtutorial.lab.world.judge import Judge, JudgeNet
+    from ivtutorial.models.backbone_folder import save_backbone
 
     save_backbone(backbone, folder / "reduced")
     make_reward(folder / "reward", tokenizer)

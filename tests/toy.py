@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 if TYPE_CHECKING:
-    from ivtutorial.backbone import Backbone
+    from ivtutorial.models.backbone import Backbone
 
 
 def toy_backbone(tokenizer: Any) -> Backbone:
@@ -15,9 +15,9 @@ def toy_backbone(tokenizer: Any) -> Backbone:
     from diffusers import AutoencoderKL
     from transformers import CLIPTextConfig, CLIPTextModel
 
-    from ivtutorial.backbone import Backbone
-    from ivtutorial.schedule import make_scheduler
-    from ivtutorial.unet import VideoUNet
+    from ivtutorial.method.schedule import make_scheduler
+    from ivtutorial.models.backbone import Backbone
+    from ivtutorial.models.unet import VideoUNet
 
     ids = {"bos_token_id": tokenizer.bos_token_id, "eos_token_id": tokenizer.eos_token_id}
     text = CLIPTextConfig(

@@ -18,9 +18,10 @@ ROOT = Path(__file__).resolve().parents[2]
 ROLE = re.compile(r"\{py:\w+\}`~?(ivtutorial[\w.]*)`")
 GROUPS = {
     "ivtutorial": "The package",
-    "ivtutorial.methods": "Methods",
+    "ivtutorial.method": "The method",
+    "ivtutorial.rivals": "Rivals",
     "ivtutorial.rewards": "Image rewards",
-    "ivtutorial.zoo": "The small world",
+    "ivtutorial.lab": "The small world",
 }
 
 

@@ -31,8 +31,8 @@ def markdown(doc: str, module: str) -> str:
         Markdown: roles in MyST's form, no bars inside the code of a table, no formulas by accident.
 
     Example:
-        >>> markdown("See :func:`d`.", "ivtutorial.schedule")
-        'See {py:func}`~ivtutorial.schedule.d`.'
+        >>> markdown("See :func:`d`.", "ivtutorial.method.schedule")
+        'See {py:func}`~ivtutorial.method.schedule.d`.'
     """
 
     def role(match: re.Match[str]) -> str:

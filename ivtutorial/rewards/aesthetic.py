@@ -16,11 +16,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ivtutorial.hub import hub_file
 from ivtutorial.rewards.base import check_frames
-from ivtutorial.rewards.hf_clip import ImageTower, load_image_tower
 from ivtutorial.rewards.preprocess import fit, normalise
-from ivtutorial.weights import fill, read_weights, tensors_of
+from ivtutorial.rewards.transformers_clip import ImageTower, load_image_tower
+from ivtutorial.weights.files import fill, read_weights, tensors_of
+from ivtutorial.weights.hub import hub_file
 
 HUB_NAME, FILE = "trl-lib/ddpo-aesthetic-predictor", "aesthetic-model.pth"
 

@@ -1,6 +1,6 @@
 """What an image reward is: r(frame, caption), one score per frame, differentiable in the frame (Sec. 3.2.2).
 
-Anything with this call is an image reward; `ivtutorial.video_reward` makes a video reward of it.
+Anything with this call is an image reward; `ivtutorial.method.video_reward` makes a video reward of it.
 """
 
 from __future__ import annotations

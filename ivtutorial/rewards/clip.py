@@ -3,8 +3,8 @@
     r(x, c) = scale * <f(x) / |f(x)|, g(c) / |g(c)|>        f image tower, g text tower, scale 1 for HPSv2
 
 The model is any open_clip model: HPSv2's ViT-H-14, or the small one of the reduced world; models of transformers are
-dressed as one by `ivtutorial.rewards.hf_clip`. It is frozen; gradients flow through the frames only. How a frame is
-brought to the model's size is told in `ivtutorial.rewards.preprocess`.
+dressed as one by `ivtutorial.rewards.transformers_clip`. It is frozen; gradients flow through the frames only. How a
+frame is brought to the model's size is told in `ivtutorial.rewards.preprocess`.
 
 Every caption is encoded once. When all captions of a run have been, `offload_text` moves the text tower off the GPU.
 """
@@ -168,7 +168,7 @@ class ClipReward(nn.Module):
         """
         from safetensors.torch import save
 
-        from ivtutorial.files import atomic_write, atomic_write_text
+        from ivtutorial.system.files import atomic_write, atomic_write_text
 
         folder = Path(folder)
         state = {k: v.detach().to("cpu", dtype).contiguous() for k, v in self.model.state_dict().items()}

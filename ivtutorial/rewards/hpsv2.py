@@ -19,9 +19,9 @@ from pathlib import Path
 import torch
 
 from ivtutorial.errors import InputError
-from ivtutorial.hub import check_sha256, hub_file, is_hub_name
 from ivtutorial.rewards.clip import ClipReward, no_warnings
-from ivtutorial.weights import fill, read_weights, tensors_of
+from ivtutorial.weights.files import fill, read_weights, tensors_of
+from ivtutorial.weights.hub import check_sha256, hub_file, is_hub_name
 
 HUB_NAME = "xswu/HPSv2"
 FILES = {"v2.0": "HPS_v2_compressed.pt", "v2.1": "HPS_v2.1_compressed.pt"}

@@ -20,11 +20,11 @@ import torch
 from torch import Tensor, nn
 
 from ivtutorial.errors import InputError
-from ivtutorial.hub import first_line, hub_file, is_hub_name
 from ivtutorial.rewards.aesthetic import score_head
 from ivtutorial.rewards.base import check_frames
 from ivtutorial.rewards.preprocess import fit, normalise
-from ivtutorial.weights import fill, read_weights, tensors_of
+from ivtutorial.weights.files import fill, read_weights, tensors_of
+from ivtutorial.weights.hub import first_line, hub_file, is_hub_name
 
 HUB_NAME, FILE = "THUDM/ImageReward", "ImageReward.pt"
 VOCABULARY = "google-bert/bert-base-uncased"

@@ -110,7 +110,7 @@ def _open_name(name: str, place: str | None, dtype: torch.dtype) -> Any:
         from ivtutorial.rewards.aesthetic import load_aesthetic
 
         return load_aesthetic(place, dtype=dtype)
-    from ivtutorial.rewards.hf_clip import load_clip_score, load_pickscore
+    from ivtutorial.rewards.transformers_clip import load_clip_score, load_pickscore
 
     return (load_pickscore if name == "pickscore" else load_clip_score)(place, dtype)
 

@@ -214,7 +214,7 @@ def test_the_quiz_of_pairs_can_be_taken(browser: Any, server: str):
     visit.close()
 
 
-SEARCHES = [("TAR", "07_tar"), ("temporal_attenuation", "ivtutorial.video_reward")]
+SEARCHES = [("TAR", "07_tar"), ("temporal_attenuation", "ivtutorial.method.video_reward")]
 
 
 @pytest.mark.parametrize(("words", "expected"), SEARCHES)

@@ -62,12 +62,12 @@ def test_marks_that_are_only_characters():
 
 
 def test_a_module_docstring_becomes_markdown():
-    doc = "| `a|b` | c |\n\nCosts $5; see :func:`d` and :mod:`ivtutorial.chain`.\n\n    x $ y"
-    shown = docstrings.markdown(doc, "ivtutorial.schedule")
+    doc = "| `a|b` | c |\n\nCosts $5; see :func:`d` and :mod:`ivtutorial.method.chain`.\n\n    x $ y"
+    shown = docstrings.markdown(doc, "ivtutorial.method.schedule")
     assert shown.splitlines() == [
         r"| `a\|b` | c |",
         "",
-        r"Costs \$5; see {py:func}`~ivtutorial.schedule.d` and {py:mod}`~ivtutorial.chain`.",
+        r"Costs \$5; see {py:func}`~ivtutorial.method.schedule.d` and {py:mod}`~ivtutorial.method.chain`.",
         "",
         "    x $ y",
     ]

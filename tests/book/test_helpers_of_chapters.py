@@ -1,4 +1,4 @@
-"""`ivtutorial.notebook` and `ivtutorial.widgets`: what the chapters build on."""
+"""`ivtutorial.notebook` and `ivtutorial.notebook.widgets`: what the chapters build on."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ import pytest
 import torch
 from PIL import Image
 
-from ivtutorial import notebook, widgets
+from ivtutorial import notebook
 from ivtutorial.errors import InputError
+from ivtutorial.notebook import widgets
 
 # ---------------------------------------------------------------- memory that back-propagation keeps
 

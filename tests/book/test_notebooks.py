@@ -107,7 +107,7 @@ def test_no_cell_is_longer_than_fifteen_lines(path: Path):
 
 @each_chapter
 def test_every_figure_has_a_caption_and_every_picture_words(path: Path):
-    """Clips and pictures that are shown as HTML carry their words inside (`ivtutorial.widgets` insists on them)."""
+    """Clips and pictures that are shown as HTML carry their words inside (the helpers insist on them)."""
     shown = [cell for cell in code(path) if shows_a_figure(cell) and "remove-output" not in tags(cell)]
     assert len(shown) >= 3
     for cell in shown:
@@ -160,7 +160,7 @@ def test_a_live_widget_has_a_twin_that_needs_no_kernel(path: Path):
     text = [cell for cell in code(path) if "ipywidgets.interact" in cell["text"]]
     assert all("remove-output" in tags(cell) for cell in text)
     if text:
-        assert any("widgets.stepper(" in cell["text"] for cell in code(path))
+        assert any("notebook.stepper(" in cell["text"] for cell in code(path))
 
 
 @each_chapter
@@ -177,5 +177,7 @@ def test_functions_that_the_prose_names_exist(path: Path):
     assert names
     for name in names:
         module, _, attribute = name.rpartition(".")
-        body = ast.parse((ROOT / (module.replace(".", "/") + ".py")).read_text(encoding="utf-8")).body
+        path = ROOT / module.replace(".", "/")
+        path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+        body = ast.parse(path.read_text(encoding="utf-8")).body
         assert attribute in {part.name for part in body if isinstance(part, (ast.FunctionDef, ast.ClassDef))}, name

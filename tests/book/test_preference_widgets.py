@@ -1,4 +1,4 @@
-"""`ivtutorial.widgets_preference`: choosing between pictures, with a kernel and without."""
+"""`ivtutorial.lab.world.preference_quiz`: choosing between pictures, with a kernel and without."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ import pytest
 from PIL import Image
 
 from ivtutorial.errors import InputError
-from ivtutorial.widgets_preference import PairLabels, choices, pair_quiz
-from ivtutorial.zoo.annotators import Pair
+from ivtutorial.lab.world.annotators import Pair
+from ivtutorial.lab.world.preference_quiz import PairLabels, choices, pair_quiz
 
 
 def pair(grey: float, gap: float, caption: str = "a fox") -> Pair:

@@ -1,0 +1,134 @@
+"""The command `prepare`: from your clips, or from none, to a training set."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ivtutorial.cli.options import BatchSize, D, Device, Fps, Frames, Guidance, Height, Json, Model, Processes, Width
+from ivtutorial.cli.support import default_processes, interruptible, model_for, prompts_given, quiet_loading, show
+from ivtutorial.errors import InputError
+
+
+def prepare(
+    clips: Annotated[
+        Path | None,
+        typer.Argument(help="Your clips: CSV, JSONL or path|||caption list, or a folder.", show_default=False),
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Folder to write into; `finetune` takes it as its clips.")] = Path(
+        "runs/prepared"
+    ),
+    model: Model = "reduced",
+    root: Annotated[
+        Path | None, typer.Option(help="Folder that the list's paths are relative to; default the list's own.")
+    ] = None,
+    skip_bad: Annotated[
+        bool, typer.Option("--skip-bad", help="Leave bad clips out and count them, instead of an error.")
+    ] = False,
+    check_only: Annotated[
+        bool, typer.Option("--check-only", help="Report, sheets and manifest, but no latents: needs no model.")
+    ] = False,
+    frames: Frames = 16,
+    fps: Fps = 8.0,
+    height: Height = None,
+    width: Width = None,
+    precision: Annotated[
+        str, typer.Option(help="Of the encoder: 'no', 'bf16' or 'fp16'; as mixed_precision of `finetune` will be.")
+    ] = "no",
+    from_prompts: Annotated[
+        bool, typer.Option("--from-prompts", help="Make the clips by sampling the model itself; resumable.")
+    ] = False,
+    prompts: Annotated[
+        str | None,
+        typer.Option(help="With --from-prompts: file or shipped list; default 45 species x 20 captions."),
+    ] = None,
+    per_species: Annotated[int, typer.Option(help="With --from-prompts: captions of each of the 45 species.")] = 20,
+    ddim_steps: D = 20,
+    guidance: Guidance = 3.0,
+    seed: Annotated[int, typer.Option(help="With --from-prompts: seed of the noise.")] = 0,
+    batch_size: BatchSize = 8,
+    processes: Processes = None,
+    device: Device = None,
+    json_output: Json = False,
+) -> None:
+    """Check clips, name every bad one, and encode the good ones once, so that `finetune OUT` starts at once.
+
+    Writes OUT/report.csv (ok, too short, undecodable, no caption, duplicate, missing, refused), OUT/sheets,
+    OUT/manifest.jsonl and OUT/latents. A clip is the first 16 frames at 8 fps (--frames, --fps), scaled to the model's
+    size by its shorter side and cut in the centre.
+
+    \b
+    Examples:
+      ivtutorial prepare my_clips --out runs/my_clips
+      ivtutorial prepare list.txt --root /data/videos --skip-bad --check-only
+      ivtutorial prepare --from-prompts --out runs/own
+      ivtutorial finetune runs/my_clips --steps 100 --lr 1e-3
+    """
+    quiet_loading(model)
+    if (clips is None) != from_prompts or (prompts is not None and not from_prompts):
+        raise InputError("give either CLIPS, or --from-prompts (and then perhaps --prompts FILE).")
+    count = default_processes(processes, device)
+    with interruptible("Run the command again: it goes on where it stopped."):
+        if from_prompts:
+            clips = _sampled(
+                model, prompts, per_species, out, seed, fps, count, device, D=ddim_steps, guidance=guidance,
+                frames=frames, height=height, width=width, batch_size=batch_size,
+            )  # fmt: skip
+        found = _prepared(
+            clips, out, model, check_only, precision, device, count, frames=frames, fps=fps, height=height, width=width,
+            root=root, skip_bad=skip_bad,
+        )  # fmt: skip
+    told = ", ".join(f"{n} {status}" for status, n in found.counts.items())
+    lines = [*found.problems, f"{told}; report, sheets and manifest in {out}"]
+    content = {"out": str(out), "counts": found.counts, "problems": list(found.problems)}
+    show(content, "\n".join([*lines, f"use them: ivtutorial finetune {out}"]), json_output)
+
+
+def _sampled(
+    model: str,
+    prompts: str | None,
+    per_species: int,
+    out: Path,
+    seed: int,
+    fps: float,
+    processes: int,
+    device: str | None,
+    **settings: Any,
+) -> Path:
+    from ivtutorial.sampling.generation import Sampling
+    from ivtutorial.sampling.training_clips import sample_clips
+
+    if prompts is None:
+        from ivtutorial.lab.world.clip_set import plan_clips
+
+        captions = [plan.caption for plan in plan_clips(per_species)]
+    else:
+        captions = [prompt.text for prompt in prompts_given(None, prompts)]
+    place, sampling = model_for(model, device), Sampling(**settings)
+    return sample_clips(place, captions, out, sampling, seed=seed, fps=fps, processes=processes, progress=True)
+
+
+def _prepared(
+    clips: Path | None,
+    out: Path,
+    model: str,
+    check_only: bool,
+    precision: str,
+    device: str | None,
+    processes: int,
+    **settings: Any,
+) -> Any:
+    import torch
+
+    from ivtutorial.data.preparation import prepare as run
+
+    types = {"no": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+    if precision not in types:
+        raise InputError(f"--precision {precision}: expected 'no', 'bf16' or 'fp16'.")
+    gpu = device != "cpu" and torch.cuda.is_available()
+    return run(
+        clips or out, out, None if check_only else model, dtype=types[precision] if gpu else torch.float32,
+        device="cuda" if gpu else "cpu", processes=1 if gpu else processes, progress=True, **settings,
+    )  # fmt: skip

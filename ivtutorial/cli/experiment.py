@@ -1,0 +1,88 @@
+"""The command `experiment`: a figure or table of the paper, made again in the reduced world."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ivtutorial.cli.options import Json, Processes
+from ivtutorial.cli.support import default_processes, interruptible, quiet_loading, show
+
+
+def experiment(
+    name: Annotated[
+        str,
+        typer.Argument(
+            help="fig5a, fig5b, fig5c, fig7, fig8, fig9, table1, tableA1, figA1, figA7 or guards; or 'verdicts'."
+        ),
+    ],
+    quick: Annotated[
+        bool,
+        typer.Option(
+            "--quick", help="A quarter of an hour instead of up to two hours: fewer seeds, steps and prompts."
+        ),
+    ] = False,
+    out: Annotated[
+        Path, typer.Option(help="Folder of all experiments, which share runs; interrupted ones go on.")
+    ] = Path("runs/experiments"),
+    results: Annotated[
+        Path | None,
+        typer.Option(help="Also write NAME.json and NAME.png into this folder; with 'verdicts', read them."),
+    ] = None,
+    models: Annotated[
+        Path | None, typer.Option(help="Folder with reduced, reward and judge; default the shipped models.")
+    ] = None,
+    precision: Annotated[
+        str, typer.Option(help="'no' (float32) or 'bf16': faster on processors with bfloat16 units, else slower.")
+    ] = "no",
+    processes: Processes = None,
+    json_output: Json = False,
+) -> None:
+    """Make a figure or table of the paper again, in the reduced world: from seeds to a plot and a JSON file.
+
+    Every method is fine-tuned with the same budget, reward, adapter, clips and prompts. OUT/NAME/result.json
+    holds every number, with intervals, costs, the learning rates tried and provenance; OUT/NAME/plot.png shows
+    them. `verdicts` prints the paper's nine claims with what the results in RESULTS say of them.
+
+    \b
+    Examples:
+      ivtutorial experiment fig5a --quick
+      ivtutorial experiment table1 --results data/results
+      ivtutorial experiment verdicts --results data/results
+    """
+    quiet_loading("reduced")
+    if name == "verdicts":
+        return _verdicts(results, json_output)
+    from ivtutorial.lab.experiments.catalogue import experiment as planned
+    from ivtutorial.lab.experiments.results import rates_tried, table
+    from ivtutorial.lab.experiments.runner import run_experiment
+
+    plan = planned(name, quick)
+    with interruptible(f"Run the command again to go on from what is in {out}."):
+        result = run_experiment(plan, out, default_processes(processes, "cpu"), models, precision=precision)
+    folder = out / (plan.name + ("-quick" if quick else ""))
+    if results is not None:
+        _publish(folder, results / folder.name)
+    show(
+        {"out": str(folder), **result},
+        "\n".join([table(result), *rates_tried(result), f"{folder / 'result.json'}", f"{folder / 'plot.png'}"]),
+        json_output,
+    )
+
+
+def _verdicts(results: Path | None, json_output: bool) -> None:
+    from ivtutorial.lab.experiments.verdicts import markdown, verdicts
+
+    found = verdicts(results or Path("data/results"))
+    show({"claims": [one.to_dict() for one in found]}, markdown(found), json_output)
+
+
+def _publish(folder: Path, target: Path) -> None:
+    """Copy the result to where results are kept."""
+    from ivtutorial.system.files import atomic_write, atomic_write_text
+
+    atomic_write_text(target.with_suffix(".json"), (folder / "result.json").read_text(encoding="utf-8"))
+    with atomic_write(target.with_suffix(".png")) as file:
+        file.write((folder / "plot.png").read_bytes())

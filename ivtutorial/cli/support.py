@@ -1,0 +1,119 @@
+"""What the commands share besides options: processes, prompts, models, and how results and interruptions are
+told."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from ivtutorial.errors import InputError
+
+if TYPE_CHECKING:
+    from ivtutorial.data.prompts import Prompt
+
+
+@contextmanager
+def interruptible(hint: str) -> Iterator[None]:
+    """Ends with exit code 130 and a word on how to go on when the user presses Ctrl-C."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        typer.echo(f"\nivtutorial: interrupted. {hint}", err=True)
+        raise typer.Exit(130) from None
+
+
+def default_processes(given: int | None, device: str | None = None) -> int:
+    """How many processes to use: what was asked for; 1 under torchrun or on a GPU; else 2, if there are so
+    many cores.
+
+    With one process on a CPU torch gets one thread, too: small models only wait for a second one.
+    """
+    import torch
+
+    from ivtutorial.system.provenance import cores
+
+    if given is not None:
+        chosen = given
+    elif int(os.environ.get("WORLD_SIZE", "1")) > 1 or (device != "cpu" and torch.cuda.is_available()):
+        return 1
+    else:
+        chosen = min(2, cores())
+    if chosen == 1 and "OMP_NUM_THREADS" not in os.environ and not torch.cuda.is_available():
+        torch.set_num_threads(1)
+    return chosen
+
+
+def quiet_loading(model: str) -> None:
+    """No progress bars for reading weights that lie on this machine; downloads keep theirs.
+
+    To be called before anything imports the Hugging Face libraries; the processes of `launch` inherit it.
+    """
+    if model == "reduced" or Path(model).exists():
+        os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+
+
+def show(result: dict[str, Any], text: str, as_json: bool) -> None:
+    """Print a result for a program or for a reader."""
+    typer.echo(json.dumps(result, indent=1) if as_json else text)
+
+
+def prompts_given(texts: Sequence[str] | None, source: str | None) -> list[Prompt]:
+    """Prompts from the arguments, from a file, or from a shipped list.
+
+    Raises:
+        InputError: none or both of them, or what `ivtutorial.data.prompts.as_prompts` raises.
+    """
+    from ivtutorial.data.prompts import as_prompts
+    from ivtutorial.system.files import data_path
+
+    if bool(texts) == bool(source):
+        raise InputError("give prompts either as arguments, each in quotes, or with --prompts FILE.")
+    if texts:
+        return as_prompts(list(texts))
+    name = str(source)
+    shipped = not Path(name).exists() and name.replace("_", "").isalpha()
+    return as_prompts(data_path("prompts", f"{name}.json") if shipped else Path(name))
+
+
+def model_for(name: str, device: str | None) -> Any:
+    """The name itself on a CPU, where each process opens it; the opened model on a GPU.
+
+    Raises:
+        InputError: another device, or no GPU where one is asked for.
+    """
+    import torch
+
+    if device not in (None, "cpu", "cuda") or (device == "cuda" and not torch.cuda.is_available()):
+        raise InputError(f"--device {device}: expected 'cpu', or 'cuda' where there is a GPU.")
+    if device == "cpu" or not torch.cuda.is_available():
+        return name
+    from ivtutorial.models.named import open_model
+
+    return open_model(name, torch.float16, "cuda")
+
+
+def estimate_line(name: str, e: dict[str, Any]) -> str:
+    """A line of a table: mean, standard deviation, interval of the mean, number of clips."""
+    interval = f"{e['low']:.4f} to {e['high']:.4f}"
+    return f"{name:14} {e['mean']:.4f} +- {e['std']:.4f}  (95 % interval of the mean {interval}, n = {e['n']})"
+
+
+def save_json(path: Path, content: Any) -> None:
+    """Write JSON, whole or not at all."""
+    from ivtutorial.system.files import atomic_write_text
+
+    atomic_write_text(path, json.dumps(content, indent=1) + "\n")
+
+
+def save_picture(path: Path, picture: Any) -> None:
+    """Write a PIL picture as PNG, whole or not at all."""
+    from ivtutorial.system.files import atomic_write
+
+    with atomic_write(path) as file:
+        picture.save(file, format="PNG")

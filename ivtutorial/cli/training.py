@@ -1,0 +1,226 @@
+"""The commands that train: `finetune` with all its settings, and `demo`, the main job."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ivtutorial.cli.options import Device, Json, Model, Out, Processes, Reward
+from ivtutorial.cli.support import default_processes, interruptible, quiet_loading, show
+from ivtutorial.errors import InputError
+
+
+def finetune(
+    clips: Annotated[
+        Path | None, typer.Argument(help="Your clips: a list, a folder, or what `prepare` wrote.", show_default=False)
+    ] = None,
+    data: Annotated[Path | None, typer.Option(help="Another way to give CLIPS.", show_default=False)] = None,
+    out: Out = Path("runs/finetune"),
+    model: Model = "reduced",
+    reward: Reward = "reduced",
+    config: Annotated[Path | None, typer.Option(help="JSON file with settings, or the folder of another run.")] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="Any other setting; method.NAME and memory.NAME for theirs."),
+    ] = None,
+    preset: Annotated[
+        str | None,
+        typer.Option(help="Memory and batch for a GPU: t4, 8gb, 24gb or a100."),
+    ] = None,
+    method: Annotated[str | None, typer.Option(help="instructvideo (default), draft, rwr, ddpo or supervised.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Optimiser steps in all (paper: 20000).")] = None,
+    lr: Annotated[
+        float | None, typer.Option(help="Learning rate (paper: 1e-5; the reduced model moves at 1e-3).")
+    ] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Clips a step in each process (paper: 8 in all).")] = None,
+    tau: Annotated[
+        float | None, typer.Option(help="Noise level tau in (0, 1] of the edit (Eq. 4; paper: 0.6).")
+    ] = None,
+    ddim_steps: Annotated[
+        int | None, typer.Option("--ddim-steps", "-D", help="DDIM steps D (Eq. 3; paper: 20).")
+    ] = None,
+    k: Annotated[
+        int | None, typer.Option("--grad-steps", "-K", help="Last DDIM steps with gradient, K (paper: 1).")
+    ] = None,
+    segments: Annotated[int | None, typer.Option("--segments", "-S", help="Segments S (Eq. 6; paper: 4).")] = None,
+    lambda_tar: Annotated[float | None, typer.Option(help="Steepness lambda_tar of TAR (Eq. 7; paper: 1).")] = None,
+    guidance: Annotated[float | None, typer.Option(help="Guidance scale in the edit (authors: 3).")] = None,
+    rank: Annotated[int | None, typer.Option("--lora-rank", help="Rank of the adapter (paper: 4).")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of everything random.")] = None,
+    official: Annotated[
+        bool, typer.Option("--official", help="Offset noise and dropout as in the authors' code.")
+    ] = False,
+    skip_bad: Annotated[
+        bool, typer.Option("--skip-bad", help="Leave bad clips out and count them, instead of an error.")
+    ] = False,
+    wandb: Annotated[bool, typer.Option("--wandb", help="Show the run in Weights & Biases, too.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue the run in OUT from its last checkpoint.")] = False,
+    merged: Annotated[
+        Path | None, typer.Option(help="Also write the model with the adapter merged in, to this folder.")
+    ] = None,
+    processes: Processes = None,
+    device: Device = None,
+    json_output: Json = False,
+) -> None:
+    """Fine-tune a LoRA adapter, by InstructVideo unless --method says otherwise: edit clips, reward the edits,
+    follow the gradient (Eq. 2-9).
+
+    Without CLIPS the shipped ones are used: 45 species x 20 clips of web quality. Every setting is stored in
+    OUT/config.json, every step in OUT/metrics.jsonl; the adapter is OUT/lora. A run that was cut off goes on,
+    bit for bit, with --resume.
+
+    \b
+    Examples:
+      ivtutorial finetune --steps 100 --lr 1e-3 --out runs/a
+      ivtutorial finetune --method draft --steps 100 --lr 1e-3 --out runs/draft
+      ivtutorial finetune my_clips --config runs/a --set method.normalise=true --out runs/b
+      ivtutorial finetune my_clips --model modelscope --reward hpsv2 --preset t4
+    """
+    quiet_loading(model)
+    from ivtutorial.system.files import data_path
+    from ivtutorial.training.finetuning import export_merged, finetune as tune
+
+    chosen_method = {
+        "name": method,
+        "tau": tau,
+        "D": ddim_steps,
+        "K": k,
+        "S": segments,
+        "lambda_tar": lambda_tar,
+        "guidance": guidance,
+    }
+    chosen: dict[str, Any] = {"steps": steps, "lr": lr, "batch_size": batch_size, "lora_rank": rank, "seed": seed}
+    start = out if config is None and resume and (out / "config.json").is_file() else config
+    if wandb:
+        chosen["trackers"] = ["tensorboard", "wandb"]
+    if clips is not None and data is not None:
+        raise InputError(f"the clips are given twice: {clips} and --data {data}.")
+    cfg = merge_settings(start, chosen, chosen_method, settings or [], official, preset)
+    count = default_processes(processes, device)
+    with resumable(out):
+        result = tune(
+            model,
+            clips or data or data_path("clips"),
+            reward,
+            out,
+            cfg,
+            resume=resume,
+            processes=count,
+            device=device,
+            skip_bad=skip_bad,
+        )
+    found = {name: str(value) if isinstance(value, Path) else value for name, value in asdict(result).items()}
+    if merged is not None:
+        found["merged"] = str(export_merged(model, result.lora, merged))
+    spent = f"{result.steps} steps, {result.unet_evaluations} UNet evaluations, {result.seconds:.0f} s"
+    use = f"use it: ivtutorial generate --model {model} --lora {result.lora} 'a prompt'"
+    show(found, f"{spent}\nadapter: {result.lora}\n{use}", json_output)
+
+
+def demo(
+    out: Out = Path("runs/demo"),
+    steps: Annotated[int | None, typer.Option(help="Fine-tuning steps; default what suits the reduced model.")] = None,
+    lr: Annotated[float | None, typer.Option(help="Learning rate; default what suits the reduced model.")] = None,
+    paper: Annotated[
+        bool, typer.Option("--paper", help="The paper's learning rate, 1e-5: made for 20,000 steps.")
+    ] = False,
+    seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
+    processes: Processes = None,
+    json_output: Json = False,
+) -> None:
+    """The main job on the shipped models: fine-tune by InstructVideo, sample before and after, measure,
+    report.
+
+    Ten minutes on two CPU cores. Writes OUT/summary.json and OUT/report.html, one page with everything in it.
+    Interrupted, it goes on where it stopped.
+
+    \b
+    Examples:
+      ivtutorial demo
+      ivtutorial demo --paper --out runs/paper
+    """
+    quiet_loading("reduced")
+    from ivtutorial.lab.demo.run import DemoConfig, run_demo
+
+    if paper and lr is not None:
+        raise InputError(f"--paper sets the learning rate to 1e-5, and --lr to {lr}: give one of them.")
+    given: dict[str, Any] = {"steps": steps, "lr": 1e-5 if paper else lr}
+    cfg = DemoConfig(**{name: value for name, value in given.items() if value is not None}, seed=seed)
+    with interruptible(f"Run the command again to go on from what is in {out}."):
+        summary = run_demo(out, cfg, processes=default_processes(processes, "cpu"))
+    low, high = summary["ci95"]
+    means = f"{summary['reward_before']:.4f} -> {summary['reward_after']:.4f}"
+    text = f"reward {means} (95 % interval of the rise {low:+.4f} to {high:+.4f})"
+    show(summary, f"{text}\nopen {out / 'report.html'} in a browser", json_output)
+
+
+@contextmanager
+def resumable(out: Path) -> Iterator[None]:
+    """Says, when the user presses Ctrl-C, where the run stands and how to go on; ends with exit code 130."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        from ivtutorial.training.checkpoints import latest_checkpoint
+
+        last = latest_checkpoint(out)
+        kept = "there is no checkpoint yet" if last is None else f"the last checkpoint is {last}"
+        if os.environ.get("RANK", "0") == "0":
+            typer.echo(f"\nivtutorial: interrupted; {kept}. Add --resume to continue the run in {out}.", err=True)
+        raise typer.Exit(130) from None
+
+
+def merge_settings(
+    source: Path | None,
+    chosen: dict[str, Any],
+    method: dict[str, Any],
+    assignments: Sequence[str],
+    official: bool,
+    preset: str | None = None,
+) -> Any:
+    """A `FinetuneConfig` from a file, a preset and options; each wins over those before it, `--set` over all.
+
+    Another method than the file's (`method["name"]`) begins with its own defaults.
+
+    Raises:
+        InputError: an unreadable file, an unknown name, a value out of range, or an assignment without "=".
+    """
+    from ivtutorial.method.instructvideo import InstructVideo
+    from ivtutorial.training.config import FinetuneConfig, read_config
+
+    base = (FinetuneConfig() if source is None else read_config(source)).to_dict()
+    if preset is not None:
+        from ivtutorial.training.presets import preset as settings_of
+
+        base |= settings_of(preset)
+    if (method.get("name") or base["method"]["name"]).lower() != base["method"]["name"].lower():
+        base["method"] = {"name": method["name"]}
+    if official:
+        switches = asdict(InstructVideo.official())
+        base["method"] |= {name: switches[name] for name in ("offset_noise", "train_mode")}
+    base |= {name: value for name, value in chosen.items() if value is not None}
+    base["method"] |= {name: value for name, value in method.items() if value is not None}
+    for assignment in assignments:
+        name, equals, value = assignment.partition("=")
+        if not equals:
+            raise InputError(
+                f"--set {assignment}: expected NAME=VALUE, such as max_grad_norm=1 or method.normalise=true."
+            )
+        part, dot, rest = name.partition(".")
+        target = base[part] if dot and part in ("method", "memory") else base
+        target[rest if target is not base else name] = _value(value)
+    return FinetuneConfig.from_dict(base)
+
+
+def _value(text: str) -> Any:
+    """A JSON value, or else the text itself."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text

@@ -1,0 +1,1 @@
+"""Clips, captions and prompts: lists, checks, encoded clips, batches."""

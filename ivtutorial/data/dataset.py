@@ -1,0 +1,159 @@
+"""Training data of a run: clips encoded once into latents, drawn in a seeded order that any step can look up.
+
+Which clips a step sees is a function of (seed, step, slot) alone. A slot is one pass of one process: with W processes
+and A passes a step there are W * A slots, pass m of process r is slot r + W m, and the batch of slot s at step n is
+
+    stream[(n W A + s) B : (n W A + s + 1) B]        stream: seeded permutations of all clips, one after another
+
+so nothing about the data has to be stored to continue a run, no clip comes again before all others have come, and two
+processes see the clips that one process with twice the passes would see.
+
+Encoded clips are kept on disk, see `ivtutorial.data.latent_cache`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ivtutorial.data.clips import Clip, bad_clips, check_caption
+from ivtutorial.data.latent_cache import FrameSettings, LatentCache, pin
+from ivtutorial.errors import InputError
+from ivtutorial.method.batch import Batch
+from ivtutorial.method.ddim import check_latents
+
+if TYPE_CHECKING:
+    from ivtutorial.models.backbone import Backbone
+
+
+@dataclass(frozen=True)
+class LatentDataset:
+    """Encoded clips with their captions.
+
+    Attributes:
+        latents: times the VAE's scaling factor, float32 (N, C, F, h, w), on the CPU.
+        captions: N texts.
+        left_out: what was wrong with each clip that was left out, if that was asked for.
+
+    Raises:
+        InputError: wrong shape, another number of captions, or one that is not text.
+    """
+
+    latents: Tensor
+    captions: Sequence[str]
+    left_out: Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        check_latents(self.latents)
+        object.__setattr__(self, "captions", tuple(check_caption(caption) for caption in self.captions))
+        if len(self.captions) != len(self.latents) or not len(self.latents):
+            raise InputError(f"{len(self.latents)} latents and {len(self.captions)} captions: expected N >= 1 of each.")
+
+    def __len__(self) -> int:
+        return len(self.captions)
+
+    @property
+    def key(self) -> str:
+        """Hash of the content: two data sets with the same key give the same training steps."""
+        digest = hashlib.sha256(json.dumps([*self.captions, list(self.latents.shape)]).encode())
+        digest.update(self.latents.float().contiguous().numpy().tobytes())
+        return digest.hexdigest()[:16]
+
+    def batch(self, backbone: Backbone, positions: Sequence[int]) -> Batch:
+        """The clips at some places of the data, with their prompt embeddings, where the backbone is."""
+        captions = [self.captions[i] for i in positions]
+        batch = Batch(self.latents[list(positions)], backbone.embed(captions), backbone.embed([""]), captions)
+        return batch.to(backbone.device)
+
+
+def positions(clips: int, batch_size: int, step: int, slot: int, slots: int, seed: int) -> list[int]:
+    """Places in the data of the batch of one slot of one step, see the module's first lines.
+
+    Args:
+        clips: size of the data, N.
+        batch_size: clips of the batch, B.
+        step: 0, 1, ...
+        slot: 0 .. slots - 1.
+        slots: W * A.
+        seed: of the permutations.
+
+    Returns:
+        B places, 0 .. N - 1.
+
+    Example:
+        >>> sorted(positions(4, 2, 0, 0, 2, seed=0) + positions(4, 2, 0, 1, 2, seed=0))
+        [0, 1, 2, 3]
+    """
+    start = (step * slots + slot) * batch_size
+    stream = range(start, start + batch_size)
+    orders = {epoch: _permutation(clips, seed, epoch) for epoch in {i // clips for i in stream}}
+    return [int(orders[i // clips][i % clips]) for i in stream]
+
+
+def _permutation(clips: int, seed: int, epoch: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    return np.random.default_rng((seed, 1, epoch)).permutation(clips)
+
+
+def slot_generator(seed: int, step: int, slot: int) -> torch.Generator:
+    """The source of every draw of one slot of one step; the global generator, which dropout uses, is seeded too."""
+    state = np.random.SeedSequence((seed, 2, step, slot)).generate_state(2, np.uint64) >> np.uint64(1)
+    torch.manual_seed(int(state[0]))
+    return torch.Generator().manual_seed(int(state[1]))
+
+
+def encode_clips(
+    backbone: Backbone,
+    clips: Sequence[Clip],
+    cache: str | Path,
+    frames: int = 16,
+    fps: float = 8.0,
+    height: int | None = None,
+    width: int | None = None,
+    advance: Callable[[int], None] = lambda count: None,
+    *,
+    skip_bad: bool = False,
+    rank: int = 0,
+    world: int = 1,
+    gather: Callable[[list[Any]], list[Any]] = list,
+) -> LatentDataset:
+    """Encode video files, or read what an earlier call encoded.
+
+    Args:
+        backbone: does the encoding (posterior mean).
+        clips: files and captions.
+        cache: folder of encoded clips, see `ivtutorial.data.latent_cache`.
+        frames: F.
+        fps: frames a second to read at.
+        height: in pixels; None is the model's own size. So is width.
+        width: see height.
+        advance: called with the number of clips done.
+        skip_bad: leave bad clips out, and list them in the result, instead of an error.
+        rank: of this process; each encodes its share.
+        world: number of processes.
+        gather: joins the lists of all processes, and waits for them.
+
+    Raises:
+        InputError: no clips, or some that cannot be read or are too short, all of which are named; or the cache
+            cannot be written.
+    """
+    if not clips:
+        raise InputError("no clips to train on: the list is empty.")
+    store = LatentCache(cache, backbone, FrameSettings.of(backbone, frames, fps, height, width))
+    pinned, problems = pin(clips)
+    mine = [place for place in range(rank, len(clips), world) if place not in problems]
+    found = store.fill([pinned[place] for place in mine], advance=lambda count: advance(count * world))
+    problems |= dict(gather([(mine[k], problem) for k, problem in found.items()]))
+    listed = [problems[place] for place in sorted(problems)]
+    good = [clip for place, clip in enumerate(pinned) if place not in problems]
+    if listed and not skip_bad or not good:
+        raise bad_clips("the training clips", listed, len(clips))
+    store.fill(good)  # nothing is left to do, but where each machine has a disk of its own
+    return LatentDataset(torch.stack([store.read(clip) for clip in good]), [clip.caption for clip in good], listed)

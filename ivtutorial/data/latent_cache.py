@@ -1,0 +1,208 @@
+"""Encoded clips on disk, one safetensors file a clip, found by what is in it and by what encoded it.
+
+CACHE/<encoder>/about.json                what encoded: model, frames, rate, size
+CACHE/<encoder>/<content>.safetensors     latents (C, F, h, w) float32, times the VAE's scaling factor
+
+<encoder> is a hash of the VAE's weights and precision and of the frame settings, <content> one of the video file's
+bytes and of the second the clip starts at. So a renamed file is found again, an added one is the only one encoded, a
+cut-off encoding goes on where it stopped, and latents can never be taken for another model's or clip's.
+
+Nothing here is drawn at random: frames are the first F from the start of the clip, cut in the centre, and the latents
+are the posterior's mean. So the number of reading threads or processes does not matter.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from ivtutorial.data.lists import Clip
+from ivtutorial.errors import InputError
+from ivtutorial.models.memory import ENCODING_KNOBS, explain_out_of_memory
+from ivtutorial.system.files import atomic_write, atomic_write_text, sha256
+from ivtutorial.video.writer import Frames, read_video
+
+if TYPE_CHECKING:
+    from ivtutorial.models.backbone import Backbone
+
+AHEAD = 2
+
+
+@dataclass(frozen=True)
+class FrameSettings:
+    """Which frames of a video make a clip.
+
+    Attributes:
+        frames: F, at least 1. fps: frames a second to sample at. height, width: in pixels.
+    """
+
+    frames: int
+    fps: float
+    height: int
+    width: int
+
+    @classmethod
+    def of(cls, backbone: Backbone, frames: int, fps: float, height: int | None, width: int | None) -> FrameSettings:
+        """With the model's own size where none is given.
+
+        Raises:
+            InputError: the model has no size of its own, or the VAE cannot encode this one.
+        """
+        cells, factor = backbone.latent_shape(frames, height, width)[2:], backbone.vae_factor
+        sides = [given or cell * factor for given, cell in zip((height, width), cells)]
+        if any(side % factor for side in sides):
+            raise InputError(f"{sides[0]}x{sides[1]} pixels: height and width must be multiples of {factor}.")
+        return cls(frames, float(fps), sides[0], sides[1])
+
+
+class LatentCache:
+    """The latents of one model with one choice of frames, below a folder.
+
+    Args:
+        folder: of all caches; made when the first clip is stored.
+        backbone: encodes.
+        settings: which frames.
+    """
+
+    def __init__(self, folder: str | Path, backbone: Backbone, settings: FrameSettings) -> None:
+        vae = backbone.vae
+        self.settings = settings
+        self.about = {
+            "vae": fingerprint(vae),
+            "scaling_factor": vae.config.scaling_factor,
+            "dtype": str(vae.dtype),
+            **asdict(settings),
+        }
+        self.folder = Path(folder) / _hash(json.dumps(self.about))
+        self._backbone = backbone
+
+    def path(self, clip: Clip) -> Path:
+        """Where the latents of a clip are, or would be.
+
+        Raises:
+            InputError: the video cannot be read.
+        """
+        content = clip.sha256 or sha256(clip.path)
+        return self.folder / f"{_hash(f'{content} {clip.start:g}')}.safetensors"
+
+    def read(self, clip: Clip) -> Tensor:
+        """Latents (C, F, h, w) of a clip that is stored.
+
+        Raises:
+            InputError: not there, or damaged.
+        """
+        from safetensors import SafetensorError
+        from safetensors.torch import load_file
+
+        path = self.path(clip)
+        try:
+            return load_file(path)["latents"]
+        except (OSError, SafetensorError, KeyError) as error:
+            raise InputError(f"the latent cache {path} is damaged ({error}). Delete it; it is made again.") from error
+
+    def fill(
+        self, clips: Sequence[Clip], workers: int = 1, advance: Callable[[int], None] = lambda count: None
+    ) -> dict[int, str]:
+        """Encode every clip that is not there yet; one at a time, so that only one is in memory.
+
+        Args:
+            clips: files and captions.
+            workers: threads that read files ahead of the encoder.
+            advance: called with the number of clips done.
+
+        Returns:
+            What is wrong with each clip that cannot be read, by its place in the list. The others are stored.
+
+        Raises:
+            InputError: the cache cannot be written, or the GPU's memory is too small.
+        """
+        problems = {}
+        for place, pixels in _read_ahead(self, clips, workers):
+            if isinstance(pixels, InputError):
+                problems[place] = str(pixels)
+            elif pixels is not None:
+                self._store(clips[place], pixels)
+            advance(1)
+        return problems
+
+    def _store(self, clip: Clip, pixels: Frames) -> None:
+        from safetensors.torch import save
+
+        x = torch.from_numpy(pixels).permute(0, 3, 1, 2)[None].float() / 255
+        with explain_out_of_memory(ENCODING_KNOBS):
+            latents = self._backbone.encode(x)[0].cpu().contiguous()
+        if not (self.folder / "about.json").is_file():
+            atomic_write_text(self.folder / "about.json", json.dumps(self.about, indent=1) + "\n")
+        with atomic_write(self.path(clip)) as file:
+            file.write(save({"latents": latents}))
+
+    def pixels(self, clip: Clip) -> Frames | None:
+        """Frames of a clip that is not stored yet, else None.
+
+        Raises:
+            InputError: the file cannot be read, is too short, or has another content than its list says.
+        """
+        if self.path(clip).is_file():
+            return None
+        if clip.sha256 is not None and sha256(clip.path) != clip.sha256:
+            raise InputError(f"{clip.path}: has changed since it was prepared. Run `ivtutorial prepare` again.")
+        s = self.settings
+        return read_video(clip.path, s.frames, s.fps, (s.height, s.width), clip.start)
+
+
+def pin(clips: Sequence[Clip]) -> tuple[list[Clip], dict[int, str]]:
+    """Note the hash of each file, so that it is computed once; a clip that has one is not opened.
+
+    Returns:
+        The clips, and what is wrong with those that cannot be read, by place.
+    """
+    pinned, problems = list(clips), {}
+    for place, clip in enumerate(clips):
+        try:
+            pinned[place] = clip if clip.sha256 else replace(clip, sha256=sha256(clip.path))
+        except InputError as error:
+            problems[place] = str(error)
+    return pinned, problems
+
+
+def fingerprint(module: nn.Module) -> str:
+    """A short hash of a model: names and shapes of its weights, and the first 16 values of each in float32."""
+    digest = hashlib.sha256()
+    for name, weight in module.state_dict().items():
+        digest.update(f"{name} {tuple(weight.shape)}".encode())
+        digest.update(weight.detach().flatten()[:16].float().cpu().numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
+def _read_ahead(
+    cache: LatentCache, clips: Sequence[Clip], workers: int
+) -> Iterator[tuple[int, Frames | InputError | None]]:
+    """Yields (place, frames, or the error, or None where nothing is to do), in order."""
+
+    def finish(place: int, future: Future[Frames | None]) -> tuple[int, Frames | InputError | None]:
+        try:
+            return place, future.result()
+        except InputError as error:
+            return place, error
+
+    with ThreadPoolExecutor(max(1, workers)) as pool:
+        waiting: deque[tuple[int, Future[Frames | None]]] = deque()
+        for place, clip in enumerate(clips):
+            waiting.append((place, pool.submit(cache.pixels, clip)))
+            if len(waiting) > AHEAD * max(1, workers):
+                yield finish(*waiting.popleft())
+        while waiting:
+            yield finish(*waiting.popleft())
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:20]

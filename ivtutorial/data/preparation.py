@@ -1,0 +1,181 @@
+"""From any list of video files to a checked, encoded training set.
+
+OUT/report.csv       one row an entry of the list: ok, too short, undecodable, no caption, duplicate, ...
+OUT/sheets/          contact sheets of the good clips
+OUT/manifest.jsonl   the good clips: path below the data root, caption, start, hash
+OUT/prepared.json    the data root, the frame settings, the counts
+OUT/latents/         encoded clips, see `ivtutorial.data.latent_cache`
+
+`finetune` takes OUT as its clips. It then needs neither the video files nor the encoder, unless another model or
+another choice of frames is asked for; then the files are read again, and must be those that were checked.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from ivtutorial.data.check import Checked, check_entries, counts, write_report
+from ivtutorial.data.clips import bad_clips
+from ivtutorial.data.latent_cache import FrameSettings, LatentCache
+from ivtutorial.data.lists import LATENTS, MANIFEST, PREPARED, Clip, read_entries
+from ivtutorial.errors import InputError
+from ivtutorial.models.named import describe, open_model
+from ivtutorial.sampling.generation import bar, own_share
+from ivtutorial.system.files import atomic_write_text
+from ivtutorial.system.processes import launch
+from ivtutorial.training.run_folder import check_writable
+
+if TYPE_CHECKING:
+    from ivtutorial.models.backbone import Backbone
+
+REPORT, SHEETS = "report.csv", "sheets"
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A prepared training set.
+
+    Attributes:
+        folder: what `finetune` takes as its clips.
+        clips: the good ones.
+        counts: how many entries have each status.
+        problems: what is wrong with the others.
+    """
+
+    folder: Path
+    clips: Sequence[Clip]
+    counts: dict[str, int]
+    problems: Sequence[str]
+
+
+def prepare(
+    source: str | Path,
+    out: str | Path,
+    model: Backbone | str | Path | None = "reduced",
+    *,
+    frames: int = 16,
+    fps: float = 8.0,
+    height: int | None = None,
+    width: int | None = None,
+    root: str | Path | None = None,
+    skip_bad: bool = False,
+    sheets: bool = True,
+    dtype: torch.dtype = torch.float32,
+    device: str = "cpu",
+    workers: int = 2,
+    processes: int = 1,
+    progress: bool = False,
+) -> Prepared:
+    """Check every clip of a list, write the report, sheets and manifest, and encode the good clips.
+
+    A clip is the first `frames` frames from its start, sampled at `fps`, scaled so that it just covers height x width,
+    and cut in the centre (see `ivtutorial.video.reader.read_video`). What was encoded before is not encoded again, so
+    the call can be repeated after it was cut off, or with more clips.
+
+    Args:
+        source: a list or folder, see `ivtutorial.data.lists`.
+        out: folder to write into; the videos themselves are not copied.
+        model: whose VAE encodes, and whose own size is the default; None to check only.
+        frames: F.
+        fps: frames a second to sample at.
+        height: in pixels, default the model's own, without a model 256; so is width.
+        width: see height.
+        root: folder that paths in the list are relative to and may not leave; default the list's own.
+        skip_bad: leave bad clips out and count them, instead of an error.
+        sheets: write contact sheets.
+        dtype: of the VAE's weights; the one that fine-tuning will use.
+        device: "cpu" or "cuda".
+        workers: files decoded at once while checking.
+        processes: single-threaded processes that share the encoding (CPU only).
+        progress: show progress bars.
+
+    Returns:
+        The good clips, the counts and the problems.
+
+    Raises:
+        InputError: no such list, bad clips (all named, also in report.csv), none left, OUT cannot be written, or the
+            GPU's memory is too small: clips that were encoded stay so.
+
+    Example:
+        >>> prepare("my_clips", "runs/my_clips").counts  # doctest: +SKIP
+        {'ok': 880}
+    """
+    out, backbone = Path(out), None if model is None else open_model(model, dtype, device)
+    check_writable(out)
+    entries = read_entries(source, root)
+    if backbone is None:
+        settings = FrameSettings(frames, fps, height or 256, width or 256)
+    else:
+        settings = FrameSettings.of(backbone, frames, fps, height, width)
+    with bar(len(entries), progress, "checking clips") as advance:
+        size = (settings.height, settings.width)
+        results = check_entries(entries, out / SHEETS if sheets else None, frames, fps, size, workers, advance)
+    write_report(out / REPORT, results)
+    good = [one.clip for one in results if one.status == "ok" and one.clip is not None]
+    problems = [one.problem for one in results if one.status != "ok"]
+    if problems and not skip_bad or not good:
+        told = bad_clips(str(source), problems, len(entries))
+        raise InputError(f"{told}\nThe report is {out / REPORT}. Mend them, or leave them out with skip_bad.")
+    _write_manifest(out, _root(Path(source), root), good, results, settings, model)
+    if model is not None and backbone is not None:
+        asked = (good, out / LATENTS, settings, dtype, device, progress)
+        launch(_encode_share, processes, backbone if processes == 1 else model, *asked)
+    return Prepared(out, good, counts(results), problems)
+
+
+def _encode_share(
+    model: Backbone | str | Path,
+    clips: Sequence[Clip],
+    cache: Path,
+    settings: FrameSettings,
+    dtype: torch.dtype,
+    device: str,
+    progress: bool,
+) -> None:
+    _, rank, world = own_share([])
+    store = LatentCache(cache, open_model(model, dtype, device), settings)
+    with bar(len(clips), progress and rank == 0, "encoding clips") as advance:
+        problems = store.fill(clips[rank::world], advance=lambda count: advance(count * world))
+    if problems:
+        raise bad_clips("while encoding", list(problems.values()), len(clips))
+
+
+def _root(source: Path, root: str | Path | None) -> Path:
+    """The folder that the list's paths are relative to."""
+    if root is not None:
+        return Path(root)
+    about = (source if source.name == PREPARED else source / PREPARED) if source.exists() else source
+    if about.is_file() and about.name == PREPARED:
+        return about.parent / str(json.loads(about.read_text(encoding="utf-8")).get("root", "."))
+    return source if source.is_dir() else source.parent
+
+
+def _write_manifest(
+    out: Path,
+    root: Path,
+    clips: Sequence[Clip],
+    results: Sequence[Checked],
+    settings: FrameSettings,
+    model: Any,
+) -> None:
+    place = root.resolve()
+    rows = [
+        {"video": clip.path.resolve().relative_to(place).as_posix(), "caption": clip.caption, "start": clip.start,
+         "sha256": clip.sha256}
+        for clip in clips
+    ]  # fmt: skip
+    try:
+        shown = Path(os.path.relpath(place, out.resolve())).as_posix()
+    except ValueError:  # another drive
+        shown = place.as_posix()
+    named = None if model is None else describe(model)
+    about = {"root": shown, "frames": asdict(settings), "counts": counts(results), "model": named}
+    atomic_write_text(out / MANIFEST, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+    atomic_write_text(out / PREPARED, json.dumps(about, indent=1) + "\n")

@@ -1,0 +1,1 @@
+"""Scores, tables of measurements, comparisons and their intervals."""

@@ -1,0 +1,133 @@
+"""Before against after: paired differences of two evaluations of the same prompts and seeds.
+
+Prompts differ in difficulty far more than two models differ on one prompt. Pairs that share prompt and noise take
+that spread out, so that a small change shows on few clips.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ivtutorial.errors import InputError
+from ivtutorial.evaluation.evaluation import Evaluation
+from ivtutorial.evaluation.intervals import bootstrap_interval
+
+
+@dataclass(frozen=True)
+class Difference:
+    """What changed in one column.
+
+    Attributes:
+        before: mean of the first evaluation.
+        after: mean of the second.
+        mean: mean of the paired differences, after - before.
+        low: lower end of the bootstrap 95 % interval of that mean.
+        high: upper end.
+        effect_size: mean difference in standard deviations of the differences (Cohen's d_z); infinite if all
+            differences are equal and not 0.
+        wins: share of the pairs in which `after` is larger; a tie counts half.
+        n: pairs.
+    """
+
+    before: float
+    after: float
+    mean: float
+    low: float
+    high: float
+    effect_size: float
+    wins: float
+    n: int
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Differences of every number that both evaluations have.
+
+    Attributes:
+        columns: column name -> difference; "reward" is always there.
+    """
+
+    columns: Mapping[str, Difference]
+
+    @property
+    def reward(self) -> Difference:
+        """The difference in reward."""
+        return self.columns["reward"]
+
+    def to_dict(self) -> dict[str, dict[str, Any]]:
+        """Plain numbers for JSON; what is not finite becomes None."""
+        return {name: _finite(asdict(difference)) for name, difference in self.columns.items()}
+
+
+def compare(before: Evaluation | str | Path, after: Evaluation | str | Path) -> Comparison:
+    """Compare two evaluations pair by pair.
+
+    Args:
+        before: an `Evaluation`, or the folder `evaluate` wrote.
+        after: the same prompts and seeds with another model.
+
+    Returns:
+        Paired differences of the reward and of every other number that both have.
+
+    Raises:
+        InputError: no such evaluation, or other prompts or seeds.
+
+    Example:
+        >>> compare("runs/a/before", "runs/a/after").reward.low > 0  # doctest: +SKIP
+        True
+    """
+    first, second = (one if isinstance(one, Evaluation) else Evaluation.load(one) for one in (before, after))
+    order = _matching(first, second)
+    shared = [name for name in first.numbers if name in second.numbers]
+    return Comparison({name: difference(first.column(name), second.column(name)[order]) for name in shared})
+
+
+def difference(before: Any, after: Any) -> Difference:
+    """Paired difference of two rows of n >= 1 numbers.
+
+    Raises:
+        InputError: rows of different length, or numbers that are not finite.
+
+    Example:
+        >>> difference([1.0, 2.0], [2.0, 4.0]).mean
+        1.5
+    """
+    a, b = np.asarray(before, dtype=np.float64), np.asarray(after, dtype=np.float64)
+    if a.shape != b.shape or a.ndim != 1:
+        raise InputError(f"{a.shape} numbers before and {b.shape} after: pairs need one of each.")
+    change = b - a
+    low, high = bootstrap_interval(change.tolist())
+    wins = ((change > 0) + 0.5 * (change == 0)).mean()
+    return Difference(
+        float(a.mean()), float(b.mean()), float(change.mean()), low, high, _effect_size(change), float(wins), len(a)
+    )
+
+
+def _effect_size(change: np.ndarray[Any, np.dtype[np.float64]]) -> float:
+    mean = float(change.mean())
+    std = float(change.std(ddof=1)) if len(change) > 1 else 0.0
+    if std > 0:
+        return mean / std
+    return math.copysign(math.inf, mean) if mean else 0.0
+
+
+def _matching(first: Evaluation, second: Evaluation) -> list[int]:
+    """Places in `second` of the clips of `first`."""
+    places = {key: place for place, key in enumerate(second.keys)}
+    if set(places) != set(first.keys):
+        strange = sorted(set(places) ^ set(first.keys))[0]
+        raise InputError(
+            f"The two evaluations are not of the same prompts and seeds: only one has prompt {strange[0]} "
+            f"({strange[1]!r}) with seed {strange[2]}. Evaluate both with the same list and seeds."
+        )
+    return [places[key] for key in first.keys]
+
+
+def _finite(numbers: dict[str, Any]) -> dict[str, Any]:
+    return {k: v if not isinstance(v, float) or math.isfinite(v) else None for k, v in numbers.items()}

@@ -1,0 +1,1 @@
+"""Everything about the small world. The library above never imports it."""

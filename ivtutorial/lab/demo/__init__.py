@@ -1,0 +1,1 @@
+"""The demo: fine-tune the small model, compare before and after."""

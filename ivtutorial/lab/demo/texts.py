@@ -1,0 +1,118 @@
+"""What the demo's page says in words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ivtutorial.evaluation.comparison import Difference
+from ivtutorial.lab.demo.report import Wanted
+
+TITLE = "InstructVideo on a small model: before and after"
+PAIRS = (
+    "Both clips of a pair grow from the same noise. The prompts were taken evenly from the list, not chosen "
+    "by how well they came out; none of them, and no clip of what it asks for, was used in fine-tuning. "
+    "Numbers are rewards."
+)
+LOOK = [
+    "The pale watermark bar across the sky fades: it came from the clips the base model learnt from, and "
+    "the reward dislikes it.",
+    "Haze, blur and grain give way to deeper colours and firmer edges.",
+    "The animal, its place and what it does should stay what the prompt says. If they did not, the reward "
+    "would be rising at the clip's expense (over-optimisation); the judge in the table watches for that.",
+    "Movement should stay too: a reward for single frames does not mind a clip that freezes.",
+]
+CURVE = (
+    "Grey: the mean reward of the frames of each training step (edited training clips), and its running mean. It jumps "
+    "about because every step draws other clips, frames and noise. "
+)
+PROBES = (
+    "Green: samples from pure noise for a few other prompts, with the same noise in every round; this is the line that "
+    "tells whether the model improves."
+)
+ENDS = (
+    "Green: the mean of the held-out prompts before and after, from pure noise and with the same noise; this is what "
+    "tells whether the model improves."
+)
+TABLE = (
+    "Means over all prompts. Changes and their 95 % intervals are paired: the same prompt and noise before "
+    "and after. The reward was trained for; everything else was read by a judge that fine-tuning never saw, "
+    "or plainly measured. Shares are percentages of clips, changes of shares are percentage points."
+)
+# column -> label, which way it should go, whether it is a share
+ROWS: dict[str, tuple[str, Wanted, bool]] = {
+    "reward": ("reward (first frame of each segment)", "up", False),
+    "watermark": ("watermark, strength seen", "down", False),
+    "blur": ("blur, strength seen", "down", False),
+    "wash": ("washed-out colour, strength seen", "down", False),
+    "sharpness": ("sharpness of edges", "up", False),
+    "colourfulness": ("colourfulness", "up", False),
+    "subject": ("right subject", "same", True),
+    "colour": ("right colour", "same", True),
+    "scene": ("right scene", "same", True),
+    "movement": ("right movement and direction", "same", True),
+    "action": ("right action", "same", True),
+    "motion": ("motion (mean change between frames)", "same", False),
+    "flicker": ("flicker of brightness", "down", False),
+}
+
+
+def lead(reward: Difference, steps: int) -> str:
+    """The result in two sentences."""
+    moved = "rose" if reward.mean > 0 else "fell"
+    sure = "" if reward.low > 0 or reward.high < 0 else " The interval includes 0: this run shows no clear change."
+    return (
+        f"After {steps} steps the reward of {reward.n} held-out prompts {moved} from {reward.before:.3f} to "
+        f"{reward.after:.3f}: by {reward.mean:+.3f} (95 % interval {reward.low:+.3f} to {reward.high:+.3f}), "
+        f"and for {100 * reward.wins:.0f} % of the prompts.{sure}"
+    )
+
+
+def commands(out: Path, lora: Path) -> list[tuple[str, str]]:
+    """What to try next."""
+    return [
+        (
+            "Ask for something else:",
+            f'ivtutorial generate --lora {lora} "a red fox running through the snow"',
+        ),
+        (
+            "Take half of the adapter, or none of it:",
+            f"ivtutorial generate --lora {lora} --lora-scale 0.5 --prompts demo --out runs/half",
+        ),
+        (
+            "Train for longer, and see the reward rise while clips get worse:",
+            "ivtutorial demo --steps 400 --lr 3e-3 --out runs/too_far",
+        ),
+        (
+            "The paper's learning rate, which moves little in so few steps:",
+            "ivtutorial demo --paper --out runs/paper",
+        ),
+        (
+            "Unseen animals and things without legs:",
+            f"ivtutorial evaluate --prompts things --lora {lora} --out runs/things",
+        ),
+        (
+            "Fine-tune on your own clips (a CSV with video,caption):",
+            "ivtutorial finetune my_clips.csv --steps 100 --lr 1e-3",
+        ),
+        ("All numbers of this page:", f"cat {out / 'summary.json'}"),
+    ]
+
+
+def details(summary: Mapping[str, Any]) -> dict[str, str]:
+    """Settings and provenance."""
+    config = summary["config"]
+    return {
+        "method": "InstructVideo: tau 0.6, K 1, S 4, lambda_tar 1, LoRA rank 4",
+        "DDIM steps, guidance": f"{config['D']}, {config['guidance']:g}",
+        "steps, clips a step": f"{summary['steps']}, {config['clips_per_step']}",
+        "learning rate": f"{config['lr']:g} (paper: 1e-05 for 20,000 steps)",
+        "seconds a step": f"{summary['seconds_per_step']:.2f}",
+        "UNet evaluations": f"{summary['unet_evaluations']:,} in fine-tuning",
+        "memory": f"{summary['peak_rss_mb']:.0f} MB at most in a process, {summary['processes']} processes",
+        "hardware": summary["hardware"],
+        "seed, date": f"{summary['seed']}, {summary['date']}",
+        "versions": ", ".join(f"{name} {number}" for name, number in summary["versions"].items()),
+        "commit": summary["commit"] or "not in a checkout",
+    }

@@ -1,0 +1,190 @@
+"""What an experiment is, as plain values: its arms, seeds, prompts and budget, and what a training step costs.
+
+The budget of a run is counted in passes of one clip through the UNet: a pass without gradient is 1, one with gradient 3
+(the backward pass costs about two forward ones), and 4 where it is recomputed. Arms with the same `budget` cost about
+the same time, whatever their method does in a step; what they really took, UNet evaluations and seconds, is measured.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Literal
+
+from ivtutorial.errors import InputError
+from ivtutorial.method.instructvideo import InstructVideo
+from ivtutorial.method.settings import gradient_steps
+from ivtutorial.rivals.ddpo import DDPO
+from ivtutorial.rivals.draft import Draft
+from ivtutorial.rivals.rwr import RWR
+from ivtutorial.rivals.supervised import Supervised
+from ivtutorial.training.config import FinetuneConfig, Precision
+from ivtutorial.training.methods import Method
+
+ClipSet = Literal["web", "clean"]
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One line of a plot or row of a table: a way to fine-tune.
+
+    Attributes:
+        name: in file names and legends.
+        method: and its settings.
+        budget: passes of a run, see the module.
+        rates: learning rates to try; with several, the first two seeds of each decide.
+        captions: clips or captions a step, over all processes.
+        reward: image reward to fine-tune on, by name.
+        clips: which clips to fine-tune on. clip_count: how many of them.
+        data_weight: see `ivtutorial.training.guards`; so is kl_weight.
+        kl_weight: see data_weight.
+        patience: stop early after so many rounds of held-out samples without a better reward; None never.
+        lora_scale: how much of the adapter is used at evaluation.
+    """
+
+    name: str
+    method: Method = field(default_factory=InstructVideo)
+    budget: int = 2_800
+    rates: tuple[float, ...] = (2e-3,)
+    captions: int = 4
+    reward: str = "reduced"
+    clips: ClipSet = "web"
+    clip_count: int = 225
+    data_weight: float = 0.0
+    kl_weight: float = 0.0
+    patience: int | None = None
+    lora_scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not self.rates or min(self.rates) <= 0:
+            raise InputError(f"rates = {self.rates}: expected one or several positive learning rates.")
+        self.finetuning(1, 0, self.rates[0], 1)
+
+    def steps(self, points: int) -> int:
+        """Training steps within the budget, a multiple of `points`, at least that many."""
+        return max(1, round(self.budget / (self.captions * step_cost(self)) / points)) * points
+
+    def finetuning(
+        self, processes: int, seed: int, lr: float, points: int, precision: Precision = "no"
+    ) -> FinetuneConfig:
+        """Settings of a run that leaves `points` checkpoints.
+
+        Raises:
+            InputError: processes that cannot share the captions of a step.
+        """
+        if self.captions % processes:
+            raise InputError(f"{self.captions} captions a step cannot be shared by {processes} processes.")
+        steps = self.steps(points)
+        return FinetuneConfig(
+            method=self.method, steps=steps, lr=lr, batch_size=self.captions // processes, seed=seed,
+            warmup=min(10, steps // 4), checkpoint_every=steps // points, keep=points,
+            sample_every=0 if self.patience is None else max(1, steps // 8), patience=self.patience,
+            data_weight=self.data_weight, kl_weight=self.kl_weight, mixed_precision=precision,
+        )  # fmt: skip
+
+    def key(self, *of: Any) -> str:
+        """Hash of everything that decides a run but its learning rate and seed, and of what else is given.
+
+        Runs with the same key, rate and seed are shared.
+        """
+        values = {**asdict(self), "method": [type(self.method).__name__, asdict(self.method)]}
+        for name in ("name", "lora_scale", "rates"):
+            del values[name]
+        return hashlib.sha256(json.dumps([values, *of], sort_keys=True).encode()).hexdigest()[:10]
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A figure or table of the paper.
+
+    Attributes:
+        name: what the command line calls it. title: one line. question: what it is to show.
+        arms: what is compared; the untouched base model is always measured too.
+        seeds: of fine-tuning; at least 3 in full.
+        lists: shipped lists of prompts and how many of each, evenly spread.
+        points: measurements along each run, the last one at its end.
+        D: DDIM steps at evaluation. Along the runs only the first list is measured, with the first D; at their end
+            the other lists, too, and the other D on the first list (with `everywhere` on all).
+        everywhere: measure every list with every D at the end.
+        sample_seeds: noises for each prompt at evaluation.
+        tuning_prompts: how many prompts, of another list, decide on the learning rate.
+        kind: how it is drawn: "curve" over cost, "bars", or a "strip" of frames, along the run of a single arm or at
+            the ends of several.
+        columns: what is drawn.
+        quick: made for minutes.
+    """
+
+    name: str
+    title: str
+    question: str
+    arms: tuple[Arm, ...]
+    seeds: tuple[int, ...] = (0, 1, 2)
+    lists: tuple[tuple[str, int], ...] = (("in_domain", 16),)
+    points: int = 2
+    D: tuple[int, ...] = (20,)
+    sample_seeds: tuple[int, ...] = (0,)
+    tuning_prompts: int = 8
+    kind: Literal["curve", "bars", "strip"] = "curve"
+    columns: tuple[str, ...] = ("reward",)
+    everywhere: bool = False
+    quick: bool = False
+
+    def __post_init__(self) -> None:
+        names = [arm.name for arm in self.arms]
+        if not names or len(set(names)) < len(names):
+            raise InputError(f"{self.name}: expected at least one arm, with names that differ, got {names}.")
+        if min(len(self.seeds), len(self.lists), len(self.D), len(self.sample_seeds), self.points) < 1:
+            raise InputError(f"{self.name}: seeds, lists, D, sample_seeds and points must not be empty.")
+
+    def places(self, end: bool = True) -> list[tuple[str, int, int]]:
+        """(list, prompts, D) of what is measured at the end of a run, or along it."""
+        found = [(name, count, D) for name, count in self.lists for D in self.D]
+        first, least = self.lists[0][0], self.D[0]
+        if not end:
+            return found[:1]
+        return [one for one in found if self.everywhere or one[0] == first or one[2] == least]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON, with the name of each method."""
+        values: dict[str, Any] = json.loads(json.dumps(asdict(self)))
+        for arm, one in zip(values["arms"], self.arms, strict=True):
+            arm["method"] = {"name": type(one.method).__name__, **arm["method"]}
+            arm["cost_of_a_step"] = one.captions * step_cost(one)
+        return values
+
+
+def step_cost(arm: Arm) -> int:
+    """Passes that one caption costs in a training step, see the module.
+
+    InstructVideo with tau 0.6, D 20, K 1 and guidance: 2 * (11 + 3) = 28; DRaFT-1: 2 * (19 + 3) = 44.
+    """
+    m = arm.method
+    extra = 3 * bool(arm.data_weight) + (4 * 2 * bool(arm.kl_weight))
+    return _method_cost(m) + extra
+
+
+def _method_cost(m: Method) -> int:
+    both = 1 if m.guidance == 1 else 2
+    if isinstance(m, Supervised):
+        return 3 * m.draws
+    if isinstance(m, RWR):
+        return m.group * (both * m.D + 3 * m.draws * m.inner_updates)
+    if isinstance(m, DDPO):
+        trained = m.D if m.K is None else _recorded(m.K, m.D)
+        return m.group * both * (m.D + (3 + m.checkpoint) * trained * m.inner_updates)
+    n = m.D if isinstance(m, Draft) else m.steps
+    recorded = _recorded(m.K, n)
+    more = 3 * m.variants if isinstance(m, Draft) else 0
+    return both * (n - recorded + (3 + m.checkpoint) * recorded + more)
+
+
+def _recorded(K: Any, n: int) -> int:
+    """Steps with gradient, on average for a K that is drawn."""
+    return (n + 1) // 2 if K == "uniform" else len(gradient_steps(K, n))
+
+
+def quicker(experiment: Experiment, budget: int, **changes: Any) -> Experiment:
+    """The same with another budget for all arms and no search for a learning rate: the middle one is taken."""
+    arms = tuple(replace(a, budget=budget, rates=(a.rates[len(a.rates) // 2],), clip_count=90) for a in experiment.arms)
+    return replace(experiment, arms=arms, quick=True, **changes)

@@ -1,0 +1,1 @@
+"""How the reduced models were trained and measured."""

@@ -1,0 +1,231 @@
+"""Measure the reduced models: is the judge right, does the autoencoder keep enough, what do base samples
+show?
+
+| section   | what is measured                                                                               |
+|-----------|------------------------------------------------------------------------------------------------|
+| `judge`   | share of fresh renders it reads rightly, clean and of web quality                              |
+| `vae`     | PSNR and colour error of fresh frames; what the judge reads after encoding and decoding        |
+| `samples` | what the judge reads in samples of the base model, for known and for unseen combinations       |
+| `faults`  | how often samples carry a watermark; sharpness and colour beside clean renders                 |
+| `reward`  | held-out pairs: how often the reward agrees with the annotators' noise-free taste              |
+
+"Fresh" clips and pairs are drawn from seeds that no training uses: the training of step n draws from
+(seed, n, rank), a measurement from (FRESH, section, k).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ivtutorial.data.prompts import Prompt, read_prompts
+from ivtutorial.errors import InputError
+from ivtutorial.evaluation.evaluation import Evaluation, evaluate
+from ivtutorial.evaluation.intervals import estimate
+from ivtutorial.lab.reduced_models.measure_reward import measure_reward
+from ivtutorial.lab.world import facts as world, samples as frames, web_faults as web
+from ivtutorial.lab.world.drawing.subjects import SPECIES, subject
+from ivtutorial.lab.world.judge import Judge, measure
+from ivtutorial.models.named import open_judge, open_model, open_reward
+from ivtutorial.system.files import atomic_write_text, data_path
+from ivtutorial.system.provenance import provenance
+
+if TYPE_CHECKING:
+    from ivtutorial.models.backbone import Backbone
+
+FRESH = 730_000
+# The two colour differences of YUV (ITU-R BT.601), each in [-0.5, 0.5] for RGB in [0, 1].
+CHROMA = torch.tensor([[-0.169, -0.331, 0.5], [0.5, -0.419, -0.081]])
+READ = ("subject", "colour", "scene", "movement", "action")
+
+
+@dataclass(frozen=True)
+class MeasureConfig:
+    """How much to measure.
+
+    Attributes:
+        clips: fresh clips of each quality for the judge and the autoencoder.
+        prompts: prompts of each list, evenly spread over it. seeds: samples of each prompt.
+        D: DDIM steps. guidance: scale; both as `ivtutorial.sampling.generation` uses them by default.
+        pairs: held-out pairs of each kind for the reward.
+        processes: single-threaded processes that share the sampling.
+        seed: of the measurement.
+
+    Raises:
+        InputError: a number that is not positive.
+    """
+
+    clips: int = 510
+    prompts: int = 90
+    seeds: int = 4
+    D: int = 20
+    guidance: float = 3.0
+    pairs: int = 1000
+    processes: int = 1
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if min(self.clips, self.prompts, self.seeds, self.pairs) < 1:
+            raise InputError(
+                f"clips, prompts, seeds and pairs must be positive, got {self.clips}, {self.prompts}, "
+                f"{self.seeds}, {self.pairs}"
+            )
+
+
+def measure_models(
+    models: str | Path,
+    out: str | Path | None,
+    config: MeasureConfig = MeasureConfig(),
+    progress: bool = False,
+) -> dict[str, Any]:
+    """Measure everything.
+
+    Args:
+        models: folder with `reduced`, `reward` and `judge`.
+        out: JSON file to write; None writes nothing.
+        config: how much.
+        progress: show a progress bar while sampling.
+
+    Returns:
+        One entry for each section of the module's table, with "settings" and "provenance".
+
+    Raises:
+        InputError: a model is missing, or the file cannot be written.
+    """
+    models = Path(models)
+    judge = open_judge(models / "judge")
+    backbone, reward = open_model(models / "reduced"), open_reward(models / "reward")
+    results: dict[str, Any] = {
+        "judge": measure_judge(judge, config),
+        "vae": measure_vae(backbone, judge, config),
+    }
+    results["reward"] = measure_reward(reward, config.pairs, config.seed)
+    del backbone, reward
+    seen, unseen = (_prompts(name, config) for name in ("in_domain", "unseen"))
+    known, new = (_sample(models, one, config, progress) for one in (seen, unseen))
+    results["samples"] = {"seen": reading(known), "unseen": reading(new)}
+    results["faults"] = measure_faults(known, seen)
+    results |= {"settings": asdict(config), "provenance": provenance(config.seed)}
+    if out is not None:
+        atomic_write_text(out, json.dumps(results, indent=1) + "\n")
+    return results
+
+
+def fresh_clips(
+    config: MeasureConfig, web_quality: bool, batch: int = 30
+) -> Iterator[tuple[Tensor, list[world.ClipFacts]]]:
+    """Clips of the 45 species from seeds that no training uses; the two qualities show the same contents.
+
+    Yields:
+        Frames (B, 16, 3, 64, 64) in [0, 1] and their facts.
+    """
+    for start in range(0, config.clips, batch):
+        samples = [_fresh(config.seed, k, web_quality) for k in range(start, min(start + batch, config.clips))]
+        yield frames.stack(samples), [s.facts for s in samples]
+
+
+def _fresh(seed: int, k: int, web_quality: bool) -> frames.Sample:
+    rng = np.random.default_rng((FRESH, seed, k))
+    facts = world.draw_facts(rng, SPECIES, held_out=None)
+    faults = web.draw_faults(rng) if web_quality else web.WebFaults()
+    one = subject(facts.subject)
+    return frames.Sample(facts, faults, world.caption_of(facts, one), web.degrade(world.render(facts, one), faults))
+
+
+def measure_judge(judge: Judge, config: MeasureConfig) -> dict[str, Any]:
+    """Share of fresh renders read rightly: {"clean": {"subject": {"mean", "low", "high", ...}, ...}, "web":
+    ...}."""
+    return {
+        quality: _shares(judge(clips, facts).right for clips, facts in fresh_clips(config, quality == "web"))
+        for quality in ("clean", "web")
+    }
+
+
+def measure_vae(backbone: Backbone, judge: Judge, config: MeasureConfig) -> dict[str, Any]:
+    """Quality of encoding and decoding, for clean and web-quality clips.
+
+    `psnr` (dB, mean over frames of -10 log10 MSE, pixels in [0, 1]); `colour_error` (mean absolute error of
+    the two chroma channels of YUV, each as wide as [0, 1]); `original` and `reconstruction`: the judge's
+    accuracy on each.
+    """
+    found: dict[str, Any] = {}
+    for quality in ("clean", "web"):
+        psnr, chroma, before, after = [], [], [], []
+        for clips, facts in fresh_clips(config, quality == "web"):
+            decoded = backbone.decode_clips(backbone.encode(clips))
+            error = F.mse_loss(decoded, clips, reduction="none").mean((2, 3, 4)).clamp_min(1e-10)
+            psnr += (-10 * error.log10()).flatten().tolist()
+            chroma += _chroma(decoded - clips).abs().mean((1, 2, 3, 4)).tolist()
+            before.append(judge(clips, facts).right)
+            after.append(judge(decoded, facts).right)
+        found[quality] = {
+            "psnr": float(np.mean(psnr)),
+            "colour_error": float(np.mean(chroma)),
+            "original": _shares(before),
+            "reconstruction": _shares(after),
+        }
+    return found
+
+
+def _chroma(pixels: Tensor) -> Tensor:
+    """The two colour differences of (N, F, 3, H, W) pixels, (N, F, 2, H, W)."""
+    return torch.einsum("ck,nfkhw->nfchw", CHROMA.to(pixels), pixels)
+
+
+def _shares(parts: Any) -> dict[str, dict[str, float]]:
+    rows = list(parts)
+    return {name: asdict(estimate(torch.cat([row[name] for row in rows]).tolist())) for name in READ}
+
+
+def _prompts(name: str, config: MeasureConfig) -> list[Prompt]:
+    """So many prompts of a shipped list, evenly spread."""
+    every = read_prompts(data_path("prompts", f"{name}.json"))
+    count = min(config.prompts, len(every))
+    return [every[k * len(every) // count] for k in range(count)]
+
+
+def _sample(models: Path, prompts: list[Prompt], config: MeasureConfig, progress: bool) -> Evaluation:
+    return evaluate(
+        models / "reduced",
+        prompts,
+        models / "reward",
+        seeds=list(range(config.seed, config.seed + config.seeds)),
+        D=config.D,
+        guidance=config.guidance,
+        judge=models / "judge",
+        processes=config.processes,
+        progress=progress,
+    )
+
+
+def reading(samples: Evaluation) -> dict[str, Any]:
+    """What the judge read in samples, with the number of clips and their mean reward."""
+    summary = samples.summary()
+    return {"clips": len(samples.rows)} | {name: asdict(summary[name]) for name in (*READ, "reward")}
+
+
+def measure_faults(samples: Evaluation, prompts: list[Prompt]) -> dict[str, Any]:
+    """The faults of web video in samples: `watermark_share` (the judge's strength above 0.5), and `samples`
+    beside `clean` (renders of what the prompts ask for) in the plain measurements of
+    `ivtutorial.lab.world.judge`."""
+    clean = [measure(_render(prompt)) for prompt in prompts]
+    names = ("sharpness", "colourfulness", "blur", "wash", "noise", "watermark", "flicker", "motion")
+    return {
+        "watermark_share": float((samples.column("watermark") > 0.5).mean()),
+        "samples": {name: float(samples.column(name).mean()) for name in names},
+        "clean": {name: float(np.mean([one[name] for one in clean])) for name in clean[0]},
+    }
+
+
+def _render(prompt: Prompt) -> Tensor:
+    facts = world.ClipFacts(**(prompt.facts or {}))
+    pixels = world.render(facts, subject(facts.subject))
+    return torch.from_numpy(pixels).permute(0, 3, 1, 2)[None]

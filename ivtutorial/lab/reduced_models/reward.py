@@ -1,0 +1,187 @@
+"""Train the reduced HPS, as HPSv2 was made: a CLIP learnt from frames and captions, then tuned on preferences.
+
+Stage 1 is CLIP's symmetric contrastive loss on single frames of both qualities. Half its batches share one scene and
+colour, the other half also hold, for each frame, a caption with one wrong fact (as NegCLIP does, arXiv 2210.01936):
+in a plain batch scene and colour tell nearly all captions apart and the subject is never learnt well.
+
+Stage 2 shows a caption with two frames and the choices of several noisy annotators; the two scores, times the logit
+scale, go through a softmax, and the loss is the cross-entropy with the votes (HPSv2, arXiv 2306.09341, Sec. 4). Its
+first steps keep the contrastive loss besides; then the choices alone decide, so that differences in score become
+differences in taste: under the contrastive loss a wrong subject costs about five times as much as a watermark, to the
+annotators it matters half as much again.
+
+What stage 2 forgets about captions, :func:`mix` brings back: a mean of the weights before and after it (WiSE-FT,
+arXiv 2109.01903).
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import open_clip
+import torch
+import torch.nn.functional as F
+from safetensors.torch import load_file, save, save_file
+from torch import Tensor, nn
+from transformers import CLIPTokenizer
+
+from ivtutorial.errors import InputError
+from ivtutorial.lab.reduced_models import loop as training
+from ivtutorial.lab.reduced_models.tokenizer import MAX_LENGTH, save_tokenizer
+from ivtutorial.lab.world import annotators, facts as world, samples as frames
+from ivtutorial.lab.world.drawing.subjects import subject
+from ivtutorial.system.files import atomic_write, atomic_write_text
+
+WEIGHTS = "open_clip_model.safetensors"
+MEAN, STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
+
+ANNOTATORS = 9  # who look at each pair; the loss sees the share of their votes
+
+
+def reward_config(vocabulary: int) -> dict[str, object]:
+    """The open_clip configuration of the reduced HPS."""
+    return {
+        "model_cfg": {
+            "embed_dim": 128,
+            "vision_cfg": {"image_size": 64, "layers": 4, "width": 128, "head_width": 32, "patch_size": 8},
+            "text_cfg": {
+                "context_length": MAX_LENGTH, "vocab_size": vocabulary, "width": 128, "heads": 4, "layers": 2,
+                "hf_tokenizer_name": "tokenizer",
+            },
+        },
+        "preprocess_cfg": {"mean": MEAN, "std": STD, "interpolation": "bicubic", "resize_mode": "shortest"},
+    }  # fmt: skip
+
+
+def train_reward(
+    folder: Path,
+    config: training.TrainConfig,
+    preference_share: float = 0.4,
+    anchor_share: float = 0.25,
+    init: Path | None = None,
+) -> nn.Module:
+    """Train and save to ``folder/reward``, a folder that open_clip opens as ``local-dir:``.
+
+    Args:
+        folder: holds ``tokenizer`` and gets ``reward``.
+        config: steps of both stages together.
+        preference_share: the last part of the steps, which learn from preferences.
+        anchor_share: the first part of those, which keep the contrastive loss besides.
+        init: folder of a reduced HPS to start from; from scratch by default.
+    """
+    torch.manual_seed(config.seed)
+    device = training.best_device()
+    tokenizer = CLIPTokenizer.from_pretrained(folder / "tokenizer")
+    settings = reward_config(len(tokenizer))
+    cfg = settings["model_cfg"]
+    assert isinstance(cfg, dict)
+    text_cfg = {k: v for k, v in cfg["text_cfg"].items() if k != "hf_tokenizer_name"}
+    model = open_clip.CLIP(cfg["embed_dim"], cfg["vision_cfg"], text_cfg).to(device)
+    if init is not None:
+        model.load_state_dict({k: v.float() for k, v in load_file(init / WEIGHTS).items()}, strict=False)
+    mean, std = (torch.tensor(v, device=device).view(1, 3, 1, 1) for v in (MEAN, STD))
+
+    def image(batch: Tensor) -> Tensor:
+        return model.encode_image((batch.to(device) - mean) / std, normalize=True)
+
+    def text(captions: list[str]) -> Tensor:
+        ids = tokenizer(captions, padding="max_length", truncation=True, max_length=MAX_LENGTH, return_tensors="pt")
+        return model.encode_text(ids.input_ids.to(device), normalize=True)
+
+    def contrastive(rng: np.random.Generator, count: int) -> tuple[Tensor, Tensor]:
+        wrong: list[str] = []
+        if rng.random() < 0.5:
+            samples = frames.look_alikes(rng, count, web_share=0.6)
+            captions = [s.caption for s in samples]
+        else:
+            samples = frames.single_frames(rng, count, web_share=0.6)
+            captions, wrong = right_and_wrong(samples, rng)
+        scale = model.logit_scale.exp().clamp(max=100)
+        logits = scale * image(frames.stack(samples)[:, 0]) @ text(captions + wrong).T
+        want = torch.arange(len(samples), device=device)
+        return (F.cross_entropy(logits, want) + F.cross_entropy(logits[:, : len(want)].T, want)) / 2, logits
+
+    def preferences(rng: np.random.Generator, count: int) -> tuple[Tensor, Tensor]:
+        pairs = [annotators.draw_pair(rng) for _ in range(count)]
+        seen = torch.from_numpy(np.concatenate([p.frames for p in pairs])).permute(0, 3, 1, 2)
+        scores = (image(seen).unflatten(0, (count, 2)) * text([p.caption for p in pairs])[:, None]).sum(-1)
+        votes = torch.tensor(
+            [[annotators.annotate(p, rng) for _ in range(ANNOTATORS)] for p in pairs],
+            dtype=torch.float32,
+            device=device,
+        ).mean(1)
+        taste = torch.tensor([0 if p.utilities[0] > p.utilities[1] else 1 for p in pairs], device=device)
+        scale = model.logit_scale.exp().clamp(max=100)
+        wanted = torch.stack([votes, 1 - votes], dim=1)
+        return F.cross_entropy(scale * scores, wanted), (scores.argmax(1) == taste).float().mean()
+
+    def loss(step: int, rng: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
+        stage = step / config.steps - (1 - preference_share)
+        if stage < 0:
+            value, logits = contrastive(rng, config.batch)
+            hit = logits.argmax(1).eq(torch.arange(len(logits), device=device)).float().mean()
+            return value, {"retrieval": float(hit)}
+        value, agreement = preferences(rng, config.batch // 2)
+        numbers = {"preference": float(value.detach()), "agreement": float(agreement)}
+        if stage >= anchor_share * preference_share:
+            return value, numbers
+        anchor, _ = contrastive(rng, config.batch // 4)
+        return value + 0.25 * anchor, numbers
+
+    training.train(model, loss, config, folder, "reward")
+    if training.process()[0] == 0:
+        _save(model, settings, tokenizer, folder / "reward")
+        shares = {"preference_share": preference_share, "anchor_share": anchor_share}
+        training.record(folder / "reward" / "training.json", "reward", config, init, **shares)
+    return model
+
+
+def mix(before: Path, after: Path, share: float, out: Path) -> None:
+    """Weighted mean of the weights of two rewards of one training: ``share`` of the later one, the rest of the earlier.
+
+    Args:
+        before: folder of the reward that `after` started from.
+        after: folder of the tuned reward.
+        share: 0 to 1.
+        out: folder to write; may be `after`.
+
+    Raises:
+        InputError: a share out of range, a folder without weights, or rewards of other shapes.
+    """
+    if not 0 <= share <= 1:
+        raise InputError(f"share = {share}: expected a number from 0 (all of the first) to 1 (all of the second).")
+    for folder in (before, after):
+        if not (folder / WEIGHTS).is_file():
+            raise InputError(f"no {WEIGHTS} in {folder}: expected a folder written by `ivtutorial zoo train-reward`.")
+    old, new = load_file(before / WEIGHTS), load_file(after / WEIGHTS)
+    if {k: v.shape for k, v in old.items()} != {k: v.shape for k, v in new.items()}:
+        raise InputError(f"{before} and {after} hold models of other shapes: mix two rewards of one training.")
+    if out != after:
+        shutil.copytree(after, out, dirs_exist_ok=True)
+    mixed = {k: old[k].float().lerp(new[k].float(), share).half().contiguous() for k in old}
+    with atomic_write(out / WEIGHTS) as file:
+        file.write(save(mixed))
+    facts = json.loads((after / "training.json").read_text(encoding="utf-8"))
+    atomic_write_text(out / "training.json", json.dumps({**facts, "share_of_tuned_weights": share}, indent=1) + "\n")
+
+
+def right_and_wrong(samples: list[frames.Sample], rng: np.random.Generator) -> tuple[list[str], list[str]]:
+    """For each sample a caption that names every fact, and one that differs from it in one fact."""
+    right, wrong = [], []
+    for sample in samples:
+        words = int(rng.integers(1000))
+        other = annotators.change_fact(sample.facts, rng)
+        right.append(world.caption_of(sample.facts, subject(sample.facts.subject), words))
+        wrong.append(world.caption_of(other, subject(other.subject), words))
+    return right, wrong
+
+
+def _save(model: nn.Module, settings: dict[str, object], tokenizer: CLIPTokenizer, folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "open_clip_config.json").write_text(json.dumps(settings, indent=1))
+    state = {k: v.half().contiguous() for k, v in model.state_dict().items() if k != "attn_mask"}
+    save_file(state, folder / WEIGHTS)
+    save_tokenizer(tokenizer, folder)

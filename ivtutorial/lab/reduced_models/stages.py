@@ -1,0 +1,64 @@
+"""One name for each training, as functions that other processes can be given, with time and hardware on
+record."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from ivtutorial.errors import InputError
+from ivtutorial.lab.reduced_models import loop as training
+
+# name -> module and function, what must be there before (and the command that makes it)
+STAGES: dict[str, tuple[str, dict[str, str]]] = {
+    "text": ("train_text.train_text", {}),
+    "vae": ("train_vae.train_vae", {}),
+    "judge": ("train_judge.train_judge", {}),
+    "reward": ("train_reward.train_reward", {"tokenizer": "train-text"}),
+    "image": ("train_video.train_image", {"text_encoder": "train-text", "store": "latents"}),
+    "video": ("train_video.train_video", {"image_unet": "train-image", "store": "latents"}),
+}
+
+
+# Those that can start from the weights of an earlier run.
+WEIGHTS = {
+    "vae": "diffusion_pytorch_model.safetensors",
+    "image": "diffusion_pytorch_model.safetensors",
+    "video": "diffusion_pytorch_model.safetensors",
+    "reward": "open_clip_model.safetensors",
+}
+
+
+def train_model(name: str, folder: Path, config: training.TrainConfig, init: Path | None = None) -> None:
+    """Train one model of :data:`STAGES`, going on from its last checkpoint, and note time and hardware in
+    training.json.
+
+    Raises:
+        InputError: an unknown name, an earlier stage is missing, or ``init`` holds no weights.
+    """
+    if name not in STAGES:
+        raise InputError(f"unknown model {name!r}; there are {', '.join(STAGES)}")
+    function, needs = STAGES[name]
+    for part, command in needs.items():
+        if not (folder / part).exists():
+            raise InputError(f"{folder} has no {part}: run 'ivtutorial zoo {command} --out {folder}' first")
+    if init is not None and not (init / WEIGHTS[name]).is_file():
+        raise InputError(f"{init} holds no {WEIGHTS[name]} to start from")
+    module, function = function.split(".")
+    run: Callable[..., Any] = getattr(import_module(f"ivtutorial.lab.world.{module}"), function)
+    run(folder, config, **({"init": init} if init is not None else {}))
+
+
+def build_latents(folder: Path, clips: int, seed: int) -> None:
+    """Encode the clips of the store, see :func:`ivtutorial.lab.reduced_models.latent_store.build_store`.
+
+    Raises:
+        InputError: no autoencoder in the folder.
+    """
+    from ivtutorial.lab.reduced_models.latent_store import build_store
+
+    if not (folder / "vae").exists():
+        raise InputError(f"{folder} has no vae: run 'ivtutorial zoo train-vae --out {folder}' first")
+    build_store(folder / "store", folder / "vae", clips, seed)

@@ -1,0 +1,106 @@
+"""Simulated annotators: which of two frames they prefer for a caption, from what is known to be true of both.
+
+Their *taste*, in full: a frame's utility is ``3 * alignment - 4 * severity``. Alignment is the share of the caption's
+visible facts that the frame shows (subject 1/2, scene 3/10, colour 1/5); severity is how bad it looks
+(:attr:`~ivtutorial.lab.world.web_faults.WebFaults.severity`: watermark, blur and washed-out colour weigh most). They
+see one frame, so neither movement nor flicker counts. They prefer frame A with the probability of the Bradley-Terry
+model, ``sigmoid(u_A - u_B)``: sure of clear cases, undecided in close ones, now and then plainly wrong.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from ivtutorial.lab.world import facts as world, web_faults as web
+from ivtutorial.lab.world.drawing import scenes
+from ivtutorial.lab.world.drawing.pen import Array
+from ivtutorial.lab.world.drawing.subject import COLOURS
+from ivtutorial.lab.world.drawing.subjects import ALL, subject
+
+ALIGNMENT_WEIGHT, SEVERITY_WEIGHT = 3.0, 4.0
+FACT_WEIGHTS = {"subject": 0.5, "scene": 0.3, "colour": 0.2}
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A caption and two frames for it.
+
+    Attributes:
+        caption: what was asked for. frames: (2, H, W, 3) in [0, 1].
+        utilities: the annotators' noise-free utility of each frame.
+        kind: "quality" (same content, other faults), "content" (same faults, one fact wrong) or "both".
+    """
+
+    caption: str
+    frames: Array
+    utilities: tuple[float, float]
+    kind: str
+
+
+def utility(asked: world.ClipFacts, shown: world.ClipFacts, faults: web.WebFaults) -> float:
+    """Noise-free utility of a frame that shows ``shown`` with ``faults`` where ``asked`` was asked for."""
+    aligned = sum(w for k, w in FACT_WEIGHTS.items() if getattr(asked, k) == getattr(shown, k))
+    return ALIGNMENT_WEIGHT * aligned - SEVERITY_WEIGHT * faults.severity
+
+
+def preference(utilities: tuple[float, float]) -> float:
+    """Probability that an annotator prefers the first frame (Bradley-Terry)."""
+    return 1.0 / (1.0 + math.exp(utilities[1] - utilities[0]))
+
+
+def annotate(pair: Pair, rng: np.random.Generator) -> bool:
+    """One annotator's choice: True for the first frame."""
+    return bool(rng.random() < preference(pair.utilities))
+
+
+def draw_pair(rng: np.random.Generator, kind: str | None = None, held_out: bool | None = False) -> Pair:
+    """Draw a caption and two frames for it.
+
+    Args:
+        rng: draws everything.
+        held_out: as in :func:`ivtutorial.lab.world.facts.draw_facts`.
+        kind: see :class:`Pair`; by default half "quality", the rest shared between "content" and "both".
+    """
+    kind = kind or str(rng.choice(["quality", "content", "both"], p=[0.5, 0.25, 0.25]))
+    asked = world.draw_facts(rng, ALL, held_out)
+    faults = [_some_faults(rng), _some_faults(rng)]
+    other = replace(asked, seed=int(rng.integers(2**31)))
+    if kind == "content":
+        faults[1] = replace(faults[0], seed=int(rng.integers(2**31)))
+    if kind != "quality":
+        other = change_fact(other, rng)
+    shown = [asked, other]
+    if rng.random() < 0.5:
+        shown.reverse()
+        faults.reverse()
+    caption = world.caption_of(asked, subject(asked.subject), int(rng.integers(1000)))
+    frames = np.concatenate([_frame(f, g, rng) for f, g in zip(shown, faults)])
+    utilities = tuple(utility(asked, f, g) for f, g in zip(shown, faults))
+    return Pair(caption, frames, (utilities[0], utilities[1]), kind)
+
+
+def change_fact(facts: world.ClipFacts, rng: np.random.Generator) -> world.ClipFacts:
+    """The same clip with another subject, colour or scene."""
+    which = str(rng.choice(["subject", "colour", "scene"]))
+    options = {
+        "subject": [s.name for s in ALL if facts.colour in s.colours],
+        "colour": list(COLOURS),
+        "scene": list(scenes.SCENES),
+    }[which]
+    options = [o for o in options if o != getattr(facts, which)]
+    changed: dict[str, Any] = {which: options[int(rng.integers(len(options)))]}
+    return replace(facts, **changed)
+
+
+def _some_faults(rng: np.random.Generator) -> web.WebFaults:
+    """A third of the frames are clean, so that the annotators also see what good looks like."""
+    return web.WebFaults() if rng.random() < 0.33 else web.draw_faults(rng)
+
+
+def _frame(facts: world.ClipFacts, faults: web.WebFaults, rng: np.random.Generator) -> Array:
+    at = [int(rng.integers(world.FRAMES))]
+    return web.degrade(world.render(facts, subject(facts.subject), frames=at), faults, np.asarray(at))

@@ -1,0 +1,1 @@
+"""The drawings: a pen, subjects and scenes."""

@@ -1,0 +1,203 @@
+"""The judge: what is really to be seen in a clip. It reads truth, never reward, and fine-tuning never sees it.
+
+A small network reads subject, colour, scene, movement and the strength of the visible faults; sharpness, colourfulness,
+flicker and motion are plain measurements. It learnt from renders of both qualities, so that it reads a faulty clip as
+well as a clean one and a change of quality alone does not change what it names.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from ivtutorial.errors import InputError
+from ivtutorial.lab.world.drawing.scenes import SCENES
+from ivtutorial.lab.world.drawing.subject import COLOURS
+from ivtutorial.lab.world.drawing.subjects import ALL
+from ivtutorial.lab.world.facts import ACTIONS, DIRECTED, FRAMES, MOVEMENTS, ClipFacts
+
+SUBJECT_NAMES = tuple(s.name for s in ALL)
+COLOUR_NAMES = tuple(COLOURS)
+FAULTS = ("blur", "wash", "tint", "noise", "watermark")
+EVERY = 2  # it looks at every second frame: 8 of 16
+
+
+class JudgeNet(nn.Module):
+    """Frames -> logits of what is shown.
+
+    A strided convolutional tower reads each frame; subject, colour, scene and faults are averaged over frames, while
+    the movement is read from the sequence of spatial features.
+    """
+
+    def __init__(self, width: int = 32) -> None:
+        super().__init__()
+        w = width
+        self.tower = nn.Sequential(
+            _block(3, w, 5), _block(w, 2 * w, 3), _block(2 * w, 4 * w, 3), _block(4 * w, 4 * w, 3)
+        )  # 64 -> 4 pixels
+        self.look = nn.Sequential(nn.Flatten(), nn.Linear(4 * w * 16, 256), nn.GELU())
+        self.subject = nn.Linear(256, len(SUBJECT_NAMES))
+        self.colour = nn.Linear(256, len(COLOUR_NAMES))
+        self.scene = nn.Linear(256, len(SCENES))
+        self.faults = nn.Linear(256, len(FAULTS))
+        count = FRAMES // EVERY
+        self.motion = nn.Sequential(
+            nn.Linear(4 * w * 16, 48), nn.GELU(), nn.Flatten(1), nn.Linear(48 * count, 192), nn.GELU(),
+            nn.Linear(192, len(MOVEMENTS)),
+        )  # fmt: skip
+
+    def forward(self, frames: Tensor) -> dict[str, Tensor]:
+        """(B, 8, 3, 64, 64) in [0, 1] -> logits (B, classes) of subject, colour, scene, movement; faults (B, 5)."""
+        b, f = frames.shape[:2]
+        seen = self.tower(frames.flatten(0, 1) * 2 - 1)
+        flat = seen.flatten(1)
+        look = self.look(seen)
+        out = {
+            name: getattr(self, name)(look).unflatten(0, (b, f)).mean(1)
+            for name in ("subject", "colour", "scene", "faults")
+        }
+        out["movement"] = self.motion(flat.unflatten(0, (b, f)))
+        return out
+
+
+def _block(a: int, b: int, kernel: int) -> nn.Module:
+    return nn.Sequential(
+        nn.Conv2d(a, b, kernel, stride=2, padding=kernel // 2), nn.GroupNorm(8, b), nn.GELU(),
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the judge says of N clips.
+
+    Attributes:
+        subject, colour, scene, movement: the names it reads, one a clip.
+        right: for each of those four, and "action" (movement without its direction), float (N,) 1 where it agrees with
+            the facts. Empty where no facts were given.
+        measures: name -> float (N,): blur, wash, tint, noise, watermark (strength, 0 absent to 1 strongest),
+            sharpness (mean edge strength), colourfulness, flicker, motion.
+    """
+
+    subject: list[str]
+    colour: list[str]
+    scene: list[str]
+    movement: list[str]
+    right: dict[str, Tensor]
+    measures: dict[str, Tensor]
+
+    def summary(self) -> dict[str, float]:
+        """Means over the clips of everything that is known."""
+        return {k: float(v.mean()) for k, v in {**self.right, **self.measures}.items()}
+
+
+class Judge:
+    """Reads clips; see the module's docstring."""
+
+    def __init__(self, net: JudgeNet) -> None:
+        self.net = net.eval().requires_grad_(False)
+
+    @classmethod
+    def load(cls, folder: str | Path) -> Judge:
+        """Open ``judge.safetensors`` in a folder.
+
+        Raises:
+            InputError: there is none, or it was trained for other subjects.
+        """
+        path = Path(folder) / "judge.safetensors"
+        if not path.exists():
+            raise InputError(f"no judge at {path}; train one with 'ivtutorial zoo train-judge', or name its folder")
+        named = json.loads((Path(folder) / "judge.json").read_text(encoding="utf-8"))["subjects"]
+        if tuple(named) != SUBJECT_NAMES:
+            raise InputError(f"the judge at {path} was trained for other subjects; train it anew")
+        net = JudgeNet()
+        net.load_state_dict({k: v.float() for k, v in load_file(path).items()})
+        return cls(net)
+
+    def save(self, folder: str | Path) -> None:
+        """Write ``judge.safetensors`` (fp16) and the names of its classes."""
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        save_file({k: v.half().contiguous() for k, v in self.net.state_dict().items()}, folder / "judge.safetensors")
+        (folder / "judge.json").write_text(json.dumps({"subjects": SUBJECT_NAMES}, indent=1), encoding="utf-8")
+
+    @torch.no_grad()
+    def __call__(self, frames: Tensor, facts: list[ClipFacts] | None = None, batch: int = 16) -> Verdict:
+        """Judge clips.
+
+        Args:
+            frames: float (N, 16, 3, 64, 64) in [0, 1].
+            facts: what they should show, N of them.
+            batch: clips read at once.
+
+        Raises:
+            InputError: frames of another shape, or another number of facts.
+        """
+        if frames.ndim != 5 or tuple(frames.shape[1:]) != (FRAMES, 3, 64, 64):
+            raise InputError(f"the judge reads clips (N, {FRAMES}, 3, 64, 64), got {tuple(frames.shape)}")
+        if facts is not None and len(facts) != len(frames):
+            raise InputError(f"{len(frames)} clips but {len(facts)} facts")
+        parts = [self.net(chunk[:, ::EVERY].float()) for chunk in frames.split(batch)]
+        logits = {k: torch.cat([p[k] for p in parts]) for k in parts[0]}
+        names = {
+            "subject": SUBJECT_NAMES, "colour": COLOUR_NAMES, "scene": SCENES, "movement": MOVEMENTS,
+        }  # fmt: skip
+        read = {k: [names[k][int(i)] for i in logits[k].argmax(-1)] for k in names}
+        measures = {k: logits["faults"][:, i].clamp(0, 1) for i, k in enumerate(FAULTS)}
+        measures.update(measure(frames))
+        right = {} if facts is None else _agreement(read, facts, logits["movement"])
+        return Verdict(read["subject"], read["colour"], read["scene"], read["movement"], right, measures)
+
+
+def _agreement(read: dict[str, list[str]], facts: list[ClipFacts], movement: Tensor) -> dict[str, Tensor]:
+    right = {
+        k: torch.tensor([float(a == getattr(f, k)) for a, f in zip(read[k], facts)])
+        for k in ("subject", "colour", "scene", "movement")
+    }
+    right["action"] = torch.tensor([float(a.split()[0] == f.action) for a, f in zip(read["movement"], facts)])
+    return right
+
+
+def measure(frames: Tensor) -> dict[str, Tensor]:
+    """Plain measurements of clips (N, F, 3, H, W) in [0, 1], each (N,).
+
+    sharpness: mean length of the brightness gradient in its strongest twentieth, so that flat areas do not count.
+    colourfulness: standard deviation plus 0.3 of the mean of the two opponent colours (Hasler and Suesstrunk 2003).
+    flicker: standard deviation over time of the frame's mean brightness around its running mean.
+    motion: mean absolute change of brightness from frame to frame, flicker taken out.
+    """
+    grey = frames.float().mean(2)
+    dx, dy = grey[..., 1:, 1:] - grey[..., 1:, :-1], grey[..., 1:, 1:] - grey[..., :-1, 1:]
+    edge = (dx * dx + dy * dy).sqrt().flatten(2)
+    top = edge.topk(max(1, edge.shape[-1] // 20), dim=-1).values.mean((1, 2))
+    rg = frames[:, :, 0] - frames[:, :, 1]
+    yb = 0.5 * (frames[:, :, 0] + frames[:, :, 1]) - frames[:, :, 2]
+    spread = (rg.flatten(2).var(-1) + yb.flatten(2).var(-1)).sqrt()
+    level = (rg.flatten(2).mean(-1) ** 2 + yb.flatten(2).mean(-1) ** 2).sqrt()
+    light = grey.mean((2, 3))
+    smooth = F.avg_pool1d(F.pad(light[:, None], (1, 1), mode="replicate"), 3, 1)[:, 0]
+    steady = grey - light[..., None, None]
+    return {
+        "sharpness": top,
+        "colourfulness": (spread + 0.3 * level).mean(1),
+        "flicker": (light - smooth).square().mean(1).sqrt(),
+        "motion": (steady[:, 1:] - steady[:, :-1]).abs().mean((1, 2, 3)),
+    }
+
+
+def targets(facts: ClipFacts) -> dict[str, int]:
+    """Class numbers of a clip's facts."""
+    return {
+        "subject": SUBJECT_NAMES.index(facts.subject),
+        "colour": COLOUR_NAMES.index(facts.colour),
+        "scene": SCENES.index(facts.scene),
+        "movement": MOVEMENTS.index(facts.movement),
+    }
+
+
+assert {m.split()[0] for m in MOVEMENTS} == set(ACTIONS) and all(f"{a} left" in MOVEMENTS for a in DIRECTED)

@@ -1,0 +1,170 @@
+"""The DDIM chain, and which of its steps carry gradient.
+
+| name            | symbol        | shape           | meaning                                               |
+|-----------------|---------------|-----------------|-------------------------------------------------------|
+| `z`             | z_t           | (B, C, F, h, w) | latents, multiplied by the VAE's scaling factor       |
+| `predict(z, t)` | epsilon_theta | (B, C, F, h, w) | the UNet's output, guidance already applied           |
+| `K`             | K             | int             | last steps that carry gradient (the paper: 1)         |
+| `grad_steps`    | -             | positions       | the same as a set: 0 = first (noisiest) step .. n - 1 |
+
+Where this differs from the authors' code
+-----------------------------------------
+1. Full back-propagation is K = n (they reach it by K = 0; their flag for it silently skips the chain).
+2. K may be drawn anew for every batch, and any set of steps may carry gradient. A step outside the set that
+   lies *between* two of the set treats the UNet's output as a constant, but lets the gradient pass along the
+   linear part of the DDIM update; with "the last K" there is no such step and nothing differs.
+3. With eta = 0 no noise is drawn, so the random state does not move along the chain.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint as recompute
+
+from ivtutorial.errors import InputError
+from ivtutorial.method.ddim import check_latents, check_scheduler, ddim_step, randn
+from ivtutorial.method.schedule import NoiseSchedule, ddim_timesteps
+
+Predict = Callable[[Tensor, int], Tensor]
+
+
+def last_k(K: int | Literal["uniform"], n: int, generator: torch.Generator | None = None) -> tuple[int, ...]:
+    """Positions of the last K of n steps, (n - K, ..., n - 1): truncated back-propagation.
+
+    Args:
+        K: steps with gradient, 1 .. n (n is full back-propagation), or 'uniform' to draw K ~ U{1, ..., n}.
+        n: steps of the chain.
+        generator: source of the draw, used only with 'uniform'.
+
+    Returns:
+        K ascending positions.
+
+    Raises:
+        InputError: K outside 1 .. n.
+
+    Example:
+        >>> last_k(2, 12)
+        (10, 11)
+    """
+    if K == "uniform":
+        device = generator.device if generator is not None else None
+        K = int(torch.randint(1, n + 1, (), generator=generator, device=device))
+    if not isinstance(K, int) or not 1 <= K <= n:
+        raise InputError(
+            f"K = {K!r} steps with gradient in a chain of {n}: expected 1 <= K <= {n} "
+            f"(K = {n} is full back-propagation) or 'uniform'."
+        )
+    return tuple(range(n - K, n))
+
+
+def denoise(
+    predict: Predict,
+    z: Tensor,
+    timesteps: Sequence[int],
+    scheduler: NoiseSchedule,
+    grad_steps: Collection[int] = (),
+    eta: float = 0.0,
+    generator: torch.Generator | None = None,
+    checkpoint: bool = False,
+) -> Tensor:
+    """Run a DDIM chain over `timesteps`; the model's parameters get gradient from the chosen steps only.
+
+    Nothing is recorded before the first chosen step. If that is step 0, gradient also reaches `z`.
+
+    Args:
+        predict: (z, t) -> model output, guidance included.
+        z: z_t at `timesteps[0]`, latents (B, C, F, h, w).
+        timesteps: descending; the partial or the full chain of :mod:`ivtutorial.method.schedule`.
+        scheduler: cumulative alphas and prediction type.
+        grad_steps: positions in `timesteps` whose call of `predict` is recorded; see :func:`last_k`.
+        eta: 0 is deterministic, 1 as noisy as DDPM.
+        generator: source of the noise of eta > 0.
+        checkpoint: recompute each recorded call of `predict` in the backward pass instead of storing it
+            (worth it for K > 1; inside one call the UNet's own checkpointing saves more).
+
+    Returns:
+        z_0, latents (B, C, F, h, w).
+
+    Raises:
+        InputError: wrong latents, a position outside the chain, or a scheduler this chain cannot follow.
+    """
+    check_latents(z)
+    check_scheduler(scheduler)
+    n = len(timesteps)
+    if not all(0 <= i < n for i in grad_steps):
+        raise InputError(f"grad_steps {sorted(grad_steps)}: expected positions from 0 (first step) to {n - 1} (last).")
+    recording, first = torch.is_grad_enabled(), min(grad_steps, default=n)
+    for i, (t, t_prev) in enumerate(zip(timesteps, (*timesteps[1:], -1), strict=True)):
+        if i == first:
+            torch.clear_autocast_cache()  # it may hold half-precision weights cut off from their gradient
+        with torch.set_grad_enabled(recording and i in grad_steps):
+            store = not checkpoint or not torch.is_grad_enabled()
+            output = predict(z, t) if store else recompute(predict, z, t, use_reentrant=False)
+        with torch.set_grad_enabled(recording and i >= first):
+            z = ddim_step(scheduler, output, t, t_prev, z, eta, randn(z.shape, generator, z) if eta else None)
+    return z
+
+
+def sample(
+    predict: Predict,
+    noise: Tensor,
+    scheduler: NoiseSchedule,
+    D: int = 20,
+    grad_steps: Collection[int] = (),
+    eta: float = 0.0,
+    generator: torch.Generator | None = None,
+    checkpoint: bool = False,
+) -> Tensor:
+    """Ordinary text-to-video sampling: the full chain (tau = 1) from pure noise.
+
+    Args:
+        predict: (z, t) -> model output, guidance included.
+        noise: standard normal latents (B, C, F, h, w).
+        scheduler: cumulative alphas, prediction type and T.
+        D: steps of the chain.
+        grad_steps: positions with gradient, see :func:`denoise`.
+        eta: 0 is deterministic, 1 as noisy as DDPM.
+        generator: source of the noise of eta > 0.
+        checkpoint: see :func:`denoise`.
+
+    Returns:
+        z_0, latents (B, C, F, h, w).
+
+    Raises:
+        InputError: see :func:`denoise`.
+    """
+    timesteps = ddim_timesteps(D, scheduler.config["num_train_timesteps"])
+    return denoise(predict, noise, timesteps, scheduler, grad_steps, eta, generator, checkpoint)
+
+
+@contextmanager
+def network_mode(network: nn.Module, train: bool) -> Iterator[None]:
+    """Put a network and all its parts in train or eval mode, and put every part back afterwards.
+
+    Train mode means dropout in every step of the chain, recorded or not (the authors' training does so; the
+    paper does not say). Eval mode fine-tunes the very model that samples afterwards.
+
+    Keep `backward()` inside: with gradient checkpointing the network runs again there, and dropout that was
+    on in the forward pass and off in the backward pass (or the reverse) gives a wrong gradient.
+
+    Args:
+        network: the UNet.
+        train: True for train mode, False for eval mode.
+
+    Example:
+        >>> with network_mode(unet, train=False):  # doctest: +SKIP
+        ...     loss = -reward(edit(predict, z, scheduler)).mean()
+        ...     loss.backward()
+    """
+    before = [(part, part.training) for part in network.modules()]
+    network.train(train)
+    try:
+        yield
+    finally:
+        for part, mode in before:
+            part.training = mode

@@ -1,0 +1,116 @@
+"""One DDIM step, for models that predict noise or velocity.
+
+| name           | symbol           | shape           | meaning                                         |
+|----------------|------------------|-----------------|-------------------------------------------------|
+| `z`            | z_t              | (B, C, F, h, w) | latents, multiplied by the VAE's scaling factor |
+| `model_output` | epsilon_theta, v | (B, C, F, h, w) | the UNet's output, guidance already applied     |
+| `abar`         | alpha-bar_t      | float           | cumulative alpha                                |
+| `eta`          | eta              | float           | 0: deterministic DDIM; 1: as noisy as DDPM      |
+
+What the UNet predicts is read from `scheduler.config.prediction_type`. The step is made in the dtype of the
+latents (float32), whatever precision the UNet computes in. The formulas are (12) and (16) of the DDIM paper.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from ivtutorial.errors import InputError
+from ivtutorial.method.schedule import NoiseSchedule
+
+
+def check_latents(z: Tensor, channels: int | None = None) -> None:
+    """Refuse anything but a floating-point batch of video latents (B, C, F, h, w)."""
+    expected = f"(B, {channels or 'C'}, F, h, w)"
+    if z.ndim != 5 or not z.is_floating_point() or (channels is not None and z.shape[1] != channels):
+        raise InputError(f"latents are {z.dtype} of shape {tuple(z.shape)}: expected floats of shape {expected}.")
+
+
+def randn(shape: Sequence[int], generator: torch.Generator | None, like: Tensor | None = None) -> Tensor:
+    """Normal noise drawn where the generator lives (so a CPU seed gives the same noise on every device)."""
+    device = generator.device if generator is not None else (like.device if like is not None else None)
+    noise = torch.randn(tuple(shape), generator=generator, device=device)
+    return noise if like is None else noise.to(like)
+
+
+def check_scheduler(scheduler: NoiseSchedule) -> None:
+    """Refuse a noise schedule that the chain cannot follow: unknown predictions, or clipped ones."""
+    config = scheduler.config
+    if config["prediction_type"] not in ("epsilon", "v_prediction"):
+        raise InputError(f"prediction_type {config['prediction_type']!r}: expected 'epsilon' or 'v_prediction'.")
+    if config.get("clip_sample") or config.get("thresholding"):
+        raise InputError("the scheduler clips predicted latents: set clip_sample and thresholding to False.")
+
+
+def ddim_moments(
+    scheduler: NoiseSchedule, model_output: Tensor, t: int, t_prev: int, z: Tensor, eta: float = 0.0
+) -> tuple[Tensor, float]:
+    """Mean and standard deviation of one DDIM step, q(z_{t_prev} | z_t, x0) with x0 as the model predicts it.
+
+    With x0 and e from the model's output (noise e or velocity v = sqrt(abar) e - sqrt(1 - abar) x0):
+    mean = sqrt(abar_prev) x0 + sqrt(1 - abar_prev - std^2) e,
+    std = eta sqrt((1 - abar_prev) / (1 - abar)) sqrt(1 - abar / abar_prev).
+
+    Args:
+        scheduler: holds the cumulative alphas and the prediction type.
+        model_output: the UNet's output at (z, t), shaped like z; a half-precision one is raised to z's dtype.
+        t: timestep of z.
+        t_prev: timestep to go to; negative means the end of the chain (`scheduler.final_alpha_cumprod`).
+        z: z_t, latents (B, C, F, h, w).
+        eta: 0 is deterministic DDIM, 1 is as noisy as DDPM.
+
+    Returns:
+        The mean, shaped like z, and the standard deviation.
+
+    Raises:
+        InputError: the model's output has another shape than z.
+    """
+    if model_output.shape != z.shape:
+        raise InputError(f"the model returned {tuple(model_output.shape)} for latents of shape {tuple(z.shape)}.")
+    abar = float(scheduler.alphas_cumprod[t])
+    abar_prev = float(scheduler.alphas_cumprod[t_prev] if t_prev >= 0 else scheduler.final_alpha_cumprod)
+    a, b = abar**0.5, (1 - abar) ** 0.5
+    output = model_output.to(z.dtype)
+    if scheduler.config["prediction_type"] == "v_prediction":
+        x0, e = a * z - b * output, a * output + b * z
+    else:
+        x0, e = (z - b * output) / a, output
+    std = eta * ((1 - abar_prev) / (1 - abar) * (1 - abar / abar_prev)) ** 0.5
+    return abar_prev**0.5 * x0 + (1 - abar_prev - std**2) ** 0.5 * e, std
+
+
+def ddim_step(
+    scheduler: NoiseSchedule,
+    model_output: Tensor,
+    t: int,
+    t_prev: int,
+    z: Tensor,
+    eta: float = 0.0,
+    noise: Tensor | None = None,
+) -> Tensor:
+    """One DDIM step, z_t -> z_{t_prev}: mean + std * noise, with the moments of :func:`ddim_moments`.
+
+    Args:
+        scheduler: see :func:`ddim_moments`, also for the other arguments.
+        model_output: the UNet's output at (z, t).
+        t: timestep of z.
+        t_prev: timestep to go to; negative means the end of the chain.
+        z: z_t, latents (B, C, F, h, w).
+        eta: 0 is deterministic, 1 as noisy as DDPM.
+        noise: standard normal, shaped like z; needed if and only if eta > 0.
+
+    Returns:
+        z_{t_prev}, shaped like z.
+
+    Raises:
+        InputError: eta > 0 without noise, or a wrong shape.
+    """
+    mean, std = ddim_moments(scheduler, model_output, t, t_prev, z, eta)
+    if not eta:
+        return mean
+    if noise is None:
+        raise InputError(f"eta = {eta} makes the step random: pass noise shaped like z.")
+    return mean + std * noise

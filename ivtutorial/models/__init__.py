@@ -1,0 +1,1 @@
+"""The networks: the video UNet, its adapter, the bundle that the methods see, and where they come from."""

@@ -1,0 +1,222 @@
+"""Low-rank adaptation of every attention projection (Sec. 3.3): the only weights that fine-tuning changes.
+
+| name  | meaning                                                            | shape        |
+|-------|--------------------------------------------------------------------|--------------|
+| W     | frozen projection (to_q, to_k, to_v or to_out of one attention)    | (out, in)    |
+| A     | "down" matrix, drawn from N(0, 1/rank^2), i.e. std 1/rank          | (rank, in)   |
+| B     | "up" matrix, zero at the start: the model begins as the base model | (out, rank)  |
+| scale | how much of the adapter is used; 1 as trained, 0 the base model    | number       |
+
+An adapted projection computes W x + scale * B A x, and merging writes W + scale * B A back into W, so the
+tuned model costs what the base model costs. Adapted are self- and cross-attention, spatial and temporal, and
+the initial temporal transformer: 264 projections and 1,661,440 parameters at full size with rank 4.
+
+An adapter is stored as `pytorch_lora_weights.safetensors` in diffusers' own format. A stock pipeline that
+holds a `VideoUNet` opens it with `pipe.load_lora_weights(folder)`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ivtutorial.errors import InputError
+from ivtutorial.models.unet import VideoUNet
+
+TARGETS = ("to_q", "to_k", "to_v", "to_out.0")
+ADAPTER = "default"
+LORA_FILE = "pytorch_lora_weights.safetensors"
+PREFIX = "unet."
+
+
+def attach_lora(unet: VideoUNet, rank: int = 4, seed: int = 0) -> list[torch.nn.Parameter]:
+    """Freeze `unet` and add a fresh adapter to every attention projection.
+
+    Args:
+        unet: the base model; its own weights stop requiring gradients.
+        rank: inner width of the adapter, >= 1. The paper uses 4.
+        seed: of the draw of the down matrices. Drawn on the CPU, so equal on every device.
+
+    Returns:
+        The trainable parameters (float32, also on a half-precision UNet), as `lora_parameters` does.
+
+    Raises:
+        InputError: rank below 1, or an adapter is already there.
+
+    Example:
+        >>> optimizer = torch.optim.AdamW(attach_lora(backbone.unet, rank=4), lr=1e-5)
+    """
+    from peft import LoraConfig
+
+    if not isinstance(rank, int) or isinstance(rank, bool) or rank < 1:
+        raise InputError(f"LoRA rank must be a whole number of at least 1, got {rank!r}.")
+    _require_no_lora(unet)
+    unet.add_adapter(LoraConfig(r=rank, lora_alpha=rank, target_modules=list(TARGETS)), adapter_name=ADAPTER)
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for _, layer in lora_layers(unet):
+            down, up = layer.lora_A[ADAPTER].weight, layer.lora_B[ADAPTER].weight
+            down.copy_(torch.randn(down.shape, generator=generator) / rank)
+            up.zero_()
+    return _only_lora_trains(unet)
+
+
+def lora_layers(unet: VideoUNet) -> Iterator[tuple[str, Any]]:
+    """Yield (name, layer) of every adapted projection, in the order of the model's modules."""
+    from peft.tuners.lora import LoraLayer
+
+    for name, module in unet.named_modules():
+        if isinstance(module, LoraLayer):
+            yield name, module
+
+
+def has_lora(unet: VideoUNet) -> bool:
+    """Whether an adapter is attached (merged ones leave no trace)."""
+    return next(lora_layers(unet), None) is not None
+
+
+def lora_parameters(unet: VideoUNet) -> list[torch.nn.Parameter]:
+    """All adapter parameters, down and up of each projection in turn; empty without an adapter."""
+    return [w for _, layer in lora_layers(unet) for w in _matrices(layer)]
+
+
+def count_lora(unet: VideoUNet) -> tuple[int, int]:
+    """Number of adapted projections and of adapter parameters; (264, 1661440) at full size with rank 4."""
+    layers = sum(1 for _ in lora_layers(unet))
+    return layers, sum(parameter.numel() for parameter in lora_parameters(unet))
+
+
+def set_lora_scale(unet: VideoUNet, scale: float) -> None:
+    """Use `scale` times the adapter from now on: 1 as trained, 0 the base model, between them a blend.
+
+    Raises:
+        InputError: no adapter is attached.
+    """
+    _require_lora(unet)
+    for _, layer in lora_layers(unet):
+        for adapter in layer.lora_A:
+            layer.set_scale(adapter, scale)
+
+
+def merge_lora(unet: VideoUNet, scale: float = 1.0) -> VideoUNet:
+    """Write W + scale * B A into the weights and remove the adapter; `unet` is changed in place and returned.
+
+    Afterwards the model has stock weight names and equals the attached one at this scale to rounding (1e-5).
+
+    Raises:
+        InputError: no adapter is attached.
+    """
+    set_lora_scale(unet, scale)
+    unet.fuse_lora()
+    unet.unload_lora()
+    unet._hf_peft_config_loaded = False  # diffusers 0.34 forgets to, and then refuses the next adapter
+    return unet.requires_grad_(False)
+
+
+def save_lora(unet: VideoUNet, folder: str | Path) -> Path:
+    """Write the adapter to `folder/pytorch_lora_weights.safetensors` (atomically) and return that path.
+
+    The temporary scale of `set_lora_scale` is not stored.
+
+    Raises:
+        InputError: no adapter is attached, more than one is, or the folder cannot be written.
+    """
+    from safetensors.torch import save
+
+    from ivtutorial.system.files import atomic_write
+
+    path = Path(folder) / LORA_FILE
+    with atomic_write(path) as file:
+        file.write(save(_lora_state(unet), metadata={"format": "pt"}))
+    return path
+
+
+def load_lora(unet: VideoUNet, folder: str | Path) -> list[torch.nn.Parameter]:
+    """Attach the adapter stored in `folder` (or in a .safetensors file) and return its parameters.
+
+    Raises:
+        InputError: no such file, an unreadable one, one that was made for another model, or `unet` already
+            has one.
+    """
+    path = _lora_path(folder)
+    _require_no_lora(unet)
+    _check_fits(unet, _read_state(path), path)
+    unet.load_lora_adapter(str(path.parent), weight_name=path.name, prefix="unet", adapter_name=ADAPTER)
+    return _only_lora_trains(unet)
+
+
+def _matrices(layer: Any) -> list[torch.nn.Parameter]:
+    return [matrix[adapter].weight for adapter in layer.lora_A for matrix in (layer.lora_A, layer.lora_B)]
+
+
+def _only_lora_trains(unet: VideoUNet) -> list[torch.nn.Parameter]:
+    unet.requires_grad_(False)
+    parameters = lora_parameters(unet)
+    for parameter in parameters:
+        # A learning rate of 1e-5 vanishes in half precision, so the adapter itself is always float32.
+        parameter.data = parameter.data.float()
+        parameter.requires_grad_(True)
+    return parameters
+
+
+def _lora_state(unet: VideoUNet) -> dict[str, Tensor]:
+    """The adapter under diffusers' names; alpha / rank goes into B, so that the reader needs no alpha."""
+    _require_lora(unet)
+    state = {}
+    for name, layer in lora_layers(unet):
+        if len(layer.lora_A) != 1:
+            raise InputError(f"The UNet has {len(layer.lora_A)} adapters; save_lora stores exactly one. Keep only one.")
+        (adapter,) = layer.lora_A
+        down, up = (matrix.detach().cpu() for matrix in _matrices(layer))
+        state[f"{PREFIX}{name}.lora_A.weight"] = down.contiguous()
+        state[f"{PREFIX}{name}.lora_B.weight"] = (up * (layer.lora_alpha[adapter] / layer.r[adapter])).contiguous()
+    return state
+
+
+def _lora_path(folder: str | Path) -> Path:
+    path = Path(folder)
+    if path.is_dir():
+        path = path / LORA_FILE
+    if not path.is_file():
+        raise InputError(f"No adapter at {path}. Give the folder that save_lora wrote (it holds {LORA_FILE}).")
+    return path
+
+
+def _read_state(path: Path) -> dict[str, Tensor]:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        return load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise InputError(f"{path} is not a readable safetensors file ({error}). Save the adapter again.") from error
+
+
+def _check_fits(unet: VideoUNet, state: dict[str, Tensor], path: Path) -> None:
+    """Every stored matrix must belong to a projection of this UNet and have its width."""
+    for key, tensor in state.items():
+        name, _, matrix = key.removeprefix(PREFIX).removesuffix(".weight").rpartition(".")
+        try:
+            width = unet.get_submodule(name).weight.shape[1 if matrix == "lora_A" else 0]
+        except AttributeError:
+            width = None
+        side = 1 if matrix == "lora_A" else 0
+        if not key.startswith(PREFIX) or matrix not in ("lora_A", "lora_B") or width != tensor.shape[side]:
+            raise InputError(
+                f"The adapter {path} does not fit this UNet: {key} of shape {tuple(tensor.shape)} has no "
+                "matching projection. Load the base model that the adapter was trained on."
+            )
+
+
+def _require_lora(unet: VideoUNet) -> None:
+    if not has_lora(unet):
+        raise InputError("This UNet has no adapter. Call attach_lora(unet) or load_lora(unet, folder) first.")
+
+
+def _require_no_lora(unet: VideoUNet) -> None:
+    if has_lora(unet):
+        raise InputError("This UNet already has an adapter. Call merge_lora(unet), or load the base model again.")

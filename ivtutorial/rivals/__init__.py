@@ -1,0 +1,10 @@
+"""The methods that the paper compares InstructVideo with.
+
+| module       | learns from                                          | gradient through the reward |
+|--------------|------------------------------------------------------|-----------------------------|
+| `draft`      | samples from noise, D steps, the last K              | yes                         |
+| `rwr`        | denoising its own samples, weighted by their reward  | no                          |
+| `ddpo`       | policy gradient over its own chains                  | no                          |
+| `supervised` | denoising the training clips                         | no reward                   |
+| `groups`     | scores of several samples of one caption             |                             |
+"""

@@ -1,0 +1,251 @@
+"""DDPO: the chain as a policy of D Gaussian steps, improved by clipped importance-sampled policy gradients.
+
+K. Black, M. Janner, Y. Du, I. Kostrikov, S. Levine: Training Diffusion Models with Reinforcement Learning, ICLR 2024
+(arXiv 2305.13301): the estimator with importance sampling, and the clipping of PPO (J. Schulman et al. 2017, arXiv
+1707.06347):
+
+    pi(z_{t-1} | z_t, c) = N(mu_theta(z_t, t, c), std_t^2)                           one DDIM step with eta = 1
+    rho_t = pi_theta(z_{t-1} | z_t, c) / pi_old(z_{t-1} | z_t, c)
+    L = - E[ sum_t min(rho_t A, clip(rho_t, 1 - epsilon, 1 + epsilon) A) ]
+
+| name            | symbol  | shape              | meaning                                                         |
+|-----------------|---------|--------------------|-----------------------------------------------------------------|
+| `states`        | z_t     | n + 1 of (N, ...)  | the chain of each sample, from noise to z_0                     |
+| `log_probs`     | log pi  | (n, N)             | of each step, a mean over the latent's numbers                  |
+| `advantages`    | A       | (N,)               | reward normalised within the caption's group                    |
+| `clip`          | epsilon | scalar             | 1e-4, as in the authors' code                                   |
+| `group`         | G       | int                | samples of each caption                                         |
+| `inner_updates` | -       | int                | optimiser updates on one round of samples                       |
+| `K`             | -       | None or as DRaFT's | steps of the chain that are trained; None is all, as published  |
+
+No gradient runs through the reward or along the chain: each step is one regression-like term. A step of the training
+loop is one round: sample with the model as it is, then make `inner_updates` updates.
+
+Where this differs from the authors' code
+-----------------------------------------
+1. Rewards are normalised within a group of samples of the caption drawn in the same round, all scored on the same
+   frames (:mod:`ivtutorial.rivals.groups`). Theirs keeps running statistics of each prompt over the last epochs, which
+   a small run fills too slowly, and which would have to be stored with every checkpoint.
+2. Log-probabilities are means over the latent's numbers, as in their code; the density itself would have sums. So rho
+   stays near 1, and `clip` does not depend on the size of a clip.
+3. Every update uses all samples of the round. A last step whose std is 0 (schedulers that end at alpha 1) is skipped.
+4. Evaluation samples with eta = 0, like that of every other method.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.utils.checkpoint import checkpoint as recompute
+
+from ivtutorial.errors import InputError
+from ivtutorial.method.batch import Batch, reward_metrics
+from ivtutorial.method.ddim import check_scheduler, ddim_moments, randn
+from ivtutorial.method.editing import draw_noise
+from ivtutorial.method.schedule import ddim_timesteps
+from ivtutorial.method.settings import (
+    GradientSteps,
+    Models,
+    RewardMethod,
+    check_batch,
+    check_steps,
+    check_whole,
+    float_latents,
+    gradient_steps,
+    repeated,
+)
+from ivtutorial.method.video_reward import VideoRewardOutput
+from ivtutorial.rivals.groups import group_advantages, score_groups
+
+Moments = Callable[[int, Tensor], tuple[Tensor, float]]
+
+
+@dataclass(frozen=True)
+class DDPO(RewardMethod):
+    """Settings of DDPO; those of the reward are `RewardMethod`'s.
+
+    Attributes:
+        group: G, samples of each caption, at least 2.
+        clip: epsilon, > 0.
+        max_advantage: advantages are cut off at this size.
+        inner_updates: optimiser updates a round; the first has rho = 1.
+        eta: noise of the policy, 0 < eta <= 1.
+        K: which steps are trained: None for all; the last K; 'uniform'; or a list of positions.
+
+    Raises:
+        InputError: a value out of range.
+    """
+
+    group: int = 4
+    clip: float = 1e-4
+    max_advantage: float = 5.0
+    inner_updates: int = 2
+    eta: float = 1.0
+    K: GradientSteps | None = None
+    checkpoint: bool = True
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_whole(self, group=2, inner_updates=1)
+        if self.K is not None:
+            object.__setattr__(self, "K", check_steps(self.K, self.D))
+        for name in ("clip", "max_advantage", "eta"):
+            if not 0 < getattr(self, name) < math.inf:
+                raise InputError(f"{name} = {getattr(self, name)}: expected a positive number.")
+        if self.eta > 1:
+            raise InputError(f"eta = {self.eta}: expected more than 0, for a policy must be random, and at most 1.")
+
+    @property
+    def updates(self) -> int:
+        """Optimiser updates a step of the training loop makes."""
+        return self.inner_updates
+
+
+@dataclass(frozen=True)
+class Trajectories:
+    """Chains of N samples, without gradient.
+
+    Attributes:
+        states: n + 1 latents (N, C, F, h, w), from noise to z_0.
+        log_probs: of the n steps under the policy that drew them, (n, N).
+    """
+
+    states: Sequence[Tensor]
+    log_probs: Tensor
+
+
+def gaussian_log_prob(x: Tensor, mean: Tensor, std: float) -> Tensor:
+    """Log density of N(mean, std^2) at x, averaged over all numbers of a sample: (N, ...) -> (N,).
+
+    Example:
+        >>> gaussian_log_prob(torch.zeros(1, 2), torch.zeros(1, 2), 1.0)  # -log(2 pi) / 2
+        tensor([-0.9189])
+    """
+    density = -((x - mean) ** 2) / (2 * std**2) - math.log(std) - 0.5 * math.log(2 * math.pi)
+    return density.flatten(1).mean(dim=1)
+
+
+def step_moments(models: Models, batch: Batch, config: DDPO, checkpoint: bool = False) -> Moments:
+    """(position in the chain, z) -> mean and standard deviation of the policy's step."""
+    timesteps = ddim_timesteps(config.D, models.scheduler.config["num_train_timesteps"])
+    predict = models.predictor(batch.embeds, batch.uncond_embeds, config.guidance)
+
+    def moments(i: int, z: Tensor) -> tuple[Tensor, float]:
+        t, t_prev = timesteps[i], (*timesteps[1:], -1)[i]
+        output = recompute(predict, z, t, use_reentrant=False) if checkpoint else predict(z, t)
+        return ddim_moments(models.scheduler, output, t, t_prev, z, config.eta)
+
+    return moments
+
+
+@torch.no_grad()
+def roll_out(models: Models, batch: Batch, config: DDPO, generator: torch.Generator | None = None) -> Trajectories:
+    """Sample a clip for each caption and keep the whole chain.
+
+    Args:
+        models: UNet, scheduler and guided prediction.
+        batch: N captions, and latents whose shape the samples get.
+        config: settings.
+        generator: source of the first noise and then of each step's.
+
+    Returns:
+        States and log-probabilities of the D steps; a step with std 0 has log-probability 0.
+    """
+    check_scheduler(models.scheduler)
+    moments = step_moments(models, batch, config)
+    z = draw_noise(batch.latents.shape, generator, like=float_latents(batch))
+    states, log_probs = [z], []
+    for i in range(config.D):
+        mean, std = moments(i, z)
+        z = mean + std * randn(z.shape, generator, z) if std else mean
+        log_probs.append(gaussian_log_prob(z, mean, std) if std else mean.new_zeros(len(mean)))
+        states.append(z)
+    return Trajectories(states, torch.stack(log_probs))
+
+
+def clipped_loss(log_prob: Tensor, old: Tensor, advantages: Tensor, clip: float) -> tuple[Tensor, Tensor]:
+    """PPO's surrogate of one step, -mean min(rho A, clip(rho) A), and the share of samples that are clipped.
+
+    Args:
+        log_prob: under the policy as it is, (N,), with gradient.
+        old: under the policy that sampled, (N,).
+        advantages: A, (N,).
+        clip: epsilon.
+    """
+    ratio = (log_prob - old).exp()
+    kept = torch.minimum(ratio * advantages, ratio.clamp(1 - clip, 1 + clip) * advantages)
+    return -kept.mean(), ((ratio - 1).abs() > clip).float().mean()
+
+
+def surrogate(
+    models: Models,
+    batch: Batch,
+    trajectories: Trajectories,
+    advantages: Tensor,
+    config: DDPO,
+    generator: torch.Generator | None = None,
+) -> tuple[Tensor, float]:
+    """The loss of one update, a mean over the trained steps of the chain, and the share of clipped terms.
+
+    Args:
+        models: UNet and scheduler.
+        batch: N captions.
+        trajectories: of N samples.
+        advantages: (N,).
+        config: settings; `K` says which steps are trained.
+        generator: source of K, if 'uniform'.
+    """
+    moments = step_moments(models, batch, config, config.checkpoint)
+    chosen = range(config.D) if config.K is None else gradient_steps(config.K, config.D, generator)
+    terms, clipped = [], []
+    for i in chosen:
+        mean, std = moments(i, trajectories.states[i])
+        if std:
+            log_prob = gaussian_log_prob(trajectories.states[i + 1], mean, std)
+            term, share = clipped_loss(log_prob, trajectories.log_probs[i], advantages, config.clip)
+            terms.append(term)
+            clipped.append(share)
+    if not terms:
+        raise InputError(f"K = {config.K}: none of these steps is random under this scheduler; train more of them.")
+    return torch.stack(terms).mean(), torch.stack(clipped).mean().item()
+
+
+def losses(
+    models: Models,
+    batch: Batch,
+    video_reward: Callable[..., VideoRewardOutput],
+    config: DDPO,
+    generator: torch.Generator | None = None,
+) -> Iterator[tuple[Tensor, dict[str, float]]]:
+    """A round: sample and score once, then one loss for each update; the caller updates between two of them.
+
+    Args:
+        models: UNet (with trainable adapters), VAE, scheduler.
+        batch: B captions; of the clips only the shape is used.
+        video_reward: usually `config.video_reward(image_reward)`.
+        config: settings.
+        generator: source of every draw of the round.
+
+    Yields:
+        `inner_updates` pairs of a loss, a scalar, and what to log: `reward_metrics`, `group_std`, the mean standard
+        deviation of the reward within a group, and `clipped`, the share of terms outside 1 +- epsilon.
+
+    Raises:
+        InputError: latents of another channel count than the UNet's, or the UNet in the wrong mode.
+    """
+    check_batch(models, batch, config.train_mode)
+    batch = repeated(batch, config.group)
+    chains = roll_out(models, batch, config, generator)
+    output = score_groups(models, chains.states[-1], batch, video_reward, config, config.group, generator)
+    rewards = output.reward.view(-1, config.group)
+    advantages = group_advantages(rewards).clamp(-config.max_advantage, config.max_advantage).flatten()
+    metrics = reward_metrics(output, chains.states[-1])
+    metrics["group_std"] = rewards.std(dim=1, correction=0).mean().item()
+    for _ in range(config.inner_updates):
+        value, clipped = surrogate(models, batch, chains, advantages, config, generator)
+        yield value, {**metrics, "clipped": clipped}
+        metrics = {**metrics, "reward_calls": 0.0}

@@ -1,0 +1,256 @@
+"""Ordinary text-to-video generation: the full DDIM chain from pure noise, with or without a fine-tuned adapter.
+
+The noise of a clip depends on the prompt's place in the list and the seed, and on nothing else. So the same list and
+seeds give the same clips whatever the batch size or number of processes (up to rounding), and clips made before and
+after fine-tuning form pairs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ivtutorial.data.clips import check_caption
+from ivtutorial.errors import InputError
+from ivtutorial.method.chain import network_mode, sample
+from ivtutorial.method.schedule import ddim_timesteps
+from ivtutorial.models.memory import SAMPLING_KNOBS, explain_out_of_memory
+from ivtutorial.models.named import open_model
+from ivtutorial.system.processes import launch
+
+if TYPE_CHECKING:
+    from ivtutorial.models.backbone import Backbone
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How clips are sampled.
+
+    Attributes:
+        D: DDIM steps.
+        guidance: classifier-free guidance scale; 1 is none. The paper trains and evaluates with 3.
+        frames: frames of a clip, F.
+        height: in pixels; None is the model's own size. So is width.
+        eta: 0 is deterministic DDIM, 1 as noisy as DDPM (then clips are sampled one at a time).
+        batch_size: clips sampled together; it changes speed and memory only.
+
+    Raises:
+        InputError: a value out of range.
+    """
+
+    D: int = 20
+    guidance: float = 3.0
+    frames: int = 16
+    height: int | None = None
+    width: int | None = None
+    eta: float = 0.0
+    batch_size: int = 8
+
+    def __post_init__(self) -> None:
+        ddim_timesteps(self.D)
+        sides = [side for side in (self.height, self.width) if side is not None]
+        if min([self.frames, self.batch_size, *sides]) < 1:
+            raise InputError(
+                f"frames = {self.frames}, batch_size = {self.batch_size}, height = {self.height}, "
+                f"width = {self.width}: expected at least 1 of each."
+            )
+        if not 0 <= self.eta <= 1 or not 0 <= self.guidance < float("inf"):
+            raise InputError(f"eta = {self.eta}, guidance = {self.guidance}: expected 0 <= eta <= 1, guidance >= 0.")
+
+
+@dataclass(frozen=True)
+class Job:
+    """One clip to sample: the prompt, its place in the list of prompts, and the seed."""
+
+    index: int
+    prompt: str
+    seed: int
+
+
+def generate(
+    model: Backbone | str | Path,
+    prompts: Sequence[str],
+    seeds: int | Sequence[int] = 0,
+    *,
+    D: int = 20,
+    guidance: float = 3.0,
+    frames: int = 16,
+    height: int | None = None,
+    width: int | None = None,
+    eta: float = 0.0,
+    lora: str | Path | None = None,
+    lora_scale: float = 1.0,
+    batch_size: int = 8,
+    processes: int = 1,
+    progress: bool = False,
+) -> Tensor:
+    """Generate clips from prompts.
+
+    Args:
+        model: a `Backbone`, used where it is; or "reduced", "modelscope", a diffusers folder or a hub name, opened on
+            the CPU. For a GPU pass `open_model(name, torch.float16, "cuda")` of `ivtutorial.models.named`.
+        prompts: N texts.
+        seeds: one seed, or several: then every prompt is sampled once for each.
+        D: DDIM steps.
+        guidance: classifier-free guidance scale.
+        frames: F.
+        height: in pixels, default the model's own; so is width.
+        width: see height.
+        eta: 0 is deterministic.
+        lora: folder (or file) of an adapter that `finetune` or `save_lora` wrote, to use on top of the model. The
+            model is left as it was.
+        lora_scale: how much of the adapter to use, 0 to 1.
+        batch_size: clips sampled together.
+        processes: share the clips among so many single-threaded processes (CPU only).
+        progress: show a progress bar.
+
+    Returns:
+        Clips (N * len(seeds), F, 3, H, W), float32 in [0, 1], on the CPU; ordered by prompt, then by seed.
+
+    Raises:
+        InputError: no prompts, one that is not text, a value out of range, or an unusable model or adapter.
+
+    Example:
+        >>> clips = generate("reduced", ["a red fox running through the snow"], seeds=[0, 1])  # doctest: +SKIP
+        >>> clips.shape  # doctest: +SKIP
+        torch.Size([2, 16, 3, 64, 64])
+    """
+    sampling = Sampling(D, guidance, frames, height, width, eta, batch_size)
+    jobs = make_jobs(prompts, seeds)
+    parts = launch(_generate_share, processes, model, jobs, sampling, lora, lora_scale, progress)
+    clips = {job: clip for part in parts for job, clip in part}
+    return torch.stack([clips[job] for job in jobs])
+
+
+def make_jobs(prompts: Sequence[str], seeds: int | Sequence[int] = 0) -> list[Job]:
+    """Every prompt with every seed, ordered by prompt, then by seed.
+
+    Raises:
+        InputError: no prompts, one that is not text, no seeds, or one that is negative or there twice.
+    """
+    if isinstance(prompts, str) or not len(prompts):
+        raise InputError(f"Expected a list with at least one prompt, got {prompts!r}.")
+    texts = [check_caption(prompt) for prompt in prompts]
+    several = [seeds] if isinstance(seeds, int) else list(seeds)
+    if not several or min(several) < 0 or len(set(several)) < len(several):
+        raise InputError(f"seeds = {seeds!r}: expected one whole number >= 0, or several different ones.")
+    return [Job(index, text, seed) for index, text in enumerate(texts) for seed in several]
+
+
+def clip_generator(index: int, seed: int) -> torch.Generator:
+    """The source of all randomness of one clip, from the prompt's place in its list and the seed."""
+    state = np.random.SeedSequence((seed, index)).generate_state(1, np.uint64)[0]
+    return torch.Generator().manual_seed(int(state >> np.uint64(1)))
+
+
+def sample_batches(backbone: Backbone, jobs: Sequence[Job], sampling: Sampling) -> Iterator[tuple[list[Job], Tensor]]:
+    """Sample clips batch by batch, so that a long list need not fit into memory.
+
+    Args:
+        backbone: used as it is, with its adapter if it has one.
+        jobs: what to sample.
+        sampling: how.
+
+    Yields:
+        Up to `batch_size` jobs and their clips (B, F, 3, H, W), float32 in [0, 1], on the CPU.
+
+    Raises:
+        InputError: a height or width that the VAE cannot make, or the GPU's memory is too small.
+    """
+    shape = _latent_shape(backbone, sampling)
+    size = 1 if sampling.eta else sampling.batch_size
+    for start in range(0, len(jobs), size):
+        batch = list(jobs[start : start + size])
+        with explain_out_of_memory(SAMPLING_KNOBS):
+            clips = _sample_batch(backbone, batch, shape, sampling)
+        yield batch, clips
+
+
+@contextmanager
+def adapter(backbone: Backbone, lora: str | Path | None, scale: float = 1.0) -> Iterator[None]:
+    """Use an adapter for a while; afterwards the model is as it was. Without a folder nothing happens.
+
+    Args:
+        backbone: without an adapter, if `lora` is given.
+        lora: folder or file of the adapter.
+        scale: how much of it to use.
+
+    Raises:
+        InputError: the model has an adapter already, or the file is unusable or belongs to another model.
+    """
+    if lora is None:
+        yield
+        return
+    from ivtutorial.models.lora import load_lora, set_lora_scale
+
+    load_lora(backbone.unet, lora)
+    try:
+        set_lora_scale(backbone.unet, scale)
+        yield
+    finally:
+        backbone.unet.unload_lora()
+
+
+def own_share(jobs: Sequence[Job]) -> tuple[list[Job], int, int]:
+    """The jobs of this process, its rank, and the number of processes; all jobs if there is no group."""
+    group = torch.distributed.is_available() and torch.distributed.is_initialized()
+    rank, world = (torch.distributed.get_rank(), torch.distributed.get_world_size()) if group else (0, 1)
+    return list(jobs[rank::world]), rank, world
+
+
+def _generate_share(
+    model: Backbone | str | Path,
+    jobs: Sequence[Job],
+    sampling: Sampling,
+    lora: str | Path | None,
+    lora_scale: float,
+    progress: bool,
+) -> list[tuple[Job, Tensor]]:
+    backbone = open_model(model)
+    mine, rank, world = own_share(jobs)
+    made: list[tuple[Job, Tensor]] = []
+    with adapter(backbone, lora, lora_scale), bar(len(jobs), progress and rank == 0) as advance:
+        for batch, clips in sample_batches(backbone, mine, sampling):
+            made.extend(zip(batch, clips, strict=True))
+            advance(len(batch) * world)
+    return made
+
+
+@contextmanager
+def bar(total: int, show: bool, title: str = "clips") -> Iterator[partial[None]]:
+    """A progress bar; yields the function that moves it on."""
+    from tqdm.auto import tqdm
+
+    with tqdm(total=total, desc=title, disable=not show) as shown:
+        yield partial(_advance, shown)
+
+
+def _advance(shown: object, count: int) -> None:
+    # Shares differ by one clip, so counting them all times N may overshoot at the end.
+    shown.update(min(count, shown.total - shown.n))  # type: ignore[attr-defined]
+
+
+def _latent_shape(backbone: Backbone, sampling: Sampling) -> tuple[int, ...]:
+    for side in (sampling.height, sampling.width):
+        if side is not None and side % backbone.vae_factor:
+            raise InputError(f"{side} pixels: this model's height and width are multiples of {backbone.vae_factor}.")
+    return backbone.latent_shape(sampling.frames, sampling.height, sampling.width)
+
+
+@torch.no_grad()
+def _sample_batch(backbone: Backbone, batch: list[Job], shape: tuple[int, ...], sampling: Sampling) -> Tensor:
+    generators = [clip_generator(job.index, job.seed) for job in batch]
+    noise = torch.stack([torch.randn(shape, generator=one) for one in generators]).to(backbone.device)
+    embeds = backbone.embed([job.prompt for job in batch])
+    predict = backbone.predictor(embeds, backbone.embed([""]), sampling.guidance)
+    with network_mode(backbone.unet, train=False):
+        z0 = sample(predict, noise, backbone.scheduler, sampling.D, eta=sampling.eta, generator=generators[0])
+    return backbone.decode_clips(z0).float().cpu()

@@ -1,0 +1,1 @@
+"""Files, processes, and what a result was made with."""

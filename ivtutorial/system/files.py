@@ -1,0 +1,137 @@
+"""Files: written whole or not at all, found in a checkout or in an installed wheel, told apart by their hash.
+
+| function | what it does |
+|---|---|
+| `atomic_write`, `atomic_write_text` | a reader sees the old file or the new one, never half of one |
+| `data_path` | the folder `data/` of a checkout, or its copy inside the installed package |
+| `sha256` | the hash that model cards and checkpoints quote |
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO
+
+from ivtutorial.errors import InputError
+
+PACKAGE = Path(__file__).resolve().parent.parent
+
+
+@contextmanager
+def atomic_write(path: str | Path) -> Iterator[BinaryIO]:
+    """Opens a binary file that appears at `path` only when the block ends without an error.
+
+    The bytes go to a hidden file in the same folder, are flushed to the disk (fsync) and then take the name
+    `path` in one step (os.replace). After a crash, a full disk or kill -9 the old file is still whole.
+
+    Args:
+        path: the file to write. Folders on the way to it are made.
+
+    Yields:
+        A writable binary file.
+
+    Raises:
+        InputError: the folder cannot be written or the disk is full. The old file, if any, is unchanged.
+
+    Example:
+        >>> with atomic_write("runs/a/weights.safetensors") as file:
+        ...     file.write(safetensors.torch.save(tensors))
+    """
+    path = Path(path)
+    temporary = path.parent / f".{path.name}.{secrets.token_hex(4)}.tmp"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(temporary, "xb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+        _sync_folder(path.parent)
+    except OSError as error:
+        if error.filename is not None and not str(temporary).startswith(str(error.filename)):
+            raise  # the caller's block failed on a file of its own
+        reason = error.strerror or str(error)
+        raise InputError(
+            f"cannot write {path}: {reason}. Nothing that was there has changed; "
+            "free some space, or give a folder that you may write to."
+        ) from error
+    finally:
+        # After os.replace this name is gone; before it, whatever went wrong, nothing half-written stays.
+        with suppress(OSError):
+            temporary.unlink()
+
+
+def atomic_write_text(path: str | Path, text: str) -> None:
+    """Writes `text` as UTF-8 with `atomic_write`.
+
+    Args:
+        path: the file to write.
+        text: its whole new content; line ends are written as they are.
+
+    Raises:
+        InputError: as for `atomic_write`.
+    """
+    with atomic_write(path) as file:
+        file.write(text.encode("utf-8"))
+
+
+def sha256(path: str | Path) -> str:
+    """Returns the SHA-256 of a file as 64 hexadecimal digits, read in pieces of 1 MiB.
+
+    Args:
+        path: an existing file.
+
+    Raises:
+        InputError: there is no such file, or it cannot be read.
+    """
+    digest = hashlib.sha256()
+    try:
+        with open(path, "rb") as file:
+            while piece := file.read(1 << 20):
+                digest.update(piece)
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror or error}.") from error
+    return digest.hexdigest()
+
+
+def data_path(*parts: str) -> Path:
+    """Finds a file or folder of the shipped data, wherever the package was installed.
+
+    An installed wheel carries `data/models`, `data/prompts`, `data/clips` and `data/results` as `ivtutorial/_data/`;
+    in a checkout (and in an editable install) they are the repository's own `data/`.
+
+    Args:
+        *parts: path below `data/`, one name an argument.
+
+    Returns:
+        The existing path.
+
+    Raises:
+        InputError: neither place has it.
+
+    Example:
+        >>> data_path("models", "backbone")
+    """
+    places = [root.joinpath(*parts) for root in (PACKAGE / "_data", PACKAGE.parent / "data")]
+    for place in places:
+        if place.exists():
+            return place
+    raise InputError(
+        f"the shipped data has no {'/'.join(parts) or 'folder'}: looked for {places[0]} and {places[1]}. "
+        "Install the package from its wheel, or work in a full checkout of the repository."
+    )
+
+
+def _sync_folder(folder: Path) -> None:
+    """Makes the new name itself durable; systems that cannot open a folder (Windows) do without."""
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

@@ -1,0 +1,1 @@
+"""Fine-tuning: configuration, steps, checkpoints, logs."""

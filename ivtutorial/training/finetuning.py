@@ -1,0 +1,181 @@
+"""Reward fine-tuning (Sec. 3.3, supplement C): from a model, clips and a reward to an adapter.
+
+| module             | holds                                                           |
+|--------------------|-----------------------------------------------------------------|
+| `finetune_config`  | all settings                                                    |
+| `dataset`          | clips encoded once; which clips and draws a step gets           |
+| `training_start`   | everything before the first step, fresh or from a checkpoint    |
+| `training_step`    | one optimiser step                                              |
+| `training_loop`    | steps, log, checkpoints, and an end that may come early         |
+| `training_samples` | sample clips, early stopping                                    |
+| `training_state`   | checkpoints                                                     |
+| `run_folder`       | what a run leaves behind                                        |
+
+Everything random in step n comes from (seed, n, slot). So a run that was cut off, by kill -9 if need be, and continued
+takes the very steps of an unbroken run, bit for bit; and two processes take the steps of one process that makes
+two passes, up to the rounding of sums.
+
+Where this differs from the authors' code: clips are encoded once, shuffled, and shared out among the processes; a
+step whose loss or gradient is not finite is skipped and counted; the reward is frozen; the first step is not lost to a
+learning rate of 0.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from ivtutorial.data.dataset import LatentDataset
+from ivtutorial.data.lists import LATENTS, PREPARED, Clip
+from ivtutorial.errors import InputError
+from ivtutorial.models.lora import has_lora, load_lora, merge_lora
+from ivtutorial.models.memory import fitted
+from ivtutorial.models.named import open_model, open_reward
+from ivtutorial.system.processes import launch
+from ivtutorial.training import run_folder
+from ivtutorial.training.config import FinetuneConfig, read_config
+from ivtutorial.training.loop import finish, train
+from ivtutorial.training.run_folder import FinetuneResult, read_metrics
+from ivtutorial.training.start import Given, load_data, make_accelerator, start, weights_dtypes
+from ivtutorial.training.step import LossFn
+from ivtutorial.training.trackers import tracking
+
+if TYPE_CHECKING:
+    from ivtutorial.models.backbone import Backbone
+    from ivtutorial.rewards.base import ImageReward
+
+__all__ = ["FinetuneConfig", "FinetuneResult", "LossFn", "export_merged", "finetune", "read_config", "read_metrics"]
+
+
+def finetune(
+    model: Backbone | str | Path,
+    clips: str | Path | Sequence[Clip] | LatentDataset,
+    reward: ImageReward | str | Path,
+    out: str | Path,
+    config: FinetuneConfig | None = None,
+    *,
+    resume: bool = False,
+    processes: int = 1,
+    loss_fn: LossFn | None = None,
+    cache: str | Path | None = None,
+    device: str | None = None,
+    progress: bool = True,
+    skip_bad: bool = False,
+) -> FinetuneResult:
+    """Fine-tune a text-to-video model on a reward; its weights are not changed, the result is an adapter.
+
+    Args:
+        model: a `Backbone` (used where it is, and left as it was), "reduced", "modelscope", a folder or a hub name.
+        clips: video-caption pairs: a CSV or folder (see `ivtutorial.data.clips.read_clips`), a list of clips, or
+            encoded ones.
+        reward: any image reward, "reduced", or a folder.
+        out: folder of the run, see `ivtutorial.training.run_folder`.
+        config: all settings; default those of the paper.
+        resume: continue the run in `out`, if there is one. `steps`, the settings of samples and checkpoints, and the
+            split into processes and accumulation may differ; anything else may not.
+        processes: so many single-threaded processes on this machine, CPU only, each with `batch_size` clips. For
+            several GPUs use torchrun or accelerate, which start this function in each process.
+        loss_fn: (models, batch, generator) -> (loss, numbers to log); default the method's own.
+        cache: folder of encoded clips, shared by runs on the same data; default that of a set that `ivtutorial prepare`
+            wrote, else `out/cache`.
+        device: "cpu" or "cuda", for a model given by name; default the GPU if there is one.
+        progress: show a progress bar.
+        skip_bad: leave clips that cannot be used out, and list them in config.json, instead of an error.
+
+    Returns:
+        Where the adapter is, and what it took; `metrics` reads the log.
+
+    Raises:
+        InputError: unusable input; `out` holds a run and `resume` is off; the run there was made otherwise; a full or
+            read-only disk; a loss that was not finite too often. Checkpoints stay whole.
+        KeyboardInterrupt: Ctrl-C or SIGTERM, after the step at hand and its checkpoint.
+
+    Example:
+        >>> config = FinetuneConfig(steps=100, lr=1e-3, batch_size=4)
+        >>> result = finetune("reduced", "my_clips", "reduced", "runs/a", config)  # doctest: +SKIP
+        >>> after = generate("reduced", prompts, lora=result.lora)  # doctest: +SKIP
+    """
+    folder = Path(out)
+    run_folder.check_writable(folder)
+    if not resume and (folder / run_folder.CONFIG_FILE).exists():
+        raise InputError(f"{folder} holds a run already. Continue it with resume, or choose another folder.")
+    settings, kept = config or FinetuneConfig(), Path(cache or _cache_of(clips) or folder / "cache")
+    given = Given(model, clips, reward, folder, settings, loss_fn, kept, device, progress, skip_bad)
+    return launch(_run, processes, given)[0]
+
+
+def _cache_of(clips: object) -> Path | None:
+    """The latents of a set that `ivtutorial prepare` wrote."""
+    prepared = isinstance(clips, (str, Path)) and (Path(clips) / PREPARED).is_file()
+    return Path(str(clips)) / LATENTS if prepared else None
+
+
+def export_merged(
+    model: Backbone | str | Path,
+    lora: str | Path,
+    folder: str | Path,
+    scale: float = 1.0,
+    dtype: torch.dtype | None = None,
+) -> Path:
+    """Write the model with the adapter merged in, as a folder that stock `TextToVideoSDPipeline` opens without us.
+
+    Args:
+        model: the base model, as for `finetune`; it is not changed.
+        lora: folder of the adapter.
+        folder: to write.
+        scale: how much of the adapter.
+        dtype: of the stored weights, e.g. torch.float16.
+
+    Returns:
+        The folder.
+
+    Raises:
+        InputError: unusable model or adapter, or the folder cannot be written.
+    """
+    from ivtutorial.models.backbone_folder import save_backbone
+
+    backbone = open_model(model)
+    tuned = replace(backbone, unet=copy.deepcopy(backbone.unet))
+    load_lora(tuned.unet, lora)
+    merge_lora(tuned.unet, scale)
+    return save_backbone(tuned, folder, dtype)
+
+
+def _run(given: Given) -> FinetuneResult:
+    """The whole run, in each process; the caller's random state stays as it is."""
+    accelerator = make_accelerator(given)
+    dtypes = weights_dtypes(given.config, accelerator.device)
+    backbone = open_model(given.model, dtypes, accelerator.device)
+    reward = open_reward(given.reward, backbone.device, dtypes["reward"])
+    devices = [backbone.device] if backbone.device.type == "cuda" else []
+    memory = given.config.memory
+    with torch.random.fork_rng(devices), _borrowed(backbone) as counter, fitted(backbone, reward, memory) as reward:
+        data = load_data(given, backbone, accelerator)
+        run, progress = start(given, accelerator, backbone, reward, data, counter)
+        names, about = given.config.trackers, given.config.to_dict()
+        with tracking(names, given.out, progress.step, about, run.main) as trackers:
+            train(run, progress, given.progress, trackers)
+        return finish(run, progress)
+
+
+@contextmanager
+def _borrowed(backbone: Backbone) -> Iterator[list[int]]:
+    """Counts the UNet's evaluations while it is trained, and gives the model back without adapter."""
+    counter = [0]
+
+    def count(unet: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        counter[0] += len(args[0] if args else kwargs["sample"])
+
+    hook = backbone.unet.register_forward_pre_hook(count, with_kwargs=True)
+    try:
+        yield counter
+    finally:
+        hook.remove()
+        if has_lora(backbone.unet):
+            backbone.unet.unload_lora()

@@ -1,0 +1,97 @@
+"""The loop of a run: step, samples, log, checkpoint; and its end, planned or not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+
+from ivtutorial.models.lora import load_lora, save_lora
+from ivtutorial.system.interruption import noting_signals
+from ivtutorial.training import checkpoints as training_state, run_folder
+from ivtutorial.training.checkpoints import Progress
+from ivtutorial.training.run_folder import FinetuneResult
+from ivtutorial.training.samples import sample_round
+from ivtutorial.training.step import Run, end_if_diverged, take_step
+from ivtutorial.training.trackers import Tracker
+
+
+def train(run: Run, progress: Progress, show: bool, trackers: Sequence[Tracker] = ()) -> None:
+    """Take the steps that are left.
+
+    Args:
+        run: see `ivtutorial.training.step.Run`.
+        progress: where it stands; changed in place.
+        show: a progress bar, with the reward and the time that is left.
+        trackers: shown every line of the log and every round of samples.
+
+    Raises:
+        InputError: a file cannot be written, or the run has diverged.
+        KeyboardInterrupt: Ctrl-C or SIGTERM in any process, after the step and its checkpoint.
+    """
+    from tqdm.auto import tqdm
+
+    steps = run.config.steps
+    bar = tqdm(total=steps, initial=progress.step, desc=run.out.name, disable=not (show and run.main))
+    with bar, noting_signals() as asked_to_stop:
+        if run.config.sample_every and progress.step == 0:
+            _log(run, {"step": 0, **sample_round(run, progress, trackers)}, trackers)
+        while progress.step < steps and not progress.stopped:
+            row = take_step(run, progress)
+            if run.config.sample_every and progress.step % run.config.sample_every == 0:
+                row.update(sample_round(run, progress, trackers))
+            _log(run, row, trackers)
+            bar.set_postfix({k: f"{row[k]:.4f}" for k in ("frame_reward", "sample_reward") if k in row})
+            bar.update()
+            end_if_diverged(run, progress)
+            _keep(run, progress, _anyone(run, asked_to_stop))
+
+
+def finish(run: Run, progress: Progress) -> FinetuneResult:
+    """Write the adapter of a run that has ended: the last, or with `patience` the best.
+
+    Raises:
+        InputError: it cannot be written.
+    """
+    lora, best = run.out / run_folder.LORA, run.out / run_folder.BEST
+    if run.main:
+        if run.config.patience is not None and best.is_dir():
+            run.backbone.unet.unload_lora()
+            load_lora(run.backbone.unet, best)
+        save_lora(run.backbone.unet, lora)
+    run.accelerator.wait_for_everyone()
+    p = progress
+    return FinetuneResult(run.out, lora, p.step, p.stopped, p.skipped, p.unet_evaluations, p.seconds)
+
+
+def _keep(run: Run, progress: Progress, stop: bool) -> None:
+    """A checkpoint if one is due; then, if it was asked for, the end."""
+    ended = progress.stopped or progress.step == run.config.steps
+    if stop or ended or progress.step % run.config.checkpoint_every == 0:
+        _checkpoint(run, progress)
+    if stop and not ended:
+        raise KeyboardInterrupt
+
+
+def _anyone(run: Run, asked: Callable[[], bool]) -> bool:
+    """Whether some process was asked to stop; all must stop at the same step."""
+    if run.accelerator.num_processes == 1:
+        return asked()
+    flag = torch.tensor(float(asked()), device=run.backbone.device)
+    return bool(run.accelerator.reduce(flag, "sum").item() > 0)
+
+
+def _log(run: Run, row: dict[str, float], trackers: Sequence[Tracker]) -> None:
+    if run.main:
+        run_folder.log_metrics(run.out, row)
+        for tracker in trackers:
+            tracker.log(int(row["step"]), row)
+
+
+def _checkpoint(run: Run, progress: Progress) -> None:
+    if run.main:
+        state = {"optimizer": run.optimizer.state_dict()}
+        if run.accelerator.scaler is not None:
+            state["scaler"] = run.accelerator.scaler.state_dict()
+        training_state.save_checkpoint(run.out, run.backbone.unet, state, progress, run.made_of, run.config.keep)
+    run.accelerator.wait_for_everyone()

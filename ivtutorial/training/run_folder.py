@@ -1,0 +1,152 @@
+"""The folder of a run: what it was, what it logged, what its samples looked like.
+
+RUN/config.json       settings, model, reward, data, versions
+RUN/metrics.jsonl     one line a step; lines of step 0 and of every `sample_every` steps also have `sample_reward`
+RUN/samples/step-N/   clips (MP4) and sheet.png, the same prompts and noise in every round
+RUN/checkpoints/      see `ivtutorial.training.checkpoints`
+RUN/lora/             the result, which a stock pipeline opens
+RUN/tensorboard/      curves and samples, see `ivtutorial.training.trackers`
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from ivtutorial.errors import InputError
+from ivtutorial.system.files import atomic_write, atomic_write_text
+
+CONFIG_FILE, METRICS_FILE, SAMPLES, LORA, BEST = "config.json", "metrics.jsonl", "samples", "lora", "best"
+_PACKAGES = ("ivtutorial", "torch", "diffusers", "transformers", "peft", "accelerate", "open_clip_torch", "numpy")
+
+
+@dataclass(frozen=True)
+class FinetuneResult:
+    """What a run left behind.
+
+    Attributes:
+        folder: of the run.
+        lora: folder of the resulting adapter.
+        steps: taken.
+        stopped_early: by `patience`.
+        skipped: steps whose loss or gradient was not finite.
+        unet_evaluations: of single clips in all training steps.
+        seconds: in all training steps.
+    """
+
+    folder: Path
+    lora: Path
+    steps: int
+    stopped_early: bool
+    skipped: int
+    unet_evaluations: int
+    seconds: float
+
+    @property
+    def metrics(self) -> list[dict[str, Any]]:
+        """All lines of metrics.jsonl."""
+        return read_metrics(self.folder)
+
+
+def check_writable(folder: Path) -> None:
+    """Before minutes of work, not after them; nothing is made.
+
+    Raises:
+        InputError: the folder, or the nearest one above it that exists, cannot be written.
+    """
+    place = folder.absolute()
+    while not place.exists() and place != place.parent:
+        place = place.parent
+    if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
+        raise InputError(f"cannot write {folder}: {place} is no folder that you may write to. Choose another.")
+
+
+def versions() -> dict[str, str]:
+    """Versions of the packages that decide a run's numbers."""
+    found = {}
+    for name in _PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "not installed"
+    return found
+
+
+def write_config(run: Path, values: Mapping[str, Any]) -> None:
+    """Write config.json.
+
+    Raises:
+        InputError: the folder cannot be written.
+    """
+    atomic_write_text(run / CONFIG_FILE, json.dumps(dict(values), indent=1) + "\n")
+
+
+def read_metrics(run: str | Path) -> list[dict[str, Any]]:
+    """Lines of metrics.jsonl; a last line that was cut off by a kill is left out.
+
+    Raises:
+        InputError: the run has none.
+    """
+    path = Path(run) / METRICS_FILE
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except OSError as error:
+        raise InputError(f"no metrics at {path} ({error.strerror or error}). Give the folder of a run.") from error
+    rows = []
+    for line in lines:
+        try:
+            rows.append(json.loads(line))
+        except ValueError:
+            break
+    return rows
+
+
+def trim_metrics(run: Path, step: int) -> None:
+    """Drop what was logged after `step`: a continued run takes and logs those steps again."""
+    if (run / METRICS_FILE).is_file():
+        kept = [row for row in read_metrics(run) if row["step"] <= step]
+        atomic_write_text(run / METRICS_FILE, "".join(json.dumps(row) + "\n" for row in kept))
+
+
+def log_metrics(run: Path, row: Mapping[str, float]) -> None:
+    """Append one line; numbers that are not finite become null.
+
+    Raises:
+        InputError: the file cannot be written.
+    """
+    plain = {name: value if math.isfinite(value) else None for name, value in row.items()}
+    path = run / METRICS_FILE
+    try:
+        with open(path, "a", encoding="utf-8") as file:
+            file.write(json.dumps(plain) + "\n")
+    except OSError as error:
+        raise InputError(
+            f"cannot write {path}: {error.strerror or error}. The last checkpoint is whole: free some space or restore "
+            "write access, then continue with resume."
+        ) from error
+
+
+def write_samples(run: Path, step: int, prompts: Sequence[str], clips: Sequence[Tensor], fps: float) -> Path:
+    """Write one round of sample clips (F, 3, H, W), with a contact sheet of four frames each.
+
+    Raises:
+        InputError: the folder cannot be written.
+    """
+    from ivtutorial.video.writer import contact_sheet, write_video
+
+    folder = run / SAMPLES / f"step-{step:06d}"
+    for number, clip in enumerate(clips):
+        write_video(folder / f"{number:03d}.mp4", clip, fps)
+    scale = 2 if clips[0].shape[-1] < 128 else 1
+    sheet = contact_sheet(clips, list(prompts), columns=2, strip=min(4, len(clips[0])), scale=scale)
+    with atomic_write(folder / "sheet.png") as file:
+        sheet.save(file, format="PNG")
+    return folder

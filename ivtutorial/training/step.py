@@ -1,0 +1,214 @@
+"""One optimiser step of fine-tuning, for any method and any number of processes.
+
+    for every slot (a pass of a process, see `ivtutorial.data.dataset`):
+        batch -> next loss of losses(models, batch, generator) -> backward      a method turns a batch into losses
+    average gradients over slots -> not finite? skip and count -> bound the norm -> AdamW on the adapter
+
+A method that samples once and learns from the samples several times (RWR, DDPO) has several losses: the lines above are
+then repeated `method.updates` times within the step.
+
+The adapter's gradients are averaged by hand: it is small, so this is one message a step, and the model runs many times
+without gradient and once with, which wrappers such as DistributedDataParallel are not made for.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from ivtutorial.data.dataset import LatentDataset, positions, slot_generator
+from ivtutorial.errors import InputError
+from ivtutorial.method.batch import Batch
+from ivtutorial.method.chain import network_mode
+from ivtutorial.training.checkpoints import Progress
+from ivtutorial.training.config import FinetuneConfig
+from ivtutorial.training.methods import StepLosses
+
+if TYPE_CHECKING:
+    from ivtutorial.models.backbone import Backbone
+    from ivtutorial.rewards.base import ImageReward
+
+LossFn = Callable[["Backbone", Batch, torch.Generator], "tuple[Tensor, dict[str, float]]"]
+_SCALE_SEARCH = 16
+COUNTED = ("unet_evaluations", "reward_calls")
+
+
+@dataclass(frozen=True)
+class Run:
+    """What stays the same from step to step.
+
+    Attributes:
+        out: folder of the run.
+        config: its settings.
+        accelerator: accelerate's, knows processes, device and precision.
+        backbone: the model with a trainable adapter.
+        data: encoded clips.
+        reward: image reward, for sample rounds.
+        losses: the method.
+        updates: losses, and so optimiser updates, that it has for a step.
+        parameters: of the adapter.
+        optimizer: AdamW on them, prepared by the accelerator.
+        made_of: what must be the same when the run is continued.
+        counter: one number, the UNet's evaluations of single clips so far in this process.
+    """
+
+    out: Path
+    config: FinetuneConfig
+    accelerator: Any
+    backbone: Backbone
+    data: LatentDataset
+    reward: ImageReward
+    losses: StepLosses
+    updates: int
+    parameters: list[torch.nn.Parameter]
+    optimizer: Any
+    made_of: dict[str, Any]
+    counter: list[int]
+
+    @property
+    def slots(self) -> int:
+        """Passes a step, over all processes."""
+        return int(self.accelerator.num_processes) * self.config.accumulation
+
+    @property
+    def main(self) -> bool:
+        """Whether this process writes the files."""
+        return bool(self.accelerator.is_main_process)
+
+
+def take_step(run: Run, progress: Progress) -> dict[str, float]:
+    """Take one step and count it in `progress`.
+
+    Args:
+        run: see `Run`.
+        progress: where the run stands; changed in place.
+
+    Returns:
+        What is logged: step, the method's numbers (means over all slots and updates), grad_norm before it is bounded,
+        lr, seconds of this step, elapsed seconds of all steps; so far: skipped, unet_evaluations, and reward_calls,
+        the frames that the reward scored.
+
+    Raises:
+        InputError: the loss has no gradient.
+    """
+    began, lr = time.perf_counter(), run.config.lr_at(progress.step)
+    slots = [_passes(run, progress.step, m) for m in range(run.config.accumulation)]
+    updates = [_take_update(run, slots, lr) for _ in range(run.updates)]
+    good = all(numbers.pop("good") for numbers in updates)
+    sums = {name: round(sum(one.pop(name) for one in updates) * run.slots) for name in COUNTED}
+    numbers = {name: sum(one[name] for one in updates) / len(updates) for name in updates[0]}
+    seconds = time.perf_counter() - began
+    _note(progress, good, seconds, sums)
+    totals = {"skipped": progress.skipped, **{name: getattr(progress, name) for name in COUNTED}}
+    return {"step": progress.step, **numbers, "lr": lr, "seconds": seconds, "elapsed": progress.seconds, **totals}
+
+
+def end_if_diverged(run: Run, progress: Progress) -> None:
+    """Give up after too many steps in a row that were not finite.
+
+    Raises:
+        InputError: as many as `max_skipped`.
+    """
+    # With fp16 some steps are skipped by design, while the loss scale is on its way down from 65536 = 2^16.
+    limit = run.config.max_skipped + (0 if run.accelerator.scaler is None else _SCALE_SEARCH)
+    if progress.skipped_in_row >= limit:
+        raise InputError(
+            f"{progress.skipped_in_row} steps in a row, up to step {progress.step}, had a loss or gradient that is not "
+            f"finite. The last checkpoint in {run.out} is from before. Lower lr, set max_grad_norm, or use "
+            "mixed_precision 'no' or 'bf16'."
+        )
+
+
+def _take_update(run: Run, slots: Sequence[Iterator[dict[str, float]]], lr: float) -> dict[str, float]:
+    """One optimiser update from the next loss of every slot."""
+    run.optimizer.zero_grad(set_to_none=True)
+    numbers = _mean_over_slots(run, [next(slot) for slot in slots])
+    _average_gradients(run)
+    if run.accelerator.scaler is not None:
+        if not math.isfinite(numbers["loss"]):
+            _spoil(run.parameters)
+        run.accelerator.unscale_gradients(run.optimizer)
+    numbers["grad_norm"] = _norm(run.parameters)
+    good = math.isfinite(numbers["loss"]) and math.isfinite(numbers["grad_norm"])
+    _update(run, good, lr, numbers["grad_norm"])
+    return {**numbers, "good": float(good)}
+
+
+def _passes(run: Run, step: int, m: int) -> Iterator[dict[str, float]]:
+    """Forward and backward of one slot, once for each update; its gradient is added to what is there."""
+    config, backbone = run.config, run.backbone
+    slot = run.accelerator.process_index + run.accelerator.num_processes * m
+    generator = slot_generator(config.seed, step, slot)
+    places = positions(len(run.data), config.batch_size, step, slot, run.slots, config.seed)
+    losses = run.losses(backbone, run.data.batch(backbone, places), generator)
+    for _ in range(run.updates):
+        slot_generator(config.seed, step, slot)  # dropout of a slot does not depend on what other slots drew
+        before = run.counter[0]
+        with network_mode(backbone.unet, config.method.train_mode):
+            with run.accelerator.autocast():
+                loss, numbers = next(losses)
+            if not loss.requires_grad:
+                raise InputError("the loss has no gradient: the reward must be differentiable in the frames.")
+            evaluations = run.counter[0] - before
+            run.accelerator.backward(loss / config.accumulation)
+        yield {"reward_calls": 0.0, **numbers, "loss": loss.item(), "unet_evaluations": evaluations}
+
+
+def _mean_over_slots(run: Run, passes: list[dict[str, float]]) -> dict[str, float]:
+    names = list(passes[0])
+    table = torch.tensor([[one[name] for name in names] for one in passes], dtype=torch.float64)
+    means = run.accelerator.reduce(table.mean(0).to(run.backbone.device), "mean")
+    return dict(zip(names, means.tolist(), strict=True))
+
+
+def _average_gradients(run: Run) -> None:
+    for p in run.parameters:
+        p.grad = torch.zeros_like(p) if p.grad is None else p.grad
+    if run.accelerator.num_processes == 1:
+        return
+    grads = _gradients(run.parameters)
+    flat = run.accelerator.reduce(torch.cat([grad.flatten() for grad in grads]), "mean")
+    for grad, part in zip(grads, flat.split([grad.numel() for grad in grads]), strict=True):
+        grad.copy_(part.view_as(grad))
+
+
+def _update(run: Run, good: bool, lr: float, norm: float) -> None:
+    bound = run.config.max_grad_norm
+    if good and bound is not None and norm > bound:
+        for grad in _gradients(run.parameters):
+            grad.mul_(bound / norm)
+    scaler = run.accelerator.scaler
+    if good or scaler is not None:  # fp16's scaler sees in the gradient that it must skip, and lowers its scale
+        for group in run.optimizer.param_groups:
+            group["lr"] = lr
+        run.optimizer.step()
+
+
+def _note(progress: Progress, good: bool, seconds: float, counted: dict[str, int]) -> None:
+    progress.step += 1
+    progress.skipped += not good
+    progress.skipped_in_row = 0 if good else progress.skipped_in_row + 1
+    progress.seconds += seconds
+    progress.unet_evaluations += counted["unet_evaluations"]
+    progress.reward_calls += counted["reward_calls"]
+
+
+def _spoil(parameters: Sequence[torch.nn.Parameter]) -> None:
+    """A loss that is infinite may have a finite gradient, and fp16's scaler looks at the gradient alone."""
+    for grad in _gradients(parameters):
+        grad.fill_(math.nan)
+
+
+def _gradients(parameters: Sequence[torch.nn.Parameter]) -> list[Tensor]:
+    return [p.grad for p in parameters if p.grad is not None]
+
+
+def _norm(parameters: Sequence[torch.nn.Parameter]) -> float:
+    return torch.stack([grad.double().square().sum() for grad in _gradients(parameters)]).sum().sqrt().item()

@@ -1,0 +1,1 @@
+"""Reading weights without running code: files, the hub, pipeline folders."""

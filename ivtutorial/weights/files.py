@@ -1,0 +1,111 @@
+"""Weights in files: read without running code, and put into a network with every misfit named.
+
+| function | what it does |
+|---|---|
+| `read_weights` | what a .safetensors or a PyTorch file holds |
+| `tensors_of` | the state dict inside it |
+| `fill` | puts it into a network; missing, unknown and misshapen weights are counted and named |
+"""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ivtutorial.errors import InputError
+from ivtutorial.weights.hub import first_line
+
+
+def read_weights(path: str | Path, what: str = "weights") -> dict[str, Any]:
+    """Read a .safetensors file, or a PyTorch file (.pt, .pth, .bin, .ckpt) of which only tensors are read.
+
+    Args:
+        path: the file. PyTorch files are mapped into memory where their format allows it.
+        what: it is said to hold, for the error message.
+
+    Returns:
+        What the file holds: tensors by name, or for PyTorch files any dictionary of plain values and tensors.
+
+    Raises:
+        InputError: no such file, an unreadable one, or one that holds code instead of plain tensors.
+
+    Example:
+        >>> state = read_weights("HPS_v2_compressed.pt")["state_dict"]  # doctest: +SKIP
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    path = Path(path)
+    try:
+        if path.suffix == ".safetensors":
+            return dict(load_file(path))
+        return dict(_load_torch(path))
+    except (OSError, RuntimeError, TypeError, ValueError, EOFError, LookupError, SafetensorError) as error:
+        raise InputError(f"{path} does not hold readable {what} ({first_line(error)}). Download it again.") from error
+    except pickle.UnpicklingError as error:
+        raise InputError(
+            f"{path} does not hold readable {what}: it is no PyTorch file, or it holds more than plain tensors, which "
+            "could run code and is therefore not read. Download it again from where it was published."
+        ) from error
+
+
+def tensors_of(content: dict[str, Any], path: str | Path, *names: str) -> dict[str, Tensor]:
+    """The state dict inside what `read_weights` read: under the first of `names` that is there, or `content` itself.
+
+    Raises:
+        InputError: there are no tensors.
+    """
+    state = next((content[name] for name in names if isinstance(content.get(name), dict)), content)
+    tensors = {name: value for name, value in state.items() if isinstance(value, Tensor)}
+    if not tensors:
+        raise InputError(f"{path} holds no weights: its entries are {', '.join(map(str, list(content)[:5]))}.")
+    return tensors
+
+
+def _load_torch(path: Path) -> Any:
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    except RuntimeError as error:
+        if "mmap" not in str(error):
+            raise
+        return torch.load(path, map_location="cpu", weights_only=True)  # the older format cannot be mapped
+
+
+def fill(network: nn.Module, state: Mapping[str, Tensor], source: str | Path, what: str, assign: bool = False) -> None:
+    """Put weights into a network, all of them and no others.
+
+    Args:
+        network: to fill.
+        state: weights by name.
+        source: of the weights, for the error message.
+        what: the network is, for the error message.
+        assign: let the network use the given tensors themselves instead of copies; needed where it was built on the
+            device "meta", without memory.
+
+    Raises:
+        InputError: missing, unknown or misshapen weights, how many and which.
+    """
+    own = network.state_dict()
+    misfits = {
+        "missing": [name for name in own if name not in state],
+        "unknown": [name for name in state if name not in own],
+        "of another shape": [
+            f"{name} {tuple(state[name].shape)} instead of {tuple(tensor.shape)}"
+            for name, tensor in own.items()
+            if name in state and state[name].shape != tensor.shape
+        ],
+    }
+    told = "; ".join(_listed(kind, names) for kind, names in misfits.items() if names)
+    if told:
+        raise InputError(f"{source} does not hold the weights of {what}: {told}. Give the file of that model.")
+    network.load_state_dict(dict(state), assign=assign)
+
+
+def _listed(kind: str, names: Sequence[str], most: int = 3) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return f"{len(names)} {kind}: {', '.join(names[:most])}{more}"

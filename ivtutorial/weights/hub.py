@@ -1,0 +1,114 @@
+"""Weights from the Hugging Face hub: asked for by name, resumed where a download broke off, checked by their hash.
+
+| function | what it gives |
+|---|---|
+| `is_hub_name` | whether a text looks like "owner/model" |
+| `hub_folder` | the files of a repository that match some patterns |
+| `hub_file` | one file; what the hub calls it (its SHA-256) must be what it is |
+
+Downloads show a progress bar and land in the hub's own cache, so the second time nothing is fetched, and a network is
+needed only for what is not there yet.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from ivtutorial.errors import InputError
+from ivtutorial.system.files import sha256
+
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+def is_hub_name(name: str | Path) -> bool:
+    """Whether `name` has the form "owner/model"."""
+    return re.fullmatch(r"[\w.-]+/[\w.-]+", str(name)) is not None
+
+
+def hub_folder(name: str, patterns: Sequence[str], ignore: Sequence[str] = ()) -> Path:
+    """Download the files of a hub repository that match `patterns`, or find them in the cache.
+
+    Args:
+        name: "owner/model".
+        patterns: shell patterns of the files wanted, e.g. "*/*.safetensors".
+        ignore: shell patterns of files that are not wanted after all.
+
+    Returns:
+        The folder of the cached copy.
+
+    Raises:
+        InputError: the name is unknown, the hub is out of reach, or the disk is full; the message says which.
+    """
+    from huggingface_hub import snapshot_download
+
+    got = _asked(name, lambda: snapshot_download(name, allow_patterns=list(patterns), ignore_patterns=list(ignore)))
+    return Path(got)
+
+
+def hub_file(name: str, filename: str) -> Path:
+    """Download one file of a hub repository, or find it in the cache, and check it by its hash.
+
+    The hub names large files by their SHA-256; a file whose content has another one is not used.
+
+    Args:
+        name: "owner/model".
+        filename: path inside the repository.
+
+    Raises:
+        InputError: as `hub_folder`; or the content does not have the hash that the hub gave.
+    """
+    from huggingface_hub import hf_hub_download
+
+    path = Path(_asked(name, lambda: hf_hub_download(name, filename)))
+    # In the cache a large file is a link to a blob that bears its hash as its name.
+    named = path.resolve().name
+    if _SHA256.fullmatch(named):
+        check_sha256(path, named)
+    return path
+
+
+def check_sha256(path: Path, expected: str) -> None:
+    """Reject a file that is not the one that was meant.
+
+    Args:
+        path: an existing file.
+        expected: its SHA-256 in hexadecimal digits.
+
+    Raises:
+        InputError: another hash, with both named.
+    """
+    found = sha256(path)
+    if found != expected.lower():
+        raise InputError(
+            f"{path} has the SHA-256 {found}, expected {expected.lower()}: it is damaged or another file. "
+            "Delete it and download it again."
+        )
+
+
+def _asked(name: str, ask: Callable[[], str]) -> str:
+    try:
+        return ask()
+    except Exception as error:  # the hub's errors, OSError, and those of the HTTP library
+        raise InputError(
+            f"{name!r} is neither a folder here nor a model that the Hugging Face hub gave ({_reason(error)}). "
+            "Check the name and the connection, or download the model elsewhere and give its folder."
+        ) from error
+
+
+def _reason(error: Exception) -> str:
+    from huggingface_hub import errors
+
+    if isinstance(error, errors.GatedRepoError):
+        return "its owner must let you in: accept its terms on the hub, then log in with `hf auth login`"
+    if isinstance(error, errors.RepositoryNotFoundError):
+        return "the hub knows no such model, or it is private"
+    if isinstance(error, errors.EntryNotFoundError) and not isinstance(error, FileNotFoundError):
+        return "the model has no such file"
+    return first_line(error)
+
+
+def first_line(error: Exception) -> str:
+    """What an error says, without what follows on further lines; its name if it says nothing."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

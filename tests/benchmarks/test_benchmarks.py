@@ -1,0 +1,113 @@
+"""The benchmarks measure what they say: the same values by dearer ways, tables that tell what was not measured."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+from contextlib import nullcontext
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+
+from ivtutorial.errors import InputError
+from ivtutorial.method.instructvideo import InstructVideo
+from ivtutorial.method.video_reward import VideoReward
+from ivtutorial.models.memory import Memory, explain_out_of_memory
+
+FOLDER = Path(__file__).resolve().parents[2] / "benchmarks"
+
+
+@pytest.fixture
+def bench(monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.syspath_prepend(str(FOLDER))
+    for name in ("measure", "bench_step"):
+        sys.modules.pop(name, None)
+    return importlib.import_module("bench_step")
+
+
+def test_every_row_has_valid_settings_and_the_compared_ones_are_there(bench: Any) -> None:
+    rows = (*bench.ROWS, *bench.GPU_ROWS)
+    for row in rows:
+        try:
+            InstructVideo(**row.method)
+            Memory(**row.memory)
+        except InputError as error:
+            pytest.fail(f"{row.name}: {error}")
+    names = [row.name for row in rows]
+    assert len(set(names)) == len(names)
+    assert {bench.BASE, bench.FULL_CHAIN, bench.DECODE_ALL, bench.AUTHORS} <= set(names)
+
+
+def test_decoding_all_frames_first_gives_the_same_reward_and_gradient(bench: Any) -> None:
+    """Why the comparison is fair: both orders compute the same number, one decodes 2 frames a clip, the other 8."""
+    decoded: list[int] = []
+
+    def decode(z: torch.Tensor) -> torch.Tensor:
+        decoded.append(len(z))
+        return z[:, :3].sigmoid()
+
+    reward = VideoReward(lambda frames, captions: frames.square().mean(dim=(1, 2, 3)), S=2)
+    results = []
+    for judge in (reward, bench.decode_all_then_choose(reward)):
+        z = torch.randn(3, 4, 8, 2, 2, generator=torch.Generator().manual_seed(0)).requires_grad_()
+        output = judge(decode, z, ["a", "b", "c"], torch.Generator().manual_seed(1))
+        (gradient,) = torch.autograd.grad(output.reward.sum(), z)
+        results.append((output.reward.detach(), gradient))
+    torch.testing.assert_close(results[0], results[1])
+    assert decoded == [3 * 2, 3 * 8]
+
+
+@pytest.mark.parametrize("explained", [False, True])
+def test_running_out_of_memory_is_a_result(bench: Any, explained: bool) -> None:
+    """Also where the package has turned it into advice, as `fitted` does."""
+    measure = importlib.import_module("measure")
+    sent: list[Any] = []
+
+    def too_much() -> None:
+        with explain_out_of_memory() if explained else nullcontext():
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+
+    measure._answer(SimpleNamespace(send=sent.append), too_much, ())
+    measure._answer(SimpleNamespace(send=sent.append), bench.comparisons, (None,))
+    assert sent[0] == {"out_of_memory": True} and "TypeError" in sent[1]["failed"]
+
+
+def test_comparisons_are_ratios_of_rows_that_were_measured(bench: Any) -> None:
+    rows = [
+        {"name": bench.BASE, "seconds": 3.0, "step_mb": 50.0},
+        {"name": bench.FULL_CHAIN, "seconds": 4.0, "step_mb": 50.0},
+        {"name": bench.AUTHORS, "out_of_memory": True},
+    ]
+    found = bench.comparisons(rows)
+    assert list(found.values()) == [0.75] and "full chain" in next(iter(found))
+
+
+def test_a_table_that_was_never_measured_stays_visibly_empty(bench: Any, tmp_path: Path) -> None:
+    measure, out = importlib.import_module("measure"), tmp_path / "bench.json"
+    measure.save_table(out, "cpu", {"rows": [{"name": "base", "seconds": 1.5}]}, seed=7)
+    tables = json.loads(out.read_text())
+    assert tables["gpu"] is None and {"seed", "date", "hardware", "versions", "commit"} <= tables["cpu"].keys()
+    assert "load_at_start" in tables["cpu"]
+    shown = measure.show_tables(out, {"name": "setting", "seconds": "s"})
+    assert "| base | 1.5 |" in shown and shown.index("### GPU") < shown.index("Not measured yet.")
+    measure.save_table(out, "cuda", {"rows": [{"name": "base", "out_of_memory": True}]}, seed=7)
+    assert json.loads(out.read_text())["cpu"] == tables["cpu"]
+    assert "| base | - |" in measure.show_tables(out, {"name": "setting", "seconds": "s"})
+
+
+def test_random_models_of_full_size_have_the_real_shapes(bench: Any) -> None:
+    """1,411,233,860 weights in the UNet, and CLIP's own tokens."""
+    full_size = importlib.import_module("full_size")
+    backbone = full_size.random_backbone(1, 0, "meta")
+    assert sum(p.numel() for p in backbone.unet.parameters()) == 1_411_233_860
+    import open_clip
+
+    texts = ["a red fox, running!", "zebras & lions"]
+    ours = backbone.tokenizer(texts, padding="max_length", max_length=77).input_ids
+    for ids, expected in zip(ours, open_clip.SimpleTokenizer()(texts).tolist()):
+        length = expected.index(49407) + 1
+        assert ids[:length] == expected[:length]

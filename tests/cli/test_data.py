@@ -1,0 +1,98 @@
+"""`ivtutorial prepare` and what `finetune` does with it, as a user types it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from ivtutorial import cli
+from ivtutorial.models.backbone_folder import save_backbone
+from ivtutorial.video.writer import write_video
+from tests.tiny_models import make_reward
+from tests.toy import toy_backbone
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """`run("prepare", ...)` in an empty folder gives exit code, stdout and stderr."""
+    monkeypatch.chdir(tmp_path)
+
+    def start(*arguments: object) -> tuple[int, str, str]:
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            cli.main([str(argument) for argument in arguments])
+        out, err = capsys.readouterr()
+        return int(ended.value.code or 0), out, err
+
+    return start
+
+
+@pytest.fixture(scope="module")
+def models(tiny_tokenizer: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("models")
+    save_backbone(toy_backbone(tiny_tokenizer), folder / "toy")
+    make_reward(folder / "reward", tiny_tokenizer)
+    return folder
+
+
+@pytest.fixture
+def clips(tmp_path: Path) -> Path:
+    """Two good clips, one of three frames, in a list as WebVid's were shared."""
+    for k, frames in enumerate((4, 4, 3)):
+        pixels = torch.rand(frames, 3, 16, 16, generator=torch.Generator().manual_seed(k))
+        write_video(tmp_path / "clips" / f"{k}.mp4", pixels)
+    (tmp_path / "clips" / "list.txt").write_text("0.mp4|||a red fox\n1.mp4|||snow\n2.mp4|||a deer\n")
+    return tmp_path / "clips" / "list.txt"
+
+
+def test_a_list_is_prepared_and_trained_on(run: Run, models: Path, clips: Path) -> None:
+    """The short clip is named; left out, two remain, are encoded, and a step is taken on them."""
+    common = ["--model", models / "toy", "--processes", 1]
+    code, out, err = run("prepare", clips, "--frames", 4, *common)
+    assert code == 2 and out == "" and "Traceback" not in err
+    assert "1 bad of 3" in err and "2.mp4: too few frames: 3 of the 4" in err
+    assert "too short" in Path("runs/prepared/report.csv").read_text()
+    code, out, _ = run("prepare", clips, "--frames", 4, "--skip-bad", "--json", *common)
+    assert code == 0 and json.loads(out)["counts"] == {"ok": 2, "too short": 1}
+    tune = ["finetune", "--data", "runs/prepared", "--reward", models / "reward", *common, "--out", "runs/a", "--json"]
+    code, out, _ = run(*tune, "--steps", 1, "-D", 2, "--batch-size", 1, "--set", "frames=4")
+    assert code == 0 and json.loads(out)["steps"] == 1
+    assert json.loads(Path("runs/a/config.json").read_text())["data"]["clips"] == 2
+
+
+def test_a_set_from_prompts(run: Run, models: Path) -> None:
+    """One caption of each of the 45 species by default; here one of one prompt file; twice gives the same files."""
+    Path("p.txt").write_text("a red fox\nsnow\n")
+    command = ["prepare", "--from-prompts", "--prompts", "p.txt", "--model", models / "toy", "--processes", 1]
+    for _ in range(2):
+        code, out, _ = run(*command, "-D", 2, "--frames", 4, "--out", "own", "--json")
+        assert code == 0 and json.loads(out)["counts"] == {"ok": 2}
+    assert len(list(Path("own/clips").glob("*.mp4"))) == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["prepare"], "either CLIPS, or --from-prompts"),
+        (["prepare", "clips/list.txt", "--from-prompts"], "either CLIPS, or --from-prompts"),
+        (["prepare", "clips/list.txt", "--prompts", "demo"], "either CLIPS, or --from-prompts"),
+        (["prepare", "clips/list.txt", "--check-only", "--precision", "fp8"], "fp8"),
+        (["prepare", "none.csv", "--check-only"], "none.csv"),
+        (["prepare", "clips/list.txt", "--check-only", "--out", "clips/0.mp4/x"], "cannot write"),
+        (["finetune", "clips/list.txt", "--data", "clips"], "given twice"),
+        (["finetune", "clips/empty.csv", "--model", "{models}/toy", "--reward", "{models}/reward"], "no clips in it"),
+        (["finetune", "clips/list.txt", "--out", "clips/0.mp4/x"], "cannot write"),
+    ],
+)
+def test_bad_input_is_one_line(run: Run, models: Path, clips: Path, arguments: list[str], told: str) -> None:
+    (clips.parent / "empty.csv").write_text("video,caption\n")
+    code, out, err = run(*(word.format(models=models) for word in arguments), "--processes", 1)
+    assert code == 2 and out == "" and "Traceback" not in err
+    assert err.count("ivtutorial: error: ") == 1 and told in err

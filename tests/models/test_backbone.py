@@ -1,0 +1,521 @@
+"""The bundle of models: diffusers' numbers, layouts, ranges, guidance, files, bad input."""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from diffusers import AutoencoderKL, TextToVideoSDPipeline
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from ivtutorial.errors import InputError
+from ivtutorial.models.backbone import Backbone
+from ivtutorial.models.backbone_folder import load_backbone, save_backbone
+from ivtutorial.models.lora import attach_lora, merge_lora
+from ivtutorial.weights.pipeline_folder import find_pipeline
+
+CAPTIONS = ["a red fox running", "the deer, in the snow"]
+
+
+def noise(*shape: int, seed: int = 0) -> Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def clips(b: int = 2, f: int = 3, seed: int = 0) -> Tensor:
+    return torch.rand(b, f, 3, 64, 64, generator=torch.Generator().manual_seed(seed))
+
+
+@torch.no_grad()
+def generate(backbone: Backbone, z: Tensor, steps: int, guidance: float) -> Tensor:
+    """The ordinary sampler, written with the backbone's own pieces."""
+    predict = backbone.predictor(backbone.embed(CAPTIONS), backbone.embed([""]), guidance)
+    backbone.scheduler.set_timesteps(steps)
+    for t in backbone.scheduler.timesteps:
+        z = backbone.scheduler.step(predict(z, t), t, z).prev_sample
+    return backbone.decode_clips(z)
+
+
+def stock_generate(folder: Path, z: Tensor, steps: int, guidance: float) -> Tensor:
+    pipe = TextToVideoSDPipeline.from_pretrained(folder)
+    pipe.set_progress_bar_config(disable=True)
+    frames: Tensor = pipe(
+        CAPTIONS,
+        num_frames=z.shape[2],
+        num_inference_steps=steps,
+        guidance_scale=guidance,
+        latents=z,
+        output_type="pt",
+    ).frames
+    return frames
+
+
+# --- the same numbers as the stock pipeline -------------------------------------------------------
+
+
+@pytest.mark.parametrize("guidance", [1.0, 3.0])
+@pytest.mark.parametrize("dtype", [None, torch.float16], ids=["float32 files", "float16 files"])
+def test_a_saved_folder_generates_the_same_frames_in_the_stock_pipeline(
+    tiny_backbone: Backbone, tmp_path: Path, guidance: float, dtype: torch.dtype | None
+) -> None:
+    save_backbone(tiny_backbone, tmp_path, dtype)
+    z = noise(2, 4, 3, 8, 8)
+    ours = generate(load_backbone(tmp_path), z, 3, guidance)
+    torch.testing.assert_close(stock_generate(tmp_path, z, 3, guidance), ours, rtol=0, atol=1e-5)
+    assert ours.std() > 0.05
+
+
+def test_a_merged_export_generates_the_same_frames_in_the_stock_pipeline(
+    fresh_backbone: Backbone, tmp_path: Path
+) -> None:
+    z = noise(2, 4, 3, 8, 8)
+    base = generate(fresh_backbone, z, 2, 3.0)
+    for parameter in attach_lora(fresh_backbone.unet):
+        torch.nn.init.normal_(parameter, std=0.3, generator=torch.Generator().manual_seed(1))
+    attached = generate(fresh_backbone, z, 2, 3.0)
+    merge_lora(fresh_backbone.unet)
+    save_backbone(fresh_backbone, tmp_path)
+    torch.testing.assert_close(stock_generate(tmp_path, z, 2, 3.0), attached, rtol=0, atol=1e-4)
+    assert (attached - base).abs().max() > 0.01
+
+
+def test_embeddings_are_those_of_the_stock_pipeline(tiny_backbone: Backbone, tmp_path: Path) -> None:
+    save_backbone(tiny_backbone, tmp_path)
+    pipe = TextToVideoSDPipeline.from_pretrained(tmp_path)
+    captions = ["a red fox " * 20, "🦊 Füchse, 狐 \t\n", ""]
+    with torch.no_grad():
+        expected, _ = pipe.encode_prompt(captions, "cpu", 1, False)
+    ours = tiny_backbone.embed(captions)
+    assert ours.shape == (3, 16, 16)
+    torch.testing.assert_close(ours, expected, rtol=0, atol=1e-6)
+
+
+# --- text -----------------------------------------------------------------------------------------
+
+
+def test_each_caption_is_encoded_once_while_the_encoder_is_frozen(fresh_backbone: Backbone) -> None:
+    calls: list[int] = []
+    fresh_backbone.text_encoder.register_forward_pre_hook(lambda *_: calls.append(1))
+    first = fresh_backbone.embed(["a fox", "a deer", "a fox"])
+    again = fresh_backbone.embed(["a deer", "a fox"])
+    assert len(calls) == 1
+    assert torch.equal(first[0], first[2]) and torch.equal(again, first[[1, 0]])
+    assert not torch.equal(first[0], first[1])
+
+
+def test_a_trainable_encoder_is_not_remembered(fresh_backbone: Backbone) -> None:
+    fresh_backbone.text_encoder.requires_grad_(True)
+    before = fresh_backbone.embed(["a fox"])
+    assert before.requires_grad
+    with torch.no_grad():
+        for parameter in fresh_backbone.text_encoder.parameters():
+            parameter.mul_(1.5)
+    assert not torch.allclose(fresh_backbone.embed(["a fox"]), before)
+
+
+def test_a_caption_that_is_cut_is_reported(fresh_backbone: Backbone, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING):
+        fresh_backbone.embed(["a fox"])
+        assert "cut" not in caplog.text
+        fresh_backbone.embed(["a red fox " * 20])
+    assert "cut to 16 tokens" in caplog.text
+
+
+@pytest.mark.parametrize("captions", ["a fox", [], [None], ["a fox", 3], 7])
+def test_captions_that_are_not_text(tiny_backbone: Backbone, captions: Any) -> None:
+    with pytest.raises(InputError, match=r"[Cc]aption"):
+        tiny_backbone.embed(captions)
+
+
+# --- VAE ------------------------------------------------------------------------------------------
+
+
+def test_latents_are_the_scaled_posterior_mean_of_each_frame(tiny_backbone: Backbone) -> None:
+    x = clips()
+    z = tiny_backbone.encode(x)
+    assert z.shape == (2, *tiny_backbone.latent_shape(frames=3)) == (2, 4, 3, 8, 8)
+    with torch.no_grad():
+        one = tiny_backbone.vae.encode(x[1, 2][None] * 2 - 1).latent_dist.mean[0]
+    torch.testing.assert_close(z[1, :, 2], one * 0.18215)
+
+
+def test_a_generator_draws_a_posterior_sample(tiny_backbone: Backbone) -> None:
+    """The mean of many samples is the posterior mean, within five standard errors; a seed repeats it."""
+    x = clips(1, 1)
+    generator = torch.Generator().manual_seed(0)
+    samples = torch.stack([tiny_backbone.encode(x, generator) for _ in range(64)])
+    mean = tiny_backbone.encode(x)
+    assert ((samples.mean(0) - mean).abs() <= 5 * samples.std(0) / 8).all() and samples.std(0).min() > 0
+    twice = [tiny_backbone.encode(x, torch.Generator().manual_seed(3)) for _ in range(2)]
+    assert torch.equal(*twice)
+
+
+def test_chunks_do_not_change_latents_or_frames(tiny_backbone: Backbone) -> None:
+    x = clips()
+    z = tiny_backbone.encode(x)
+    torch.testing.assert_close(tiny_backbone.encode(x, chunk=1), z, rtol=0, atol=1e-5)
+    frames = z.transpose(1, 2).flatten(0, 1)
+    torch.testing.assert_close(tiny_backbone.decode(frames, chunk=4), tiny_backbone.decode(frames), rtol=0, atol=1e-5)
+
+
+def test_decoding_undoes_the_scale_then_maps_and_clamps_last(tiny_backbone: Backbone) -> None:
+    """clamp(0.5 * D(z / 0.18215) + 0.5); z is so large that many pixels leave [0, 1]."""
+    z = noise(2, 4, 8, 8) * 20
+    raw = tiny_backbone.vae.decode(z / 0.18215).sample * 0.5 + 0.5
+    assert raw.min() < 0 and raw.max() > 1
+    torch.testing.assert_close(tiny_backbone.decode(z), raw.clamp(0, 1))
+
+
+def test_a_clamped_pixel_has_no_gradient(tiny_backbone: Backbone) -> None:
+    z = (noise(1, 4, 8, 8) * 20).requires_grad_()
+    frames = tiny_backbone.decode(z)
+    outside = (frames.detach() == 0) | (frames.detach() == 1)
+    assert 0 < outside.sum() < outside.numel()
+    (gradient,) = torch.autograd.grad((frames * outside).sum(), z, retain_graph=True)
+    assert not gradient.any()
+    (gradient,) = torch.autograd.grad((frames * ~outside).sum(), z)
+    assert gradient.any()
+
+
+def test_recomputing_the_decoder_changes_nothing_and_stores_less(tiny_backbone: Backbone) -> None:
+    def run(checkpoint: bool) -> tuple[Tensor, Tensor, int]:
+        z, stored = noise(4, 4, 8, 8).requires_grad_(), [0]
+
+        def pack(tensor: Tensor) -> Tensor:
+            stored.append(tensor.numel())
+            return tensor
+
+        with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+            frames = tiny_backbone.decode(z, chunk=2, checkpoint=checkpoint)
+        (gradient,) = torch.autograd.grad(frames.square().sum(), z)
+        return frames.detach(), gradient, sum(stored)
+
+    (frames, gradient, plain), (frames2, gradient2, recomputed) = run(False), run(True)
+    torch.testing.assert_close(frames2, frames, rtol=0, atol=0)
+    torch.testing.assert_close(gradient2, gradient)
+    assert recomputed < plain / 5
+
+
+def test_decoding_clips_keeps_frames_in_order(tiny_backbone: Backbone) -> None:
+    z = noise(2, 4, 3, 8, 8)
+    frames = tiny_backbone.decode_clips(z)
+    assert frames.shape == (2, 3, 3, 64, 64)
+    torch.testing.assert_close(frames[1, 2], tiny_backbone.decode(z[1:, :, 2])[0], rtol=0, atol=1e-5)
+
+
+def test_another_vae_with_six_channels_and_its_own_scale(fresh_backbone: Backbone) -> None:
+    config = dict(fresh_backbone.vae.config) | {"latent_channels": 6, "scaling_factor": 2.0}
+    unet = type(fresh_backbone.unet).from_config(fresh_backbone.unet.config, in_channels=6, out_channels=6)
+    vae = AutoencoderKL.from_config(config)
+    rest = (fresh_backbone.text_encoder, fresh_backbone.tokenizer, fresh_backbone.scheduler)
+    backbone = Backbone(unet, vae, *rest).freeze()
+    x = clips(1, 2)
+    z = backbone.encode(x)
+    assert z.shape == (1, 6, 2, 8, 8)
+    with torch.no_grad():
+        torch.testing.assert_close(z[0, :, 0], vae.encode(x[0, :1] * 2 - 1).latent_dist.mean[0] * 2.0)
+        torch.testing.assert_close(
+            backbone.decode(z[:, :, 0]), (vae.decode(z[:, :, 0] / 2.0).sample * 0.5 + 0.5).clamp(0, 1)
+        )
+
+
+def test_unscaled_or_misshapen_input_is_refused(tiny_backbone: Backbone) -> None:
+    bad_clips = [clips()[0], clips() * 2 - 1, clips()[..., :60], clips()[:, :, :2], (clips() * 255).byte()]
+    for x in bad_clips:
+        with pytest.raises(InputError):
+            tiny_backbone.encode(x)
+    for z in (noise(4, 8, 8), noise(1, 3, 8, 8), noise(1, 4, 2, 8, 8)):
+        with pytest.raises(InputError, match=r"\(N, 4, h, w\)"):
+            tiny_backbone.decode(z)
+
+
+# --- guidance -------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def prompts(tiny_backbone: Backbone) -> tuple[Tensor, Tensor]:
+    return tiny_backbone.embed(CAPTIONS), tiny_backbone.embed([""])
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("batched", [True, False], ids=["one pass of 2B", "two passes"])
+@pytest.mark.parametrize("t", [551, torch.tensor(551), torch.tensor([1, 551])], ids=["int", "scalar", "per clip"])
+def test_guidance_formula(
+    tiny_backbone: Backbone, prompts: tuple[Tensor, Tensor], batched: bool, t: Tensor | int
+) -> None:
+    """e_u + g (e_c - e_u): linear in g, e_u at 0, e_c at 1."""
+    z = noise(2, 4, 3, 8, 8)
+    embeds, empty = prompts
+    e_c = tiny_backbone.unet(z, t, encoder_hidden_states=embeds).sample
+    e_u = tiny_backbone.unet(z, t, encoder_hidden_states=empty.repeat(2, 1, 1)).sample
+    assert (e_c - e_u).abs().max() > 1e-3
+    for g in (0.0, 1.0, 3.0, 9.0):
+        ours = tiny_backbone.predictor(embeds, empty, g, batched)(z, t)
+        torch.testing.assert_close(ours, e_u + g * (e_c - e_u), rtol=0, atol=1e-5)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize(("guidance", "batched", "batches"), [(1.0, True, [2]), (3.0, True, [4]), (3.0, False, [2, 2])])
+def test_number_of_unet_passes(fresh_backbone: Backbone, guidance: float, batched: bool, batches: list[int]) -> None:
+    seen: list[int] = []
+    fresh_backbone.unet.register_forward_pre_hook(lambda _, args: seen.append(len(args[0])))
+    embeds, empty = fresh_backbone.embed(CAPTIONS), fresh_backbone.embed([""])
+    fresh_backbone.predictor(embeds, empty, guidance, batched)(noise(2, 4, 3, 8, 8), 1)
+    assert seen == batches
+
+
+def test_gradients_flow_through_both_predictions(fresh_backbone: Backbone, prompts: tuple[Tensor, Tensor]) -> None:
+    """d sum(e_u + g (e_c - e_u)) = (1 - g) d sum(e_u) + g d sum(e_c)."""
+    parameters = attach_lora(fresh_backbone.unet)
+    z, (embeds, empty) = noise(2, 4, 3, 8, 8), prompts
+
+    def gradient(first: Tensor, second: Tensor | None, g: float) -> Tensor:
+        output = fresh_backbone.predictor(first, second, g)(z, 551)
+        return torch.cat([p.flatten() for p in torch.autograd.grad(output.sum(), parameters)])
+
+    expected = -2 * gradient(empty.expand_as(embeds), None, 1.0) + 3 * gradient(embeds, None, 1.0)
+    ours = gradient(embeds, empty, 3.0)
+    assert (ours - expected).norm() < 1e-4 * expected.norm()
+
+
+def test_half_precision_models_are_spoken_to_in_float32(fresh_backbone: Backbone) -> None:
+    """Only model outputs are half: latents, frames and predictions stay float32."""
+    backbone = fresh_backbone.to("cpu", torch.bfloat16)
+    x = clips(1, 2)
+    z = backbone.encode(x)
+    predicted = backbone.predictor(backbone.embed(["a fox"]), backbone.embed([""]), 3.0)(z, 551)
+    assert z.dtype == predicted.dtype == backbone.decode(z[:, :, 0]).dtype == torch.float32
+    assert backbone.unet.dtype == backbone.vae.dtype == backbone.embed(["a fox"]).dtype == torch.bfloat16
+
+
+def test_predictor_refuses_what_it_cannot_use(tiny_backbone: Backbone, prompts: tuple[Tensor, Tensor]) -> None:
+    embeds, empty = prompts
+    with pytest.raises(InputError, match="needs uncond_embeds"):
+        tiny_backbone.predictor(embeds, None, 3.0)
+    predict = tiny_backbone.predictor(embeds, empty, 3.0)
+    for z in (noise(2, 3, 3, 8, 8), noise(1, 4, 3, 8, 8), noise(2, 4, 8, 8)):
+        with pytest.raises(InputError, match=r"\(2, 4, F, h, w\)"):
+            predict(z, 1)
+
+
+# --- files ----------------------------------------------------------------------------------------
+
+
+def test_half_precision_files_are_float32_in_memory_and_frozen(tiny_backbone: Backbone, tmp_path: Path) -> None:
+    save_backbone(tiny_backbone, tmp_path, torch.float16)
+    stored = load_file(tmp_path / "unet" / "diffusion_pytorch_model.safetensors")
+    assert {tensor.dtype for tensor in stored.values()} == {torch.float16}
+    backbone = load_backbone(tmp_path)
+    for model in (backbone.unet, backbone.vae, backbone.text_encoder):
+        assert model.dtype == torch.float32 and not model.training
+        assert not any(p.requires_grad for p in model.parameters())
+    half = load_backbone(tmp_path, dtype=torch.bfloat16)
+    assert half.unet.dtype == half.text_encoder.dtype == half.vae.dtype == torch.bfloat16
+
+
+def test_saving_leaves_no_other_files_and_readable_ones(tiny_backbone: Backbone, tmp_path: Path) -> None:
+    save_backbone(tiny_backbone, tmp_path)
+    assert not list(tmp_path.rglob(".*"))
+    assert {p.stat().st_mode for p in tmp_path.rglob("*") if p.is_file()} == {
+        (tmp_path / "model_index.json").stat().st_mode
+    }
+
+
+def test_a_saved_folder_does_not_tell_where_its_weights_lay(tiny_backbone: Backbone, tmp_path: Path) -> None:
+    """diffusers notes the path that a model was loaded from; a folder that is shared must not pass it on."""
+    first = save_backbone(tiny_backbone, tmp_path / "first")
+    second = save_backbone(load_backbone(first), tmp_path / "second")
+    assert not [p for p in second.glob("*/*.json") if str(tmp_path) in p.read_text(encoding="utf-8")]
+
+
+def test_a_failed_save_leaves_the_old_folder(
+    tiny_backbone: Backbone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_backbone(tiny_backbone, tmp_path)
+    before = {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()}
+
+    def full(*_: Any, **__: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(type(tiny_backbone.scheduler), "save_pretrained", full)
+    with pytest.raises(InputError, match="No space left"):
+        save_backbone(tiny_backbone, tmp_path, torch.float16)
+    assert {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()} == before
+
+
+def test_a_folder_that_cannot_be_written(tiny_backbone: Backbone, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(InputError, match="Cannot write"):
+        save_backbone(tiny_backbone, tmp_path / "file")
+
+
+def test_an_attached_adapter_must_be_merged_before_saving(fresh_backbone: Backbone, tmp_path: Path) -> None:
+    attach_lora(fresh_backbone.unet)
+    with pytest.raises(InputError, match="merge_lora"):
+        save_backbone(fresh_backbone, tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_scheduler_configuration_without_clip_sample_does_not_clip(tiny_backbone: Backbone, tmp_path: Path) -> None:
+    """Other schedulers' files have no such entry, and DDIMScheduler clips to [-1, 1] by default."""
+    save_backbone(tiny_backbone, tmp_path)
+    path = tmp_path / "scheduler" / "scheduler_config.json"
+    config = json.loads(path.read_text()) | {
+        "_class_name": "PNDMScheduler",
+        "prediction_type": "v_prediction",
+    }
+    del config["clip_sample"]
+    path.write_text(json.dumps(config))
+    scheduler = load_backbone(tmp_path).scheduler
+    assert scheduler.config.clip_sample is False and scheduler.config.prediction_type == "v_prediction"
+
+
+@pytest.mark.parametrize("part", ["unet", "vae", "text_encoder"])
+@pytest.mark.parametrize("damage", ["truncated", "a weight gone", "no weights"])
+def test_damaged_weights_are_an_error_and_never_random(
+    tiny_backbone: Backbone, tmp_path: Path, part: str, damage: str
+) -> None:
+    save_backbone(tiny_backbone, tmp_path)
+    (path,) = (tmp_path / part).glob("*.safetensors")
+    if damage == "truncated":
+        path.write_bytes(path.read_bytes()[:-100])
+    elif damage == "a weight gone":
+        state = load_file(path)
+        state.pop(sorted(state)[0])
+        save_file(state, path, metadata={"format": "pt"})
+    else:
+        path.unlink()
+    with pytest.raises(InputError, match=part):
+        load_backbone(tmp_path)
+
+
+def test_pytorch_files_are_read_where_there_are_no_others(tiny_backbone: Backbone, tmp_path: Path) -> None:
+    """zeroscope is published that way. Of such a file only tensors are read: code in it is refused."""
+    save_backbone(tiny_backbone, tmp_path)
+    for part, name in (
+        ("unet", "diffusion_pytorch_model"),
+        ("vae", "diffusion_pytorch_model"),
+        ("text_encoder", "pytorch_model"),
+    ):
+        (path,) = (tmp_path / part).glob("*.safetensors")
+        torch.save(load_file(path), tmp_path / part / f"{name}.bin")
+        path.unlink()
+    z = noise(2, 4, 3, 8, 8)
+    torch.testing.assert_close(generate(load_backbone(tmp_path), z, 1, 3.0), generate(tiny_backbone, z, 1, 3.0))
+
+    class Payload:
+        def __reduce__(self) -> Any:
+            return (tmp_path / "ran").mkdir, ()
+
+    torch.save({"conv_in.weight": Payload()}, tmp_path / "unet" / "diffusion_pytorch_model.bin")
+    with pytest.raises(InputError, match="unet"):
+        load_backbone(tmp_path)
+    assert not (tmp_path / "ran").exists()
+
+
+def test_half_precision_files_are_preferred_on_demand_and_missed_by_nobody(
+    tiny_backbone: Backbone, tmp_path: Path
+) -> None:
+    """`variant="fp16"` takes `*.fp16.safetensors` of the parts that have them, and the others' usual files."""
+    save_backbone(tiny_backbone, tmp_path)
+    path = tmp_path / "unet" / "diffusion_pytorch_model.safetensors"
+    doubled = {name: 2 * tensor for name, tensor in load_file(path).items()}
+    save_file(doubled, path.with_name("diffusion_pytorch_model.fp16.safetensors"), metadata={"format": "pt"})
+    weight = tiny_backbone.unet.conv_in.weight
+    torch.testing.assert_close(load_backbone(tmp_path).unet.conv_in.weight, weight)
+    torch.testing.assert_close(load_backbone(tmp_path, variant="fp16").unet.conv_in.weight, 2 * weight)
+
+
+def test_each_part_may_have_its_own_precision(tiny_backbone: Backbone, tmp_path: Path) -> None:
+    save_backbone(tiny_backbone, tmp_path)
+    backbone = load_backbone(tmp_path, {"unet": torch.bfloat16, "text_encoder": torch.float16})
+    assert (backbone.unet.dtype, backbone.text_encoder.dtype) == (torch.bfloat16, torch.float16)
+    assert backbone.vae.dtype == torch.float32
+
+
+@pytest.mark.parametrize(
+    ("index", "says"),
+    [
+        ({"_class_name": "StableDiffusionPipeline", "unet": ["diffusers", "UNet2DConditionModel"]}, "UNet2DCondition"),
+        ({"_class_name": "WanPipeline", "transformer": ["diffusers", "WanTransformer3DModel"]}, "unet is absent"),
+        ([1, 2], "not the index of a pipeline"),
+    ],
+    ids=["image model", "transformer", "another file"],
+)
+def test_a_pipeline_of_another_kind_is_refused(tiny_backbone: Backbone, tmp_path: Path, index: Any, says: str) -> None:
+    save_backbone(tiny_backbone, tmp_path)
+    (tmp_path / "model_index.json").write_text(json.dumps(index))
+    with pytest.raises(InputError, match=says):
+        load_backbone(tmp_path)
+
+
+def test_parts_that_do_not_belong_together(fresh_backbone: Backbone, tmp_path: Path) -> None:
+    unet = type(fresh_backbone.unet).from_config(fresh_backbone.unet.config, cross_attention_dim=24)
+    with pytest.raises(InputError, match="16 and 24"):
+        Backbone(
+            unet,
+            fresh_backbone.vae,
+            fresh_backbone.text_encoder,
+            fresh_backbone.tokenizer,
+            fresh_backbone.scheduler,
+        )
+
+
+def test_folders_that_are_no_pipeline(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="has no model_index.json"):
+        load_backbone(tmp_path)
+    with pytest.raises(InputError, match="No folder"):
+        load_backbone(tmp_path / "absent")
+
+
+def test_a_hub_name_without_a_connection_is_one_clear_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import huggingface_hub.constants
+
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
+    with pytest.raises(InputError, match="'owner/model' is neither a folder here nor a model that the") as caught:
+        load_backbone("owner/model")
+    assert "\n" not in str(caught.value)
+
+
+HUB_FILES = ("model_index.json", "README.md", "tokenizer/vocab.json", "unet/config.json", "vae/config.json")
+PLAIN, HALF, PICKLED = (
+    f"unet/diffusion_pytorch_model.{suffix}" for suffix in ("safetensors", "fp16.safetensors", "bin")
+)
+VAE, TALL = "vae/diffusion_pytorch_model.safetensors", "tall.safetensors"
+
+
+@pytest.mark.parametrize(
+    ("variant", "on_the_hub", "wanted"),
+    [
+        (None, (PLAIN, HALF, PICKLED, VAE, TALL), {PLAIN, VAE}),
+        ("fp16", (PLAIN, HALF, PICKLED, VAE, TALL), {HALF, VAE}),
+        ("fp16", (PLAIN, PICKLED, VAE), {PLAIN, VAE}),
+        (None, (PICKLED, VAE), {PICKLED, VAE}),
+        (None, (PICKLED, HALF, VAE), {PICKLED, VAE}),
+    ],
+    ids=["safetensors", "half precision", "no half precision", "only .bin", "half precision is not asked for"],
+)
+def test_a_hub_name_downloads_configurations_and_one_set_of_weights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variant: str | None, on_the_hub: tuple[str, ...], wanted: set[str]
+) -> None:
+    """The hub's own filter decides what is fetched of a repository; each file is put where a download puts it."""
+    from huggingface_hub.utils import filter_repo_objects
+
+    fetched: set[str] = set()
+
+    def download(name: str, **filters: Any) -> str:
+        assert name == "owner/model"
+        for file in filter_repo_objects([*HUB_FILES, *on_the_hub], **filters):
+            fetched.add(file)
+            (tmp_path / file).parent.mkdir(exist_ok=True)
+            (tmp_path / file).touch()
+        return str(tmp_path)
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", download)
+    assert find_pipeline("owner/model", variant) == tmp_path
+    assert fetched == (set(HUB_FILES) - {"README.md"}) | wanted

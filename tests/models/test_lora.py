@@ -1,0 +1,251 @@
+"""The adapter W + scale * B A: where it sits, how it starts, and that storing or merging changes nothing."""
+
+from __future__ import annotations
+
+import copy
+import logging
+from pathlib import Path
+
+import pytest
+import torch
+from diffusers import TextToVideoSDPipeline, UNet3DConditionModel
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from ivtutorial.errors import InputError
+from ivtutorial.models.backbone import Backbone
+from ivtutorial.models.backbone_folder import save_backbone
+from ivtutorial.models.lora import (
+    LORA_FILE,
+    attach_lora,
+    count_lora,
+    has_lora,
+    load_lora,
+    lora_layers,
+    lora_parameters,
+    merge_lora,
+    save_lora,
+    set_lora_scale,
+)
+from ivtutorial.models.unet import VideoUNet
+
+Z = torch.randn(1, 4, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+EMBEDS = torch.randn(1, 5, 16, generator=torch.Generator().manual_seed(1))
+
+
+def run(unet: VideoUNet) -> Tensor:
+    with torch.no_grad():
+        output: Tensor = unet(Z, 301, encoder_hidden_states=EMBEDS).sample
+    return output
+
+
+@pytest.fixture
+def unet(fresh_backbone: Backbone) -> VideoUNet:
+    return fresh_backbone.unet
+
+
+@pytest.fixture
+def tuned(unet: VideoUNet) -> VideoUNet:
+    """A UNet whose adapter does something: B is random too."""
+    generator = torch.Generator().manual_seed(5)
+    for parameter in attach_lora(unet, rank=4, seed=1):
+        torch.nn.init.normal_(parameter, std=0.3, generator=generator)
+    return unet
+
+
+def test_full_size_counts() -> None:
+    """33 transformers x 2 attentions x 4 projections = 264; the paper's 1.58 M is in units of 2^20.
+
+    33: 2 x (2 + 2 + 2) in the three attention levels down, 2 x 9 up, 2 in the middle, and the initial one.
+    """
+    assert 2 * 6 + 2 * 9 + 2 + 1 == 33
+    with torch.device("meta"):
+        unet = VideoUNet()  # the defaults are ModelScope's sizes
+        base = sum(p.numel() for p in unet.parameters())
+        attach_lora(unet, rank=4)
+    assert count_lora(unet) == (264, 1_661_440)
+    assert round(1_661_440 / 2**20, 2) == 1.58
+    assert base == 1_411_233_860
+    assert sum(p.numel() for p in unet.parameters()) == base + 1_661_440
+    assert {name.rsplit(".to_", 1)[1] for name, _ in lora_layers(unet)} == {"q", "k", "v", "out.0"}
+
+
+def test_a_fresh_adapter_leaves_the_model_as_it_was(unet: VideoUNet) -> None:
+    before = run(unet)
+    attach_lora(unet)
+    torch.testing.assert_close(run(unet), before, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("rank", [2, 4])
+def test_down_is_normal_with_std_one_over_rank_and_up_is_zero(unet: VideoUNet, rank: int) -> None:
+    attach_lora(unet, rank=rank)
+    down = torch.cat([layer.lora_A["default"].weight.flatten() for _, layer in lora_layers(unet)])
+    # The standard error of the standard deviation of n normal numbers is std / sqrt(2 n); allow four of them.
+    assert abs(down.std().item() * rank - 1) < 4 / (2 * len(down)) ** 0.5
+    assert abs(down.mean().item() * rank) < 4 / len(down) ** 0.5
+    assert all(not layer.lora_B["default"].weight.any() for _, layer in lora_layers(unet))
+
+
+def test_the_seed_decides_the_draw(tiny_backbone: Backbone) -> None:
+    draws = []
+    for seed in (0, 0, 1):
+        unet = copy.deepcopy(tiny_backbone.unet)
+        torch.manual_seed(seed + 17)  # the global state must not matter
+        draws.append(attach_lora(unet, seed=seed)[0])
+    assert torch.equal(draws[0], draws[1]) and not torch.equal(draws[0], draws[2])
+
+
+def test_an_adapted_projection_computes_wx_plus_bax(tuned: VideoUNet) -> None:
+    name, layer = next(lora_layers(tuned))
+    assert name == "transformer_in.transformer_blocks.0.attn1.to_q"
+    x = torch.randn(5, layer.in_features)
+    a, b = layer.lora_A["default"].weight, layer.lora_B["default"].weight
+    for scale in (0.0, 0.5, 1.0):
+        set_lora_scale(tuned, scale)
+        expected = x @ layer.weight.T + scale * (x @ a.T) @ b.T
+        torch.testing.assert_close(layer(x), expected, rtol=1e-5, atol=1e-5)
+
+
+def test_only_the_adapter_trains_and_at_first_only_its_up_half(unet: VideoUNet) -> None:
+    """With B = 0, dL/dA = B^T (...) = 0 exactly, while dL/dB = (...) (A x)^T is not."""
+    parameters = attach_lora(unet)
+    unet(Z, 301, encoder_hidden_states=EMBEDS).sample.square().mean().backward()
+    trained = {id(p) for p in unet.parameters() if p.grad is not None}
+    assert trained == {id(p) for p in parameters} == {id(p) for p in unet.parameters() if p.requires_grad}
+    for _, layer in lora_layers(unet):
+        assert not layer.lora_A["default"].weight.grad.any()
+        assert layer.lora_B["default"].weight.grad.any()
+
+
+def test_the_adapter_is_float32_on_a_half_precision_unet(unet: VideoUNet) -> None:
+    parameters = attach_lora(unet.to(torch.bfloat16))
+    assert {p.dtype for p in parameters} == {torch.float32}
+    output = unet(Z.bfloat16(), 301, encoder_hidden_states=EMBEDS.bfloat16()).sample
+    assert output.dtype == torch.bfloat16
+
+
+@pytest.mark.parametrize("scale", [1.0, 0.5])
+def test_merged_equals_attached(tuned: VideoUNet, tiny_backbone: Backbone, scale: float) -> None:
+    set_lora_scale(tuned, scale)
+    attached = run(tuned)
+    assert (attached - run(tiny_backbone.unet)).abs().max() > 0.01
+    merge_lora(tuned, scale)
+    torch.testing.assert_close(run(tuned), attached, rtol=0, atol=1e-5)
+    assert not has_lora(tuned) and lora_parameters(tuned) == []
+    assert tuned.state_dict().keys() == tiny_backbone.unet.state_dict().keys()
+
+
+def test_scale_zero_is_the_base_model(tuned: VideoUNet, tiny_backbone: Backbone) -> None:
+    set_lora_scale(tuned, 0.0)
+    torch.testing.assert_close(run(tuned), run(tiny_backbone.unet), rtol=0, atol=0)
+
+
+def test_a_merged_model_can_be_tuned_again(tuned: VideoUNet) -> None:
+    merged = run(merge_lora(tuned))
+    attach_lora(tuned)
+    torch.testing.assert_close(run(tuned), merged, rtol=0, atol=0)
+
+
+def test_a_merged_export_is_a_stock_unet(tuned: VideoUNet, tmp_path: Path) -> None:
+    attached = run(tuned)
+    merge_lora(tuned).save_pretrained(tmp_path)
+    stock = UNet3DConditionModel.from_pretrained(tmp_path)
+    torch.testing.assert_close(run(stock), attached, rtol=0, atol=1e-5)
+
+
+def test_saved_and_loaded_is_the_same(tuned: VideoUNet, tiny_backbone: Backbone, tmp_path: Path) -> None:
+    expected = run(tuned)
+    set_lora_scale(tuned, 0.3)  # a passing scale is not part of the adapter
+    path = save_lora(tuned, tmp_path / "adapter")
+    assert path == tmp_path / "adapter" / LORA_FILE
+    other = copy.deepcopy(tiny_backbone.unet)
+    loaded = load_lora(other, tmp_path / "adapter")
+    torch.testing.assert_close(run(other), expected, rtol=0, atol=0)
+    assert count_lora(other) == count_lora(tuned) and all(p.requires_grad for p in loaded)
+    assert sum(p.requires_grad for p in other.parameters()) == len(loaded)
+
+
+def test_the_stock_pipeline_loads_the_adapter(
+    fresh_backbone: Backbone, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """`pipe.load_lora_weights(folder)` of stock diffusers, with our UNet inside, gives our output."""
+    save_backbone(fresh_backbone, tmp_path / "base")
+    for parameter in attach_lora(fresh_backbone.unet):
+        torch.nn.init.normal_(parameter, std=0.3)
+    save_lora(fresh_backbone.unet, tmp_path / "adapter")
+    unet = VideoUNet.from_pretrained(tmp_path / "base", subfolder="unet")
+    pipe = TextToVideoSDPipeline.from_pretrained(tmp_path / "base", unet=unet)
+    base = run(pipe.unet)
+    with caplog.at_level(logging.WARNING):
+        pipe.load_lora_weights(str(tmp_path / "adapter"))
+    assert "unexpected keys" not in caplog.text and "missing keys" not in caplog.text
+    torch.testing.assert_close(run(pipe.unet), run(fresh_backbone.unet), rtol=0, atol=1e-6)
+    pipe.set_adapters(pipe.get_active_adapters(), adapter_weights=[0.0])
+    torch.testing.assert_close(run(pipe.unet), base, rtol=0, atol=1e-6)
+
+
+def test_alpha_of_a_foreign_adapter_is_kept_when_saved_again(unet: VideoUNet, tmp_path: Path) -> None:
+    """peft's factor is alpha / rank; here 2 / 4, so a file without alpha must hold half of B."""
+    from peft import LoraConfig
+
+    config = LoraConfig(r=4, lora_alpha=2, target_modules=["to_q"], init_lora_weights=False)
+    unet.add_adapter(config)
+    expected = run(unet)
+    save_lora(unet, tmp_path)
+    unet.unload_lora()
+    load_lora(unet, tmp_path)
+    torch.testing.assert_close(run(unet), expected, rtol=0, atol=1e-6)
+
+
+def test_names_in_the_file(tuned: VideoUNet, tmp_path: Path) -> None:
+    state = load_file(save_lora(tuned, tmp_path))
+    assert len(state) == 2 * count_lora(tuned)[0]
+    assert all(k.startswith("unet.") and k.endswith((".lora_A.weight", ".lora_B.weight")) for k in state)
+
+
+@pytest.mark.parametrize("rank", [0, -1, 2.5, True])
+def test_bad_rank(unet: VideoUNet, rank: int) -> None:
+    with pytest.raises(InputError, match="rank"):
+        attach_lora(unet, rank=rank)
+
+
+def test_a_second_adapter_is_refused(tuned: VideoUNet, tmp_path: Path) -> None:
+    save_lora(tuned, tmp_path)
+    with pytest.raises(InputError, match="already has an adapter"):
+        attach_lora(tuned)
+    with pytest.raises(InputError, match="already has an adapter"):
+        load_lora(tuned, tmp_path)
+
+
+def test_without_an_adapter_nothing_can_be_scaled_merged_or_saved(unet: VideoUNet, tmp_path: Path) -> None:
+    for action in (
+        lambda: set_lora_scale(unet, 1),
+        lambda: merge_lora(unet),
+        lambda: save_lora(unet, tmp_path),
+    ):
+        with pytest.raises(InputError, match="no adapter"):
+            action()
+    assert not list(tmp_path.iterdir())
+
+
+def test_unusable_files(unet: VideoUNet, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="No adapter at"):
+        load_lora(unet, tmp_path)
+    (tmp_path / LORA_FILE).write_bytes(b"not safetensors")
+    with pytest.raises(InputError, match="not a readable safetensors"):
+        load_lora(unet, tmp_path)
+    assert not has_lora(unet)
+
+
+@pytest.mark.parametrize("change", ["renamed", "resized", "other prefix"])
+def test_an_adapter_of_another_model_is_refused(tuned: VideoUNet, tmp_path: Path, change: str) -> None:
+    state = load_file(save_lora(tuned, tmp_path))
+    key = "unet.mid_block.attentions.0.transformer_blocks.0.attn2.to_k.lora_A.weight"
+    tensor = state.pop(key)
+    new_key = {"renamed": key.replace("mid_block", "mid_blocks"), "other prefix": key.replace("unet.", "te.")}
+    state[new_key.get(change, key)] = tensor[:, :-1].contiguous() if change == "resized" else tensor
+    save_file(state, tmp_path / LORA_FILE)
+    merge_lora(tuned)
+    with pytest.raises(InputError, match="does not fit this UNet"):
+        load_lora(tuned, tmp_path)
+    assert not has_lora(tuned)

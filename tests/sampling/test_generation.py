@@ -1,0 +1,210 @@
+"""Generation and scoring: pairs share their noise, batches and processes change nothing, the protocol of the paper."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from ivtutorial.data.prompts import Prompt, as_prompts, read_prompts
+from ivtutorial.errors import InputError
+from ivtutorial.evaluation.scoring import score
+from ivtutorial.method.chain import sample
+from ivtutorial.models.lora import attach_lora, has_lora, lora_parameters, save_lora
+from ivtutorial.models.named import model_location, open_reward
+from ivtutorial.sampling.generation import clip_generator, generate, make_jobs
+from tests.toy import toy_backbone
+
+if TYPE_CHECKING:
+    from ivtutorial.models.backbone import Backbone
+
+PROMPTS = ["a red fox", "the deer running", "snow"]
+SMALL: dict[str, Any] = {"D": 3, "frames": 4}
+
+
+def redness(frames: Tensor, captions: Sequence[str]) -> Tensor:
+    return frames[:, 0].mean(dim=(1, 2))
+
+
+@pytest.fixture(scope="module")
+def toy(tiny_tokenizer: Any) -> Backbone:
+    return toy_backbone(tiny_tokenizer)
+
+
+@pytest.fixture(scope="module")
+def clips(toy: Backbone) -> Tensor:
+    return generate(toy, PROMPTS, [0, 7], batch_size=6, **SMALL)
+
+
+@pytest.fixture(scope="module")
+def lora(toy: Backbone, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An adapter that changes the model visibly; the backbone is as before afterwards."""
+    folder = tmp_path_factory.mktemp("lora")
+    attach_lora(toy.unet)
+    with torch.no_grad():
+        for parameter in lora_parameters(toy.unet):
+            parameter.copy_(torch.randn(parameter.shape, generator=torch.Generator().manual_seed(1)))
+    save_lora(toy.unet, folder)
+    toy.unet.unload_lora()
+    return folder
+
+
+def test_a_clip_is_the_full_chain_from_its_own_noise(toy: Backbone, clips: Tensor) -> None:
+    """Prompt 1 with seed 7, made by hand: its own noise, D = 3 steps, guidance 3, decoded."""
+    noise = torch.randn(1, 4, 4, 8, 8, generator=clip_generator(1, 7))
+    predict = toy.predictor(toy.embed([PROMPTS[1]]), toy.embed([""]), 3.0)
+    with torch.no_grad():
+        expected = toy.decode_clips(sample(predict, noise, toy.scheduler, 3))
+    assert clips.shape == (6, 4, 3, 16, 16) and clips.dtype == torch.float32
+    torch.testing.assert_close(clips[3], expected[0], atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("batch_size", [1, 4])
+def test_the_batch_size_changes_nothing(toy: Backbone, clips: Tensor, batch_size: int) -> None:
+    torch.testing.assert_close(generate(toy, PROMPTS, [0, 7], batch_size=batch_size, **SMALL), clips, atol=1e-4, rtol=0)
+
+
+def test_two_processes_change_nothing(toy: Backbone, clips: Tensor) -> None:
+    torch.testing.assert_close(generate(toy, PROMPTS, [0, 7], processes=2, **SMALL), clips, atol=1e-4, rtol=0)
+
+
+def test_every_prompt_and_seed_has_its_own_noise() -> None:
+    """And it is a function of the two alone: adding prompts or seeds moves no other clip."""
+    drawn = [torch.randn(5, generator=clip_generator(index, seed)) for index in range(3) for seed in (0, 1, 2)]
+    assert len({tuple(one.tolist()) for one in drawn}) == 9
+    torch.testing.assert_close(drawn[4], torch.randn(5, generator=clip_generator(1, 1)))
+
+
+def test_noise_along_the_chain_belongs_to_the_clip_too(toy: Backbone) -> None:
+    """eta = 1 draws noise in every step; one clip alone and the same clip among others must agree."""
+    several = generate(toy, PROMPTS, 3, eta=1.0, **SMALL)
+    alone = generate(toy, PROMPTS[:1], 3, eta=1.0, **SMALL)
+    torch.testing.assert_close(several[:1], alone, atol=1e-4, rtol=0)
+    assert (several[0] - generate(toy, PROMPTS[:1], 3, **SMALL)[0]).abs().max() > 1e-3
+
+
+def test_an_adapter_is_used_and_removed_again(toy: Backbone, clips: Tensor, lora: Path) -> None:
+    """At scale 0 an adapter is no adapter; at scale 1 it changes the clip; the model stays as it was."""
+    one = {"seeds": 0, **SMALL}
+    changed = generate(toy, PROMPTS, lora=lora, **one)
+    assert (changed - clips[::2]).abs().mean() > 1e-3
+    torch.testing.assert_close(generate(toy, PROMPTS, lora=lora, lora_scale=0.0, **one), clips[::2], atol=1e-4, rtol=0)
+    assert not has_lora(toy.unet)
+    torch.testing.assert_close(generate(toy, PROMPTS, **one), clips[::2], atol=1e-4, rtol=0)
+
+
+def test_other_sizes(toy: Backbone) -> None:
+    """The VAE factor is 2: 12 x 16 pixels are 6 x 8 latent cells."""
+    assert generate(toy, ["a fox"], D=1, frames=2, height=12, width=16).shape == (1, 2, 3, 12, 16)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ({"prompts": []}, "at least one prompt"),
+        ({"prompts": "a fox"}, "list"),
+        ({"prompts": ["a fox", 3]}, "text, got 3"),
+        ({"seeds": []}, "seeds"),
+        ({"seeds": [1, 1]}, "seeds"),
+        ({"seeds": -1}, "seeds"),
+        ({"D": 0}, "D = 0"),
+        ({"height": 31}, "multiples of 2"),
+        ({"frames": 0}, "frames = 0"),
+        ({"eta": 2.0}, "eta = 2.0"),
+        ({"guidance": float("nan")}, "guidance = nan"),
+        ({"lora": "nowhere"}, "nowhere"),
+    ],
+)
+def test_unusable_arguments(toy: Backbone, arguments: dict[str, Any], told: str) -> None:
+    with pytest.raises(InputError, match=told):
+        generate(toy, **{"prompts": ["a fox"], "D": 1, "frames": 1, **arguments})
+
+
+def test_jobs_are_ordered_by_prompt_then_seed() -> None:
+    assert [(job.index, job.seed) for job in make_jobs(["a", "b"], [5, 2])] == [(0, 5), (0, 2), (1, 5), (1, 2)]
+
+
+# --- score ------------------------------------------------------------------------------------------------------------
+
+
+def test_score_is_the_mean_over_the_first_frames_of_the_segments() -> None:
+    """Frame k of clip n is k / 16 + n / 100 grey; S = 4 of 16 frames looks at 0, 4, 8, 12: mean 6 / 16 = 0.375."""
+    level = torch.arange(16) / 16 + torch.tensor([[0.0], [0.01]])
+    found = score(level[:, :, None, None, None].expand(2, 16, 3, 4, 4), ["a", "b"], redness, S=4, batch_size=1)
+    torch.testing.assert_close(found.frame_rewards[0], torch.tensor([0, 4, 8, 12]) / 16)
+    torch.testing.assert_close(found.rewards, torch.tensor([0.375, 0.385]))
+    assert found.total.mean == pytest.approx(0.38) and found.total.std == pytest.approx(0.01 / 2**0.5, rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("frames", "captions", "told"),
+    [
+        (torch.zeros(2, 4, 3, 8, 8), ["a"], "1 captions"),
+        (torch.zeros(0, 4, 3, 8, 8), [], "N >= 1"),
+        (torch.zeros(1, 4, 3, 8, 8) - 1, ["a"], r"\[0, 1\]"),
+        (torch.zeros(1, 5, 3, 8, 8), ["a"], "S = 4"),
+        (torch.full((1, 4, 3, 8, 8), torch.nan), ["a"], "not a finite number"),
+    ],
+)
+def test_what_cannot_be_scored(frames: Tensor, captions: list[str], told: str) -> None:
+    with pytest.raises(InputError, match=told):
+        score(frames, captions, redness)
+
+
+# --- prompts and names ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("list.txt", "# animals\na red fox\n\n  ein Fuchs \U0001f98a  \n"),
+        ("list.csv", "species,prompt\nfox,a red fox\nfox,ein Fuchs \U0001f98a\n"),
+        ("list.json", '["a red fox", {"prompt": "ein Fuchs \\ud83e\\udd8a"}]'),
+    ],
+)
+def test_prompt_files(tmp_path: Path, name: str, content: str) -> None:
+    (tmp_path / name).write_text(content, encoding="utf-8")
+    assert [prompt.text for prompt in read_prompts(tmp_path / name)] == ["a red fox", "ein Fuchs \U0001f98a"]
+
+
+def test_prompts_with_facts(tmp_path: Path) -> None:
+    (tmp_path / "p.json").write_text('[{"prompt": "a red fox", "facts": {"subject": "fox", "seed": 1}}]')
+    assert read_prompts(tmp_path / "p.json") == [Prompt("a red fox", {"subject": "fox", "seed": 1})]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "told"),
+    [
+        ("a.txt", b"\n# nothing\n", "no prompt in it"),
+        ("a.txt", b"\xff\xfe\x00", "UTF-8"),
+        ("a.csv", b"text\na fox\n", "column 'prompt'"),
+        ("a.csv", b"prompt\nnan\na fox\n12\n", r"2 bad of 3:\n  entry 1.*\n  entry 3"),
+        ("a.json", b"{", "not JSON"),
+        ("a.json", b'{"prompt": "a fox"}', "list"),
+        ("a.json", b'[{"text": "a fox"}]', "expected 'prompt'"),
+        ("a.json", b"[null]", "got None"),
+        ("a.json", b'[{"prompt": "a fox", "facts": "fox"}]', "an object"),
+    ],
+)
+def test_bad_prompt_files(tmp_path: Path, name: str, content: bytes, told: str) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(InputError, match=told):
+        as_prompts(tmp_path / name)
+
+
+def test_missing_prompt_file(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="cannot be read"):
+        as_prompts(tmp_path / "none.txt")
+
+
+def test_names() -> None:
+    assert model_location("modelscope") == "damo-vilab/text-to-video-ms-1.7b"
+    assert model_location("my/folder") == "my/folder"
+    assert open_reward(redness) is redness
+    for bad, told in [("hpsv9", "hpsv2, hpsv2.1"), ("nowhere", "nowhere"), (3, "function")]:
+        with pytest.raises(InputError, match=told):
+            open_reward(bad)  # type: ignore[arg-type]
