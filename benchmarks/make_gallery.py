@@ -15,7 +15,9 @@ from PIL import Image
 
 from ivtutorial.lab.world import facts as world
 from ivtutorial.lab.world.drawing.subjects import ALL
-from ivtutorial.video.writer import contact_sheet, read_video, to_uint8, write_video
+from ivtutorial.video.reader import read_video
+from ivtutorial.video.sheet import contact_sheet
+from ivtutorial.video.writer import to_uint8, write_video
 
 PAIRS = range(0, 64, 8)  # every eighth prompt, whatever it shows
 

@@ -27,7 +27,7 @@ _HOME = {
     "sample_clips": "sampling.training_clips",
     "FinetuneConfig": "training.config", "read_config": "training.config", "Memory": "models.memory", "preset": "training.presets",
     "FinetuneResult": "training.run_folder", "read_metrics": "training.run_folder", "export_merged": "training.finetuning",
-    "read_video": "video.writer", "write_video": "video.writer", "contact_sheet": "video.writer", "html_video": "video.writer",
+    "read_video": "video.reader", "write_video": "video.writer", "contact_sheet": "video.sheet", "html_video": "pages.embed",
 }  # fmt: skip
 
 __all__ = ["__version__", *sorted(_HOME)]

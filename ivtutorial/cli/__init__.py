@@ -50,7 +50,6 @@ from ivtutorial.cli.support import (
     prompts_given,
     quiet_loading,
     save_json,
-    save_picture,
     show,
 )
 from ivtutorial.cli.training import demo, finetune
@@ -133,7 +132,8 @@ def generate(
     """
     quiet_loading(model)
     from ivtutorial.sampling.generation import generate as make, make_jobs
-    from ivtutorial.video.writer import contact_sheet, write_video
+    from ivtutorial.video.sheet import contact_sheet, save_picture
+    from ivtutorial.video.writer import write_video
 
     texts = [one.text for one in prompts_given(prompt, prompts)]
     seeds, count = seed or [0], default_processes(processes, device)

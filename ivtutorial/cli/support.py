@@ -109,11 +109,3 @@ def save_json(path: Path, content: Any) -> None:
     from ivtutorial.system.files import atomic_write_text
 
     atomic_write_text(path, json.dumps(content, indent=1) + "\n")
-
-
-def save_picture(path: Path, picture: Any) -> None:
-    """Write a PIL picture as PNG, whole or not at all."""
-    from ivtutorial.system.files import atomic_write
-
-    with atomic_write(path) as file:
-        picture.save(file, format="PNG")

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from ivtutorial.cli.options import Json, Processes
-from ivtutorial.cli.support import default_processes, interruptible, save_json, save_picture, show
+from ivtutorial.cli.support import default_processes, interruptible, save_json, show
 
 app = typer.Typer(
     help="The reduced world: draw it, write its clips and prompts, train and measure its models.",
@@ -46,7 +46,7 @@ def sheet(
     """
     from ivtutorial.lab.world.drawing.subjects import ALL
     from ivtutorial.lab.world.showcase import showcase
-    from ivtutorial.video.writer import contact_sheet
+    from ivtutorial.video.sheet import contact_sheet, save_picture
 
     clips, titles = showcase(names or [s.name for s in ALL], web, seed)
     save_picture(out, contact_sheet(clips, titles, columns=columns, strip=strip, scale=scale))
@@ -99,7 +99,7 @@ def pairs(
     star marks the preferred frame.
     """
     from ivtutorial.lab.world.showcase import show_pairs
-    from ivtutorial.video.writer import contact_sheet
+    from ivtutorial.video.sheet import contact_sheet, save_picture
 
     rows, frames, titles = show_pairs(count, seed)
     save_json(out / "pairs.json", rows)

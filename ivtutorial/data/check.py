@@ -26,9 +26,9 @@ import numpy as np
 
 from ivtutorial.data.lists import Clip, Entry, Status
 from ivtutorial.errors import InputError
-from ivtutorial.system.files import atomic_write, atomic_write_text, sha256
-from ivtutorial.video.reader import TooShort, VideoFacts, video_facts
-from ivtutorial.video.writer import Frames, contact_sheet, read_video
+from ivtutorial.system.files import atomic_write_text, sha256
+from ivtutorial.video.reader import Frames, TooShort, VideoFacts, read_video, video_facts
+from ivtutorial.video.sheet import contact_sheet, save_picture
 
 THUMB, STRIP, PAGE, COLUMNS = 96, 4, 24, 2
 
@@ -155,6 +155,4 @@ def _in_order(
 
 def _write_sheet(path: Path, page: Sequence[tuple[Frames, str]]) -> None:
     strips, captions = [strip for strip, _ in page], [caption for _, caption in page]
-    sheet = contact_sheet(strips, captions, columns=COLUMNS, strip=len(strips[0]))
-    with atomic_write(path) as file:
-        sheet.save(file, format="PNG")
+    save_picture(path, contact_sheet(strips, captions, columns=COLUMNS, strip=len(strips[0])))

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, TypeVar
 from ivtutorial.data.lists import VIDEO_SUFFIXES, Clip, check_caption, read_entries
 from ivtutorial.errors import InputError
 from ivtutorial.system.files import atomic_write_text
-from ivtutorial.video.writer import read_video
+from ivtutorial.video.reader import read_video
 
 if TYPE_CHECKING:
     import torch
@@ -90,7 +90,7 @@ def write_clips(path: str | Path, clips: Sequence[Clip]) -> None:
 def load_frames(
     clips: Sequence[Clip], frames: int = 16, fps: float = 8.0, size: tuple[int, int] = (64, 64)
 ) -> torch.Tensor:
-    """Decodes the clips with `ivtutorial.video.writer.read_video`.
+    """Decodes the clips with `ivtutorial.video.reader.read_video`.
 
     Args:
         clips: N >= 1 clips.

@@ -29,7 +29,7 @@ from ivtutorial.data.lists import Clip
 from ivtutorial.errors import InputError
 from ivtutorial.models.memory import ENCODING_KNOBS, explain_out_of_memory
 from ivtutorial.system.files import atomic_write, atomic_write_text, sha256
-from ivtutorial.video.writer import Frames, read_video
+from ivtutorial.video.reader import Frames, read_video
 
 if TYPE_CHECKING:
     from ivtutorial.models.backbone import Backbone

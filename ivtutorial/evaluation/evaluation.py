@@ -32,7 +32,7 @@ from ivtutorial.evaluation.page import write_page
 from ivtutorial.evaluation.scoring import score
 from ivtutorial.models.named import describe, open_judge, open_model, open_reward
 from ivtutorial.sampling.generation import Job, Sampling, adapter, bar, make_jobs, own_share, sample_batches
-from ivtutorial.system.files import atomic_write, atomic_write_text
+from ivtutorial.system.files import atomic_write_text
 from ivtutorial.system.processes import launch
 
 if TYPE_CHECKING:
@@ -299,12 +299,11 @@ def _write_clip(task: _Task, job: Job, clip: Tensor) -> str:
 
 
 def _write_sheet(path: Path, found: Sequence[Found], most: int = 96) -> None:
-    from ivtutorial.video.writer import contact_sheet
+    from ivtutorial.video.sheet import contact_sheet, save_picture
 
     shown = found[:most]
     titles = [f"{row['reward']:.3f} {row['prompt']}" for row, _, _ in shown]
     picture = contact_sheet(
         [frame for _, frame, _ in shown], titles, columns=8, scale=2 if shown[0][1].shape[1] < 128 else 1
     )
-    with atomic_write(path) as file:
-        picture.save(file, format="PNG")
+    save_picture(path, picture)

@@ -29,7 +29,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ivtutorial.errors import InputError
-from ivtutorial.notebook.widgets import clip_row as clip_row, picture as picture, stepper as stepper
+from ivtutorial.notebook.widgets import clip_row as clip_row, stepper as stepper
+from ivtutorial.pages.embed import picture as picture
 
 if TYPE_CHECKING:
     from ivtutorial.models.backbone import Backbone

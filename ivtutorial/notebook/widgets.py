@@ -7,15 +7,13 @@ In a notebook, show any of them with `IPython.display.HTML(...)`.
 
 from __future__ import annotations
 
-import base64
 import html
-import io
 import json
 from collections.abc import Sequence
 from typing import Any
 
 from ivtutorial.errors import InputError
-from ivtutorial.video.writer import html_video
+from ivtutorial.pages.embed import html_video
 
 # Shows panel k and hides the others; a clip that was playing goes on playing in the new panel.
 _STEP = (
@@ -27,41 +25,11 @@ _STEP = (
 )
 
 
-def picture(image: Any, alt: str, width: int | None = None) -> str:
-    """An `<img>` element that holds the picture itself, as WebP, which is smaller than PNG.
-
-    Args:
-        image: a PIL image, or a matplotlib figure (which is closed, so that it is not shown twice).
-        alt: what it shows, in words.
-        width: width on the page in CSS pixels; None is the picture's own. Never wider than the page.
-
-    Returns:
-        HTML text.
-
-    Raises:
-        InputError: an empty alternative text.
-    """
-    if not alt.strip():
-        raise InputError("a picture needs words that say what it shows, for those who cannot see it.")
-    file = io.BytesIO()
-    if hasattr(image, "savefig"):
-        import matplotlib.pyplot as plt
-
-        image.savefig(file, format="webp", pil_kwargs={"quality": 85})
-        plt.close(image)
-    else:
-        image.save(file, format="webp", quality=85)
-    data = base64.b64encode(file.getvalue()).decode("ascii")
-    size = f"width:{width}px;" if width else ""
-    style = f"{size}max-width:100%;height:auto"
-    return f'<img alt="{html.escape(alt)}" style="{style}" src="data:image/webp;base64,{data}">'
-
-
 def clip_row(clips: Sequence[Any], labels: Sequence[str], width: int = 160, fps: float = 8.0) -> str:
     """Clips side by side, each with its label below; they wrap on a narrow page.
 
     Args:
-        clips: N clips as `ivtutorial.video.writer.html_video` takes them.
+        clips: N clips as `ivtutorial.pages.embed.html_video` takes them.
         labels: N texts, shown below the clips and read to those who cannot see them.
         width: of each clip in CSS pixels.
         fps: frames a second.

@@ -22,7 +22,7 @@ from typing import Any
 from torch import Tensor
 
 from ivtutorial.errors import InputError
-from ivtutorial.system.files import atomic_write, atomic_write_text
+from ivtutorial.system.files import atomic_write_text
 
 CONFIG_FILE, METRICS_FILE, SAMPLES, LORA, BEST = "config.json", "metrics.jsonl", "samples", "lora", "best"
 _PACKAGES = ("ivtutorial", "torch", "diffusers", "transformers", "peft", "accelerate", "open_clip_torch", "numpy")
@@ -140,13 +140,13 @@ def write_samples(run: Path, step: int, prompts: Sequence[str], clips: Sequence[
     Raises:
         InputError: the folder cannot be written.
     """
-    from ivtutorial.video.writer import contact_sheet, write_video
+    from ivtutorial.video.sheet import contact_sheet, save_picture
+    from ivtutorial.video.writer import write_video
 
     folder = run / SAMPLES / f"step-{step:06d}"
     for number, clip in enumerate(clips):
         write_video(folder / f"{number:03d}.mp4", clip, fps)
     scale = 2 if clips[0].shape[-1] < 128 else 1
     sheet = contact_sheet(clips, list(prompts), columns=2, strip=min(4, len(clips[0])), scale=scale)
-    with atomic_write(folder / "sheet.png") as file:
-        sheet.save(file, format="PNG")
+    save_picture(folder / "sheet.png", sheet)
     return folder

@@ -1,4 +1,4 @@
-"""Video files and pictures: read, write, lay out on a sheet, embed in a page. Knows nothing of diffusion.
+"""Writes video files. Knows nothing of diffusion.
 
 Everywhere here a clip is `frames`: F frames of H x W RGB pixels. The reader returns uint8 (F, H, W, 3);
 writers take that, or float in [0, 1], channels last (F, H, W, 3) or first (F, 3, H, W), as a numpy array or
@@ -10,24 +10,17 @@ in each direction; RGB -> YUV runs with accurate rounding, so that writing and r
 
 from __future__ import annotations
 
-import base64
-import html
 import io
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
 
 from ivtutorial.errors import InputError
 from ivtutorial.system.files import atomic_write
-from ivtutorial.video.reader import ACCURATE, Frames, rate, read_video
-
-__all__ = ["Frames", "contact_sheet", "encode_video", "html_video", "read_video", "to_uint8", "write_video"]
+from ivtutorial.video.reader import ACCURATE, Frames, rate
 
 _BT601, _LIMITED_RANGE = 6, 1  # FFmpeg's AVCOL_SPC_SMPTE170M and AVCOL_RANGE_MPEG
-_MARGIN, _INK, _PAPER = 4, (20, 20, 20), (255, 255, 255)
 
 
 def encode_video(frames: Any, fps: float = 8.0, crf: int = 20) -> bytes:
@@ -87,83 +80,6 @@ def write_video(path: str | Path, frames: Any, fps: float = 8.0, crf: int = 20) 
         file.write(data)
 
 
-def html_video(
-    frames: Any,
-    label: str,
-    fps: float = 8.0,
-    width: int | None = None,
-    pixelated: bool = False,
-    crf: int = 20,
-    autoplay: bool = False,
-) -> str:
-    """Returns a `<video>` element that holds the clip itself, so the page needs no other file.
-
-    Args:
-        frames: F frames, see the module's first lines; H and W even.
-        label: what the clip shows, in words, for those who cannot see it; any text, it is escaped.
-        fps: frames a second, 0.1 to 1000.
-        width: width on the page in CSS pixels, the height follows; None shows the clip in its own size.
-        pixelated: enlarge with sharp pixel edges, which suits a 64 x 64 clip shown at 256.
-        crf: quality, see `encode_video`.
-        autoplay: start without a click (still muted).
-
-    Returns:
-        HTML text.
-
-    Raises:
-        InputError: as for `encode_video`, or an empty label.
-    """
-    if not label.strip():
-        raise InputError("a video needs a label that says what it shows, for those who cannot see it.")
-    shown = to_uint8(frames)
-    data = base64.b64encode(encode_video(shown, fps, crf)).decode("ascii")
-    style = "max-width:100%;height:auto" + (";image-rendering:pixelated" if pixelated else "")
-    return (
-        f"<video controls loop muted playsinline{' autoplay' if autoplay else ''} "
-        f'aria-label="{html.escape(label)}" width="{width or shown.shape[2]}" style="{style}" '
-        f'src="data:video/mp4;base64,{data}"></video>'
-    )
-
-
-def contact_sheet(
-    clips: Sequence[Any],
-    titles: Sequence[str] | None = None,
-    columns: int = 6,
-    frame: int | None = None,
-    strip: int = 0,
-    scale: int = 1,
-) -> Image.Image:
-    """Lays clips out on one picture, to look at many at once: one frame of each, or a film strip of each.
-
-    Args:
-        clips: N >= 1 clips, see the module's first lines; sizes may differ, cells are as large as the
-            largest.
-        titles: N captions printed below the cells, cut to the cell's width; None prints none.
-        columns: cells in a row, >= 1.
-        frame: which frame to show (may be negative); None shows the middle one, F // 2.
-        strip: n >= 1 shows n evenly spread frames of each clip side by side instead, from the first to the
-            last.
-        scale: enlarge every pixel to scale x scale.
-
-    Returns:
-        An RGB picture.
-
-    Raises:
-        InputError: no clips, more or fewer titles than clips, or a frame that a clip does not have.
-
-    Example:
-        >>> contact_sheet([cat, dog], titles=["a cat", "a dog"], strip=4, columns=1).save("sheet.png")
-    """
-    if not len(clips):
-        raise InputError("a contact sheet needs at least one clip, got none.")
-    if titles is not None and len(titles) != len(clips):
-        raise InputError(f"one title a clip: got {len(titles)} titles for {len(clips)} clips.")
-    if columns < 1 or strip < 0 or scale < 1:
-        raise InputError(f"need columns >= 1, strip >= 0, scale >= 1, got {columns}, {strip}, {scale}.")
-    cells = [_cell(to_uint8(clip), frame, strip, scale) for clip in clips]
-    return _grid(cells, list(titles or []), min(columns, len(cells)))
-
-
 def to_uint8(frames: Any) -> Frames:
     """Brings a clip to uint8 (F, H, W, 3).
 
@@ -196,43 +112,3 @@ def to_uint8(frames: Any) -> Frames:
             "clamp them, or if they are in [-1, 1] use (x + 1) / 2."
         )
     return np.ascontiguousarray((pixels.clip(0, 1) * 255).round().astype(np.uint8))
-
-
-def _cell(clip: Frames, frame: int | None, strip: int, scale: int) -> Image.Image:
-    count = len(clip)
-    if strip:
-        shown = [clip[round(k)] for k in np.linspace(0, count - 1, strip)]
-    else:
-        index = count // 2 if frame is None else frame
-        if not -count <= index < count:
-            raise InputError(f"there is no frame {index} in a clip of {count} frames.")
-        shown = [clip[index]]
-    picture = Image.fromarray(np.concatenate(shown, axis=1))
-    return picture.resize((picture.width * scale, picture.height * scale), Image.Resampling.NEAREST)
-
-
-def _grid(cells: list[Image.Image], titles: list[str], columns: int) -> Image.Image:
-    font = ImageFont.load_default(size=11)
-    line = 15 if titles else 0
-    width = max(cell.width for cell in cells) + _MARGIN
-    height = max(cell.height for cell in cells) + line + _MARGIN
-    rows = -(-len(cells) // columns)
-    sheet = Image.new("RGB", (columns * width + _MARGIN, rows * height + _MARGIN), _PAPER)
-    draw = ImageDraw.Draw(sheet)
-    for index, cell in enumerate(cells):
-        left, top = _MARGIN + index % columns * width, _MARGIN + index // columns * height
-        sheet.paste(cell, (left, top))
-        if titles:
-            text = _shorten(titles[index], font, width - _MARGIN)
-            draw.text((left, top + height - line - _MARGIN), text, fill=_INK, font=font)
-    return sheet
-
-
-def _shorten(text: str, font: Any, width: int) -> str:
-    """The longest beginning of the text that fits, with an ellipsis where something is missing."""
-    text = " ".join(text.split())
-    if font.getlength(text) <= width:
-        return text
-    while text and font.getlength(text + "…") > width:
-        text = text[:-1]
-    return text.rstrip() + "…"

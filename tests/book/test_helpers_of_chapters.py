@@ -17,6 +17,7 @@ from PIL import Image
 from ivtutorial import notebook
 from ivtutorial.errors import InputError
 from ivtutorial.notebook import widgets
+from ivtutorial.pages.embed import picture
 
 # ---------------------------------------------------------------- memory that back-propagation keeps
 
@@ -133,12 +134,12 @@ class Elements(HTMLParser):
 
 def test_a_picture_holds_itself_and_its_words():
     red = Image.new("RGB", (8, 4), (200, 30, 30))
-    [image] = Elements(widgets.picture(red, 'a "red" <box>')).of("img")
+    [image] = Elements(picture(red, 'a "red" <box>')).of("img")
     assert image["alt"] == 'a "red" <box>' and "max-width:100%" in image["style"]
     data = base64.b64decode(image["src"].removeprefix("data:image/webp;base64,"))
     assert Image.open(io.BytesIO(data)).size == (8, 4)
     with pytest.raises(InputError, match="words"):
-        widgets.picture(red, " ")
+        picture(red, " ")
 
 
 def test_a_row_of_clips_labels_each_for_eye_and_ear():

@@ -10,7 +10,8 @@ import torch
 
 from ivtutorial.data.clips import Clip, check_caption, load_frames, read_clips, write_clips
 from ivtutorial.errors import InputError
-from ivtutorial.video.writer import read_video, write_video
+from ivtutorial.video.reader import read_video
+from ivtutorial.video.writer import write_video
 
 
 @pytest.fixture

@@ -25,7 +25,8 @@ from ivtutorial.method.instructvideo import InstructVideo
 from ivtutorial.sampling.generation import Sampling, generate
 from ivtutorial.sampling.training_clips import CRF, sample_clips
 from ivtutorial.training.finetuning import FinetuneConfig, finetune
-from ivtutorial.video.writer import encode_video, read_video, write_video
+from ivtutorial.video.reader import read_video
+from ivtutorial.video.writer import encode_video, write_video
 from tests.toy import toy_backbone
 
 if TYPE_CHECKING:

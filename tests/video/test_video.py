@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import base64
 import io
 import struct
 import wave
-from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
@@ -15,34 +13,9 @@ import torch
 from PIL import Image
 
 from ivtutorial.errors import InputError
-from ivtutorial.video import writer as media
-from ivtutorial.video.reader import VideoFacts, video_facts
-
-
-def numbered(count: int, height: int = 32, width: int = 32) -> np.ndarray:
-    """`count` flat grey frames; frame k has the level 20 + 3 k, so a frame read back tells its number."""
-    levels = 20 + 3 * np.arange(count)
-    return np.broadcast_to(levels[:, None, None, None], (count, height, width, 3)).astype(np.uint8)
-
-
-def numbers(frames: np.ndarray) -> list[int]:
-    return [round((float(frame.mean()) - 20) / 3) for frame in frames]
-
-
-def moving_dot() -> np.ndarray:
-    """16 frames of a disc crossing a colour gradient: something for the encoder to do."""
-    y, x = np.mgrid[:64, :64]
-    frames = [
-        np.stack([3 * x + 20, 3 * y + 20, np.where((x - 10 - 2 * k) ** 2 + (y - 32) ** 2 < 90, 230, 60)], -1)
-        for k in range(16)
-    ]
-    return np.stack(frames).astype(np.uint8)
-
-
-def write(path: Path, data: bytes) -> Path:
-    path.write_bytes(data)
-    return path
-
+from ivtutorial.video.reader import VideoFacts, read_video, video_facts
+from ivtutorial.video.writer import encode_video, write_video
+from tests.video.synthetic import moving_dot, numbered, numbers, write
 
 # Writing
 
@@ -55,8 +28,8 @@ def test_a_clip_survives_writing_and_reading(tmp_path: Path) -> None:
     k, y, x = np.mgrid[:16, :64, :64]
     waves = [120 + 40 * np.sin(x / 9 + k / 5), 128 + 50 * np.cos(y / 11), 100 + 30 * np.sin((x + y) / 10)]
     frames = np.stack(waves, -1).astype(np.uint8)
-    media.write_video(tmp_path / "a.mp4", frames, crf=10)
-    back = media.read_video(tmp_path / "a.mp4")
+    write_video(tmp_path / "a.mp4", frames, crf=10)
+    back = read_video(tmp_path / "a.mp4")
     error = back.astype(float) - frames
     assert back.shape == (16, 64, 64, 3) and back.dtype == np.uint8
     assert np.abs(error).mean() < 1.4
@@ -67,8 +40,8 @@ def test_a_clip_survives_writing_and_reading(tmp_path: Path) -> None:
 def test_a_flat_colour_comes_back(tmp_path: Path, colour: tuple[int, int, int]) -> None:
     """8-bit limited-range YUV has 220 levels for 256: one colour comes back to within 2."""
     frames = np.broadcast_to(np.array(colour, np.uint8), (4, 32, 32, 3))
-    media.write_video(tmp_path / "a.mp4", frames, crf=1)
-    back = media.read_video(tmp_path / "a.mp4", frames=4)
+    write_video(tmp_path / "a.mp4", frames, crf=1)
+    back = read_video(tmp_path / "a.mp4", frames=4)
     assert np.abs(back.astype(int) - np.array(colour)).max() <= 2
 
 
@@ -77,7 +50,7 @@ def test_all_forms_of_a_clip_give_the_same_file() -> None:
     frames = moving_dot()
     first = torch.from_numpy(frames).permute(0, 3, 1, 2)
     forms = [frames, frames / 255, first, first.float() / 255, (first.double() / 255).requires_grad_()]
-    assert len({media.encode_video(form) for form in forms}) == 1
+    assert len({encode_video(form) for form in forms}) == 1
 
 
 def test_the_same_clip_gives_the_same_bytes() -> None:
@@ -87,14 +60,14 @@ def test_the_same_clip_gives_the_same_bytes() -> None:
     files, rubbish = set(), []
     for _ in range(12):
         rubbish.append(rng.bytes(int(rng.integers(1000, 200_000))))
-        files.add(media.encode_video(noisy))
+        files.add(encode_video(noisy))
     assert len(files) == 1
 
 
 def test_the_file_is_h264_yuv420p_at_the_asked_rate(tmp_path: Path) -> None:
     import av
 
-    media.write_video(tmp_path / "a.mp4", moving_dot(), fps=12.5)
+    write_video(tmp_path / "a.mp4", moving_dot(), fps=12.5)
     with av.open(str(tmp_path / "a.mp4")) as container:
         stream = container.streams.video[0]
         assert (stream.codec_context.name, stream.codec_context.pix_fmt) == ("h264", "yuv420p")
@@ -118,14 +91,14 @@ def test_the_file_is_h264_yuv420p_at_the_asked_rate(tmp_path: Path) -> None:
 def test_what_is_no_clip_is_refused_and_the_old_file_stays(tmp_path: Path, frames: object, says: str) -> None:
     target = write(tmp_path / "a.mp4", b"old")
     with pytest.raises(InputError, match=says):
-        media.write_video(target, frames)
+        write_video(target, frames)
     assert target.read_bytes() == b"old"
 
 
 @pytest.mark.parametrize("settings", [{"crf": 52}, {"crf": -1}, {"fps": 0}, {"fps": float("nan")}])
 def test_settings_out_of_range_are_refused(settings: dict[str, float]) -> None:
     with pytest.raises(InputError, match="crf from 0 to 51 and fps from 0.1 to 1000"):
-        media.encode_video(moving_dot(), **settings)  # type: ignore[arg-type]
+        encode_video(moving_dot(), **settings)  # type: ignore[arg-type]
 
 
 # Reading: time
@@ -145,8 +118,8 @@ def test_settings_out_of_range_are_refused(settings: dict[str, float]) -> None:
 def test_frames_are_those_nearest_in_time(
     tmp_path: Path, source_fps: float, fps: float, start: float, expected: list[int]
 ) -> None:
-    media.write_video(tmp_path / "a.mp4", numbered(24), fps=source_fps, crf=1)
-    assert numbers(media.read_video(tmp_path / "a.mp4", frames=6, fps=fps, start=start)) == expected
+    write_video(tmp_path / "a.mp4", numbered(24), fps=source_fps, crf=1)
+    assert numbers(read_video(tmp_path / "a.mp4", frames=6, fps=fps, start=start)) == expected
 
 
 @pytest.mark.parametrize(
@@ -161,19 +134,19 @@ def test_a_clip_is_long_enough_when_the_last_time_falls_into_it(
     For r = 24, 45 frames end at 1.875 s exactly, so 46 are needed; for r = 2, 3 frames end at 1.5 s, which
     holds the 12 times 0, 1/8, ..., 11/8.
     """
-    media.write_video(tmp_path / "a.mp4", numbered(enough), fps=source_fps)
-    assert len(media.read_video(tmp_path / "a.mp4")) == 16
-    media.write_video(tmp_path / "a.mp4", numbered(enough - 1), fps=source_fps)
+    write_video(tmp_path / "a.mp4", numbered(enough), fps=source_fps)
+    assert len(read_video(tmp_path / "a.mp4")) == 16
+    write_video(tmp_path / "a.mp4", numbered(enough - 1), fps=source_fps)
     with pytest.raises(InputError, match=f"too few frames: {found_in_one_less} of the 16 needed at 8 fps"):
-        media.read_video(tmp_path / "a.mp4")
+        read_video(tmp_path / "a.mp4")
 
 
 def test_too_few_frames_says_how_many_and_how_long(tmp_path: Path) -> None:
-    media.write_video(tmp_path / "a.mp4", numbered(3))
+    write_video(tmp_path / "a.mp4", numbered(3))
     with pytest.raises(InputError, match=r"a\.mp4: too few frames: 3 of the 16 .* lasts 0\.38 s and 2\.00 s are"):
-        media.read_video(tmp_path / "a.mp4")
+        read_video(tmp_path / "a.mp4")
     with pytest.raises(InputError, match="too few frames: 0 of the 1"):
-        media.read_video(tmp_path / "a.mp4", frames=1, start=5)
+        read_video(tmp_path / "a.mp4", frames=1, start=5)
 
 
 @pytest.mark.parametrize(
@@ -188,9 +161,9 @@ def test_too_few_frames_says_how_many_and_how_long(tmp_path: Path) -> None:
     ],
 )
 def test_a_request_that_makes_no_sense_is_refused(tmp_path: Path, asked: dict[str, object]) -> None:
-    media.write_video(tmp_path / "a.mp4", numbered(4))
+    write_video(tmp_path / "a.mp4", numbered(4))
     with pytest.raises(InputError, match="need frames >= 1|size is"):
-        media.read_video(tmp_path / "a.mp4", **asked)  # type: ignore[arg-type]
+        read_video(tmp_path / "a.mp4", **asked)  # type: ignore[arg-type]
 
 
 # Reading: space
@@ -201,17 +174,17 @@ def test_the_centre_is_cut_after_scaling_the_shorter_side(tmp_path: Path) -> Non
     frames = np.zeros((2, 64, 128, 3), np.uint8)
     frames[..., 0] = 200
     frames[:, :, 32:96] = (0, 0, 200)
-    media.write_video(tmp_path / "wide.mp4", frames, crf=1)
-    media.write_video(tmp_path / "tall.mp4", frames.transpose(0, 2, 1, 3), crf=1)
+    write_video(tmp_path / "wide.mp4", frames, crf=1)
+    write_video(tmp_path / "tall.mp4", frames.transpose(0, 2, 1, 3), crf=1)
     for name in ("wide.mp4", "tall.mp4"):
-        inner = media.read_video(tmp_path / name, frames=2, size=(32, 32)).astype(int)[:, 2:-2, 2:-2]
+        inner = read_video(tmp_path / name, frames=2, size=(32, 32)).astype(int)[:, 2:-2, 2:-2]
         assert np.abs(inner - np.array([0, 0, 200])).max() <= 6, name
 
 
 @pytest.mark.parametrize("size", [(64, 64), (17, 40), (200, 100), (32, 32)])
 def test_any_size_can_be_asked_for(tmp_path: Path, size: tuple[int, int]) -> None:
-    media.write_video(tmp_path / "a.mp4", numbered(2, 48, 80), crf=1)
-    back = media.read_video(tmp_path / "a.mp4", frames=2, size=size)
+    write_video(tmp_path / "a.mp4", numbered(2, 48, 80), crf=1)
+    back = read_video(tmp_path / "a.mp4", frames=2, size=size)
     assert back.shape == (2, *size, 3)
     assert numbers(back) == [0, 1]
 
@@ -230,10 +203,10 @@ def test_a_clip_filmed_on_its_side_is_turned_upright(
 
     frames = np.zeros((2, 32, 64, 3), np.uint8)
     frames[:, :16, :32] = 220  # the top left corner is light
-    data = media.encode_video(frames, crf=1)
+    data = encode_video(frames, crf=1)
     place = data.index(header(1, 0, 0, 1), data.index(b"tkhd"))
     turned = data[:place] + header(*matrix) + data[place + 36 :]
-    back = media.read_video(write(tmp_path / "a.mp4", turned), frames=2)
+    back = read_video(write(tmp_path / "a.mp4", turned), frames=2)
     expected = np.rot90(frames, turns, axes=(1, 2))
     assert back.shape == expected.shape
     assert np.abs(back.astype(int) - expected).mean() < 4
@@ -266,13 +239,13 @@ def test_files_that_are_no_video_are_refused_by_name(tmp_path: Path) -> None:
     }
     for path, says in cases.items():
         with pytest.raises(InputError, match=says) as caught:
-            media.read_video(path)
+            read_video(path)
         assert str(path) in str(caught.value)
 
 
 def test_what_a_file_says_of_its_video(tmp_path: Path) -> None:
     """12 frames at 6 a second are 2 s."""
-    media.write_video(tmp_path / "a.mp4", np.zeros((12, 18, 32, 3), np.uint8), fps=6)
+    write_video(tmp_path / "a.mp4", np.zeros((12, 18, 32, 3), np.uint8), fps=6)
     assert video_facts(tmp_path / "a.mp4") == VideoFacts(18, 32, 6.0, 2.0, "h264")
     with pytest.raises(InputError, match="no such file"):
         video_facts(tmp_path / "b.mp4")
@@ -282,11 +255,11 @@ def test_what_a_file_says_of_its_video(tmp_path: Path) -> None:
 
 
 def test_a_file_cut_short_is_refused(tmp_path: Path) -> None:
-    data = media.encode_video(moving_dot())
+    data = encode_video(moving_dot())
     for part in (0.3, 0.9):
         path = write(tmp_path / "cut.mp4", data[: int(len(data) * part)])
         with pytest.raises(InputError, match="cut.mp4: .*damaged"):
-            media.read_video(path)
+            read_video(path)
 
 
 def test_damage_is_never_read_as_a_different_clip(tmp_path: Path) -> None:
@@ -294,8 +267,8 @@ def test_damage_is_never_read_as_a_different_clip(tmp_path: Path) -> None:
 
     Without err_detect=explode more than half of such files decode to visibly wrong frames and no error.
     """
-    data = media.encode_video(moving_dot())
-    whole = media.read_video(write(tmp_path / "whole.mp4", data))
+    data = encode_video(moving_dot())
+    whole = read_video(write(tmp_path / "whole.mp4", data))
     first, last = data.index(b"mdat") + 4, data.index(b"moov") - 4
     refused = 0
     for seed in range(40):
@@ -305,7 +278,7 @@ def test_damage_is_never_read_as_a_different_clip(tmp_path: Path) -> None:
             damaged[place] ^= int(rng.integers(1, 256))
         path = write(tmp_path / "damaged.mp4", bytes(damaged))
         try:
-            assert np.abs(media.read_video(path).astype(int) - whole).mean() < 1
+            assert np.abs(read_video(path).astype(int) - whole).mean() < 1
         except InputError as error:
             assert "damaged" in str(error)
             refused += 1
@@ -316,85 +289,9 @@ def test_real_clips_are_read_at_any_size(real_clips: Path) -> None:
     paths = sorted(real_clips.glob("*.mp4"))
     assert paths
     for path in paths:
-        frames = media.read_video(path, frames=16, fps=8, size=(64, 64))
+        frames = read_video(path, frames=16, fps=8, size=(64, 64))
         assert frames.shape == (16, 64, 64, 3)
         assert frames.std() > 10, f"{path} came back as a flat picture"
 
 
 # Pages and sheets
-
-
-class Tag(HTMLParser):
-    """Remembers the attributes of the tags it meets."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.seen: list[tuple[str, dict[str, str | None]]] = []
-        self.feed(text)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.seen.append((tag, dict(attrs)))
-
-
-def test_an_embedded_video_holds_the_clip_and_says_what_it_shows(tmp_path: Path) -> None:
-    label = 'a "red" fox <b>& a hen</b> 🦊'
-    text = media.html_video(moving_dot(), label, width=256, pixelated=True)
-    [(tag, attributes)] = Tag(text).seen  # the label's <b> is text, so there is one tag only
-    assert tag == "video" and attributes["aria-label"] == label and attributes["width"] == "256"
-    assert {"controls", "loop", "muted", "playsinline"} <= attributes.keys() and "autoplay" not in attributes
-    assert "image-rendering:pixelated" in (attributes["style"] or "")
-    kind, _, data = (attributes["src"] or "").partition(",")
-    assert kind == "data:video/mp4;base64"
-    path = write(tmp_path / "a.mp4", base64.b64decode(data))
-    assert np.array_equal(media.read_video(path), media.read_video(write(path, media.encode_video(moving_dot()))))
-
-
-def test_an_embedded_video_shows_its_own_size_and_needs_a_label() -> None:
-    [(_, attributes)] = Tag(media.html_video(moving_dot(), "a dot", autoplay=True)).seen
-    assert attributes["width"] == "64" and "autoplay" in attributes
-    with pytest.raises(InputError, match="needs a label"):
-        media.html_video(moving_dot(), "  ")
-
-
-def test_a_sheet_shows_the_chosen_frame_of_each_clip() -> None:
-    """Cells of 32 + 4 pixels from (4, 4) on: three clips in two columns are 4 + 2 * 36 = 76 pixels high."""
-    clips = [numbered(16), numbered(16) + 100, numbered(16)[:, :16]]
-    sheet = np.asarray(media.contact_sheet(clips, columns=2, frame=3))
-    assert sheet.shape == (76, 76, 3)
-    assert np.array_equal(sheet[4:36, 4:36], clips[0][3])
-    assert np.array_equal(sheet[4:36, 40:72], clips[1][3])
-    assert np.array_equal(sheet[40:56, 4:36], clips[2][3])
-    assert (sheet[40:, 40:] == 255).all()
-    middle = np.asarray(media.contact_sheet(clips[:1]))
-    assert np.array_equal(middle[4:36, 4:36], clips[0][8])
-
-
-def test_a_film_strip_runs_from_the_first_frame_to_the_last() -> None:
-    """4 of 16 frames, evenly: 0, 5, 10, 15; enlarged by 2, each is 64 pixels wide."""
-    clip = numbered(16)
-    sheet = np.asarray(media.contact_sheet([clip], strip=4, scale=2))
-    assert sheet.shape == (64 + 8, 4 * 64 + 8, 3)
-    assert numbers(np.stack([sheet[4:-4, 4 + 64 * k : 68 + 64 * k] for k in range(4)])) == [0, 5, 10, 15]
-
-
-def test_titles_are_printed_below_and_cut_to_the_cell() -> None:
-    """A long title may not run into the next cell: with and without it the neighbour's cell is the same."""
-    clips = [numbered(2), numbered(2)]
-    short = np.asarray(media.contact_sheet(clips, ["fox", "hen 🐔"]))
-    long = np.asarray(media.contact_sheet(clips, ["a very long title\n" * 9, "hen 🐔"]))
-    assert (short[36:, :40] != 255).any() and not np.array_equal(short[:, :40], long[:, :40])
-    assert np.array_equal(short[:, 40:], long[:, 40:])
-
-
-@pytest.mark.parametrize(
-    ("arguments", "says"),
-    [
-        ({"clips": []}, "at least one clip"),
-        ({"titles": ["a", "b"]}, "2 titles for 1 clips"),
-        ({"frame": 16}, "no frame 16 in a clip of 16"),
-        ({"columns": 0}, "columns >= 1"),
-    ],
-)
-def test_a_sheet_that_cannot_be_laid_out_is_refused(arguments: dict[str, object], says: str) -> None:
-    with pytest.raises(InputError, match=says):
-        media.contact_sheet(**{"clips": [numbered(16)], **arguments})  # type: ignore[arg-type]

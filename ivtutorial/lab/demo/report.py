@@ -18,9 +18,9 @@ from typing import Any, Literal
 from ivtutorial.errors import InputError
 from ivtutorial.evaluation.comparison import Difference
 from ivtutorial.pages.curve import svg_curve
+from ivtutorial.pages.embed import html_video
 from ivtutorial.pages.style import PAGE, SCRIPT, STYLE
 from ivtutorial.system.files import atomic_write_text
-from ivtutorial.video.writer import html_video
 
 Wanted = Literal["up", "down", "same"]
 _ARROWS: dict[str, str] = {"up": "higher", "down": "lower", "same": "unchanged"}

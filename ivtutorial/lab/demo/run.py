@@ -292,7 +292,7 @@ def _marks(log: list[dict[str, Any]]) -> list[tuple[float, float]]:
 
 def _pairs(out: Path, before: Evaluation, after: Evaluation, count: int) -> list[ClipPair]:
     """Clips of prompts that are evenly spread over the list."""
-    from ivtutorial.video.writer import read_video
+    from ivtutorial.video.reader import read_video
 
     tuned = dict(zip(after.keys, after.rows, strict=True))
     places = sorted({k * len(before.rows) // count for k in range(count)})

@@ -51,7 +51,7 @@ def shown(name: str, words: str, folder: str | Path | None = None) -> str:
     Raises:
         InputError: a file that is not a result, or no matplotlib.
     """
-    from ivtutorial.notebook.widgets import picture
+    from ivtutorial.pages.embed import picture
 
     result = read_result(name, folder)
     if result is None:
@@ -63,7 +63,7 @@ def shown_strip(name: str, words: str, folder: str | Path | None = None) -> str:
     """The strip of frames that an experiment left beside its JSON file, as a piece of a page; see :func:`shown`."""
     from PIL import Image
 
-    from ivtutorial.notebook.widgets import picture
+    from ivtutorial.pages.embed import picture
 
     path = result_file(name, folder)
     if path is None or not path.with_suffix(".png").is_file():

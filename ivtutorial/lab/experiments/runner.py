@@ -324,6 +324,6 @@ def strips(conduct: Conduct, prompts: int = 4) -> list[tuple[str, dict[str, Any]
 
 
 def _reader() -> Callable[[Path], Any]:
-    from ivtutorial.video.writer import read_video
+    from ivtutorial.video.reader import read_video
 
     return lambda path: read_video(path)

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ivtutorial.errors import InputError
-from ivtutorial.notebook.widgets import picture
+from ivtutorial.pages.embed import picture
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -14,7 +14,7 @@ from ivtutorial.errors import InputError
 from ivtutorial.evaluation.comparison import difference
 from ivtutorial.lab.demo.report import ClipPair, Report, Row, render_report, write_report
 from ivtutorial.pages.curve import running_mean, svg_curve
-from ivtutorial.video.writer import read_video
+from ivtutorial.video.reader import read_video
 
 PROMPT = 'a "red" <fox> & a $title'
 VOID = {"meta", "link", "br", "path", "circle", "polyline"}

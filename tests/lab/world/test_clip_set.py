@@ -18,7 +18,7 @@ from ivtutorial.lab.world.clip_set import PER_SPECIES, ClipPlan, draw_clip, make
 from ivtutorial.lab.world.drawing.subjects import NEW_ANIMALS, SPECIES, THINGS
 from ivtutorial.lab.world.prompt_lists import COUNTS, make_prompts
 from ivtutorial.system.files import data_path
-from ivtutorial.video.writer import read_video
+from ivtutorial.video.reader import read_video
 
 Lists = dict[str, list[Prompt]]
 SPECIES_NAMES = {s.name for s in SPECIES}
