@@ -28,6 +28,7 @@ from ivtutorial.models.lora import (
     set_lora_scale,
 )
 from ivtutorial.models.unet import VideoUNet
+from tests.tolerances import assert_close, roundings
 
 Z = torch.randn(1, 4, 3, 8, 8, generator=torch.Generator().manual_seed(0))
 EMBEDS = torch.randn(1, 5, 16, generator=torch.Generator().manual_seed(1))
@@ -73,7 +74,7 @@ def test_full_size_counts() -> None:
 def test_a_fresh_adapter_leaves_the_model_as_it_was(unet: VideoUNet) -> None:
     before = run(unet)
     attach_lora(unet)
-    torch.testing.assert_close(run(unet), before, rtol=0, atol=0)
+    assert_close(run(unet), before, n=roundings(unet))
 
 
 @pytest.mark.parametrize("rank", [2, 4])
@@ -103,7 +104,7 @@ def test_an_adapted_projection_computes_wx_plus_bax(tuned: VideoUNet) -> None:
     for scale in (0.0, 0.5, 1.0):
         set_lora_scale(tuned, scale)
         expected = x @ layer.weight.T + scale * (x @ a.T) @ b.T
-        torch.testing.assert_close(layer(x), expected, rtol=1e-5, atol=1e-5)
+        assert_close(layer(x), expected, n=roundings(layer))
 
 
 def test_only_the_adapter_trains_and_at_first_only_its_up_half(unet: VideoUNet) -> None:
@@ -130,27 +131,27 @@ def test_merged_equals_attached(tuned: VideoUNet, tiny_backbone: Backbone, scale
     attached = run(tuned)
     assert (attached - run(tiny_backbone.unet)).abs().max() > 0.01
     merge_lora(tuned, scale)
-    torch.testing.assert_close(run(tuned), attached, rtol=0, atol=1e-5)
+    assert_close(run(tuned), attached, n=roundings(tuned))
     assert not has_lora(tuned) and lora_parameters(tuned) == []
     assert tuned.state_dict().keys() == tiny_backbone.unet.state_dict().keys()
 
 
 def test_scale_zero_is_the_base_model(tuned: VideoUNet, tiny_backbone: Backbone) -> None:
     set_lora_scale(tuned, 0.0)
-    torch.testing.assert_close(run(tuned), run(tiny_backbone.unet), rtol=0, atol=0)
+    assert_close(run(tuned), run(tiny_backbone.unet), n=roundings(tuned))
 
 
 def test_a_merged_model_can_be_tuned_again(tuned: VideoUNet) -> None:
     merged = run(merge_lora(tuned))
     attach_lora(tuned)
-    torch.testing.assert_close(run(tuned), merged, rtol=0, atol=0)
+    assert_close(run(tuned), merged, n=roundings(tuned))
 
 
 def test_a_merged_export_is_a_stock_unet(tuned: VideoUNet, tmp_path: Path) -> None:
     attached = run(tuned)
     merge_lora(tuned).save_pretrained(tmp_path)
     stock = UNet3DConditionModel.from_pretrained(tmp_path)
-    torch.testing.assert_close(run(stock), attached, rtol=0, atol=1e-5)
+    assert_close(run(stock), attached, n=roundings(stock))
 
 
 def test_saved_and_loaded_is_the_same(tuned: VideoUNet, tiny_backbone: Backbone, tmp_path: Path) -> None:
@@ -160,7 +161,7 @@ def test_saved_and_loaded_is_the_same(tuned: VideoUNet, tiny_backbone: Backbone,
     assert path == tmp_path / "adapter" / LORA_FILE
     other = copy.deepcopy(tiny_backbone.unet)
     loaded = load_lora(other, tmp_path / "adapter")
-    torch.testing.assert_close(run(other), expected, rtol=0, atol=0)
+    assert_close(run(other), expected, n=roundings(other))
     assert count_lora(other) == count_lora(tuned) and all(p.requires_grad for p in loaded)
     assert sum(p.requires_grad for p in other.parameters()) == len(loaded)
 
@@ -179,9 +180,9 @@ def test_the_stock_pipeline_loads_the_adapter(
     with caplog.at_level(logging.WARNING):
         pipe.load_lora_weights(str(tmp_path / "adapter"))
     assert "unexpected keys" not in caplog.text and "missing keys" not in caplog.text
-    torch.testing.assert_close(run(pipe.unet), run(fresh_backbone.unet), rtol=0, atol=1e-6)
+    assert_close(run(pipe.unet), run(fresh_backbone.unet), n=roundings(unet))
     pipe.set_adapters(pipe.get_active_adapters(), adapter_weights=[0.0])
-    torch.testing.assert_close(run(pipe.unet), base, rtol=0, atol=1e-6)
+    assert_close(run(pipe.unet), base, n=roundings(unet))
 
 
 def test_alpha_of_a_foreign_adapter_is_kept_when_saved_again(unet: VideoUNet, tmp_path: Path) -> None:
@@ -194,7 +195,7 @@ def test_alpha_of_a_foreign_adapter_is_kept_when_saved_again(unet: VideoUNet, tm
     save_lora(unet, tmp_path)
     unet.unload_lora()
     load_lora(unet, tmp_path)
-    torch.testing.assert_close(run(unet), expected, rtol=0, atol=1e-6)
+    assert_close(run(unet), expected, n=roundings(unet))
 
 
 def test_names_in_the_file(tuned: VideoUNet, tmp_path: Path) -> None:
