@@ -150,13 +150,6 @@ def test_make_help_names_the_two_commands_of_the_readme() -> None:
     assert {"make demo", "make test", "make book"} <= {line.strip()[:9] for line in shown.splitlines()}
 
 
-def test_importing_the_package_is_light() -> None:
-    heavy = ["av", "diffusers", "transformers", "peft", "open_clip", "torchvision", "matplotlib", "typer"]
-    code = f"import sys, ivtutorial; print([name for name in {heavy} if name in sys.modules])"
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
-    assert result.stdout.strip() == "[]", result.stderr
-
-
 def test_no_method_module_knows_the_scale() -> None:
     """One dial, resolved at the edge: the method reads neither the environment nor a preset's name."""
     package = ROOT / "ivtutorial"

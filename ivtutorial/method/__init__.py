@@ -11,3 +11,7 @@
 | `settings`      | what the methods with a reward have in common           |                   |
 | `batch`         | clips, captions and noise that a step works on          |                   |
 """
+
+from ivtutorial.system.lazy import offer
+
+__getattr__, __dir__, __all__ = offer(__name__)

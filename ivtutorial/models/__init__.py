@@ -1,1 +1,17 @@
-"""The networks: the video UNet, its adapter, the bundle that the methods see, and where they come from."""
+"""The networks: the video UNet, its adapter, the bundle that the methods see, and where they come from.
+
+| module                | holds                                        |
+|-----------------------|----------------------------------------------|
+| `backbone`            | UNet, VAE, text encoder and scheduler as one |
+| `backbone_folder`     | the same on disk                             |
+| `named`               | models by name                               |
+| `unet`                | diffusers' UNet and what fine-tuning adds    |
+| `lora`                | the adapter (Sec. 3.3, chapter 8)            |
+| `memory`              | precision and recomputation of each part     |
+| `official_checkpoint` | the authors' weights in diffusers' layout    |
+| `official_names`      | names of weights, theirs and diffusers'      |
+"""
+
+from ivtutorial.system.lazy import offer
+
+__getattr__, __dir__, __all__ = offer(__name__)

@@ -8,3 +8,7 @@
 | `supervised` | denoising the training clips                         | no reward                   |
 | `groups`     | scores of several samples of one caption             |                             |
 """
+
+from ivtutorial.system.lazy import offer
+
+__getattr__, __dir__, __all__ = offer(__name__)

@@ -1,1 +1,11 @@
-"""From prompts to clips."""
+"""From prompts to clips.
+
+| module           | holds                                             |
+|------------------|---------------------------------------------------|
+| `generation`     | `generate`: the full DDIM chain from noise        |
+| `training_clips` | a training set sampled from the base model itself |
+"""
+
+from ivtutorial.system.lazy import offer
+
+__getattr__, __dir__, __all__ = offer(__name__)

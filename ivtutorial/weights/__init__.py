@@ -1,1 +1,12 @@
-"""Reading weights without running code: files, the hub, pipeline folders."""
+"""Weights read without running code.
+
+| module            | holds                                                      |
+|-------------------|------------------------------------------------------------|
+| `files`           | one file into one network, every misfit named              |
+| `hub`             | files and folders of the Hugging Face hub, checked by hash |
+| `pipeline_folder` | folders in diffusers' pipeline layout                      |
+"""
+
+from ivtutorial.system.lazy import offer
+
+__getattr__, __dir__, __all__ = offer(__name__)

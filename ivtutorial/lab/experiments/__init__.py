@@ -11,3 +11,7 @@
 | `plots`     | from the JSON file to a picture                                                |
 | `verdicts`  | the paper's nine claims, and what the JSON files say of them                   |
 """
+
+from ivtutorial.system.lazy import offer
+
+__getattr__, __dir__, __all__ = offer(__name__)

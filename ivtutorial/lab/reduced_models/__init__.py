@@ -1,1 +1,23 @@
-"""How the reduced models were trained and measured."""
+"""How the reduced models were trained and measured.
+
+| module           | holds                                             |
+|------------------|---------------------------------------------------|
+| `recipe`         | the defaults of every training                    |
+| `stages`         | one function for each training                    |
+| `loop`           | one resumable training loop for all               |
+| `tokenizer`      | its vocabulary, from captions                     |
+| `text_encoder`   | a stock CLIPTextModel                             |
+| `vae`            | a stock AutoencoderKL                             |
+| `judge`          | the reader of facts                               |
+| `reward`         | the reduced HPS                                   |
+| `latent_store`   | encoded clips for the video model                 |
+| `video_model`    | first images, then time                           |
+| `export`         | what was trained, as the folders that are shipped |
+| `measure`        | whether the models are good enough                |
+| `measure_reward` | whether the reward prefers what people would      |
+| `cards`          | their README files                                |
+"""
+
+from ivtutorial.system.lazy import offer
+
+__getattr__, __dir__, __all__ = offer(__name__)

@@ -14,4 +14,6 @@
 Clip A is from the first folder and clip B from the second; whoever answers sees only a left and a right one.
 """
 
-from __future__ import annotations
+from ivtutorial.system.lazy import offer
+
+__getattr__, __dir__, __all__ = offer(__name__)

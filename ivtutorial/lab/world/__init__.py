@@ -1,1 +1,19 @@
-"""The reduced world: a procedural zoo whose clips, captions, faults and truth are all known."""
+"""The reduced world: a procedural zoo whose clips, captions, faults and truth are all known.
+
+| module            | holds                                           |
+|-------------------|-------------------------------------------------|
+| `facts`           | the facts of a clip, and how they become frames |
+| `captions`        | many wordings of the same facts                 |
+| `web_faults`      | blur, haze, noise, watermark, flicker           |
+| `samples`         | frames and clips drawn on the fly               |
+| `clip_set`        | the fine-tuning clips as files                  |
+| `prompt_lists`    | the evaluation prompts                          |
+| `judge`           | what is really to be seen in a clip             |
+| `annotators`      | whose preferences the reduced reward learnt     |
+| `preference_quiz` | pairs of pictures to choose from                |
+| `showcase`        | pictures of the world for people                |
+"""
+
+from ivtutorial.system.lazy import offer
+
+__getattr__, __dir__, __all__ = offer(__name__)

@@ -1,0 +1,19 @@
+from ivtutorial.evaluation.comparison import (
+    Comparison as Comparison,
+    Difference as Difference,
+    compare as compare,
+    difference as difference,
+)
+from ivtutorial.evaluation.evaluation import Evaluation as Evaluation, evaluate as evaluate
+from ivtutorial.evaluation.flow import (
+    asked_travel as asked_travel,
+    diversity as diversity,
+    measure_movement as measure_movement,
+    optical_flow as optical_flow,
+)
+from ivtutorial.evaluation.intervals import (
+    Estimate as Estimate,
+    bootstrap_interval as bootstrap_interval,
+    estimate as estimate,
+)
+from ivtutorial.evaluation.scoring import Scores as Scores, score as score

@@ -1,0 +1,2 @@
+from ivtutorial.lab.demo.report import Report as Report, render_report as render_report, write_report as write_report
+from ivtutorial.lab.demo.run import DemoConfig as DemoConfig, run_demo as run_demo

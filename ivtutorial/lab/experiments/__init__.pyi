@@ -1,0 +1,17 @@
+from ivtutorial.lab.experiments.catalogue import EXPERIMENTS as EXPERIMENTS, experiment as experiment
+from ivtutorial.lab.experiments.clip_sets import clip_set as clip_set
+from ivtutorial.lab.experiments.plan import (
+    Arm as Arm,
+    ClipSet as ClipSet,
+    Experiment as Experiment,
+    step_cost as step_cost,
+)
+from ivtutorial.lab.experiments.plots import draw as draw, write_plot as write_plot
+from ivtutorial.lab.experiments.results import (
+    paired as paired,
+    rates_tried as rates_tried,
+    read_result as read_result,
+    table as table,
+)
+from ivtutorial.lab.experiments.runner import run_experiment as run_experiment
+from ivtutorial.lab.experiments.verdicts import Claim as Claim, Condition as Condition, verdict as verdict

@@ -1,0 +1,28 @@
+from ivtutorial.models.backbone import Backbone as Backbone
+from ivtutorial.models.backbone_folder import load_backbone as load_backbone, save_backbone as save_backbone
+from ivtutorial.models.lora import (
+    TARGETS as TARGETS,
+    attach_lora as attach_lora,
+    count_lora as count_lora,
+    has_lora as has_lora,
+    load_lora as load_lora,
+    lora_layers as lora_layers,
+    lora_parameters as lora_parameters,
+    merge_lora as merge_lora,
+    save_lora as save_lora,
+    set_lora_scale as set_lora_scale,
+)
+from ivtutorial.models.memory import (
+    DTYPES as DTYPES,
+    Memory as Memory,
+    explain_out_of_memory as explain_out_of_memory,
+    fitted as fitted,
+    offload_text as offload_text,
+)
+from ivtutorial.models.named import (
+    model_location as model_location,
+    open_model as open_model,
+    open_reward as open_reward,
+)
+from ivtutorial.models.official_checkpoint import convert_checkpoint as convert_checkpoint
+from ivtutorial.models.unet import CHECKPOINTED_BLOCKS as CHECKPOINTED_BLOCKS, VideoUNet as VideoUNet

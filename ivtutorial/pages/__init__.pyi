@@ -1,0 +1,2 @@
+from ivtutorial.pages.curve import running_mean as running_mean, svg_curve as svg_curve
+from ivtutorial.pages.embed import data_address as data_address, html_video as html_video, picture as picture

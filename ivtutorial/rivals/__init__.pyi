@@ -1,0 +1,17 @@
+from ivtutorial.rivals.ddpo import (
+    DDPO as DDPO,
+    clipped_loss as clipped_loss,
+    gaussian_log_prob as gaussian_log_prob,
+    roll_out as roll_out,
+    step_moments as step_moments,
+    surrogate as surrogate,
+)
+from ivtutorial.rivals.draft import Draft as Draft, low_variance as low_variance
+from ivtutorial.rivals.groups import group_advantages as group_advantages, score_groups as score_groups
+from ivtutorial.rivals.rwr import RWR as RWR, rwr_weights as rwr_weights, weighted_loss as weighted_loss
+from ivtutorial.rivals.supervised import (
+    Supervised as Supervised,
+    denoising_errors as denoising_errors,
+    draw_timesteps as draw_timesteps,
+    drop_captions as drop_captions,
+)

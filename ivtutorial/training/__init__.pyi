@@ -1,0 +1,13 @@
+from ivtutorial.data.dataset import slot_generator as slot_generator
+from ivtutorial.training.checkpoints import latest_checkpoint as latest_checkpoint
+from ivtutorial.training.config import FinetuneConfig as FinetuneConfig, read_config as read_config
+from ivtutorial.training.finetuning import export_merged as export_merged, finetune as finetune
+from ivtutorial.training.guards import (
+    Guards as Guards,
+    adapter_off as adapter_off,
+    data_loss as data_loss,
+    kl_to_base as kl_to_base,
+)
+from ivtutorial.training.methods import METHODS as METHODS, Method as Method, step_losses as step_losses
+from ivtutorial.training.presets import PRESETS as PRESETS, preset as preset
+from ivtutorial.training.run_folder import FinetuneResult as FinetuneResult, read_metrics as read_metrics
