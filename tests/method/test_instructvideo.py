@@ -17,6 +17,7 @@ from ivtutorial.method.chain import network_mode
 from ivtutorial.method.editing import edit
 from ivtutorial.method.instructvideo import InstructVideo, edit_batch, loss
 from ivtutorial.method.schedule import make_scheduler
+from tests.tolerances import assert_close, roundings
 
 CAPTIONS = ("a red fox", "a bear by the river")
 
@@ -89,8 +90,9 @@ def test_eq9_is_minus_the_mean_reward():
     again = seeded(3)
     z0 = edit_batch(models, batch(), config, again)
     output = config.video_reward(brightness)(models.decode, z0, CAPTIONS, again)
-    torch.testing.assert_close(value, -output.reward.mean())
-    assert value.shape == () and metrics["reward"] == pytest.approx(-value.item())
+    assert_close(value, -output.reward.mean(), n=roundings(models.unet, passes=12))
+    assert value.shape == ()
+    assert_close(metrics["reward"], -value.item())
 
 
 @pytest.mark.parametrize("prediction_type", ["epsilon", "v_prediction"])
@@ -161,7 +163,8 @@ def test_every_setting_reaches_the_edit(changes: dict[str, Any]):
     if isinstance(settings["K"], tuple):
         settings |= {"K": 1, "grad_steps": settings["K"]}
     expected = trace(edit(predict, clips.latents, models.scheduler, generator=seeded(2), **settings))
-    torch.testing.assert_close(ours, expected)
+    assert ours[2] == expected[2], "UNet calls"
+    assert_close(ours[:2], expected[:2], n=roundings(models.unet, passes=36))
 
 
 def test_the_same_seed_gives_the_same_step_and_another_seed_another():
@@ -178,9 +181,9 @@ def test_uniform_k_changes_the_gradient_but_not_the_value():
     K = int(torch.randint(1, 13, (), generator=generator))
     config = InstructVideo(K=K)
     value, _ = loss(models, batch(), config.video_reward(brightness), config, generator)
-    torch.testing.assert_close(value, expected)
+    assert_close(value, expected, n=roundings(models.unet, passes=12))
     grads = (torch.autograd.grad(x, models.unet.conv.weight)[0] for x in (value, expected))
-    torch.testing.assert_close(*grads)
+    assert_close(*grads, n=roundings(models.unet, passes=36))
 
 
 @pytest.mark.parametrize("checkpoint", [False, True])
@@ -226,7 +229,7 @@ def test_metrics_are_what_they_say():
         "edit_distance": float((z0 - batch().latents).pow(2).mean() ** 0.5),
         "reward_calls": 8.0,  # two clips, four segments
     }
-    assert metrics == pytest.approx(expected, rel=1e-5)
+    assert_close(metrics, expected, n=roundings(models.unet, passes=6))
     assert all(type(figure) is float for figure in metrics.values())
 
 

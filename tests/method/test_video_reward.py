@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from ivtutorial.errors import InputError
 from ivtutorial.method.video_reward import VideoReward, choose_frames, temporal_attenuation
+from tests.tolerances import assert_close, roundings
 
 CAPTIONS = ["a red fox", "a bear by the river"]
 
@@ -86,8 +87,8 @@ def test_eq7_by_hand():
     """F = 16: centre 8. Frames 0, 7, 8, 15 lie 8, 1, 0, 7 away; with lambda 0.5 the exponents halve."""
     indices = torch.tensor([[0, 7, 8, 15]])
     distance = torch.tensor([[8.0, 1.0, 0.0, 7.0]])
-    torch.testing.assert_close(temporal_attenuation(indices, 16, 1.0), torch.exp(-distance))
-    torch.testing.assert_close(temporal_attenuation(indices, 16, 0.5), torch.exp(-distance / 2))
+    assert_close(temporal_attenuation(indices, 16, 1.0), torch.exp(-distance))
+    assert_close(temporal_attenuation(indices, 16, 0.5), torch.exp(-distance / 2))
 
 
 def test_eq7_mean_weight_over_all_draws():
@@ -107,9 +108,9 @@ def test_normalised_weights_have_mean_1_in_each_clip_and_the_same_proportions(la
     """Even where every exp(-1000 distance) is 0 in float32."""
     indices = choose_frames(16, 4, 20, seeded(0))
     weights = temporal_attenuation(indices, 16, lambda_tar, normalise=True)
-    torch.testing.assert_close(weights.mean(1), torch.ones(20))
+    assert_close(weights.mean(1), torch.ones(20))
     plain = temporal_attenuation(indices, 16, lambda_tar)
-    torch.testing.assert_close(weights * plain.sum(1, keepdim=True), plain * weights.sum(1, keepdim=True))
+    assert_close(weights * plain.sum(1, keepdim=True), plain * weights.sum(1, keepdim=True))
 
 
 @pytest.mark.parametrize("lambda_tar", [-0.1, float("nan")])
@@ -134,14 +135,14 @@ def test_eq8_by_hand():
 def test_lambda_0_is_the_plain_segvr_mean():
     output = VideoReward(taste, S=4, lambda_tar=0.0)(decoder(), latents(), CAPTIONS, seeded(4))
     assert torch.equal(output.weights, torch.ones(2, 4))
-    torch.testing.assert_close(output.reward, output.frame_rewards.mean(dim=1))
+    assert_close(output.reward, output.frame_rewards.mean(dim=1))
 
 
 def test_dense_without_attenuation_is_the_mean_over_all_frames():
     z, decode = latents(), decoder()
     output = VideoReward(taste, lambda_tar=0.0, selection="dense")(decode, z, CAPTIONS)
     every = torch.stack([taste(decode(z[b].transpose(0, 1)), CAPTIONS[b : b + 1] * 8).mean() for b in range(2)])
-    torch.testing.assert_close(output.reward, every)
+    assert_close(output.reward, every, n=roundings(decode) + z[0].numel())
 
 
 @pytest.mark.parametrize("normalise", [False, True])
@@ -152,9 +153,10 @@ def test_choosing_before_decoding_equals_decoding_every_frame(normalise: bool):
     first = reward(decode, z, CAPTIONS, seeded(6))
     frames = torch.stack([decode(clip.transpose(0, 1)) for clip in z])
     later = reward.of_frames(frames, CAPTIONS, seeded(6))
-    torch.testing.assert_close(first.reward, later.reward)
+    n = roundings(decode, passes=3) + frames[0].numel()
+    assert_close(first.reward, later.reward, n)
     gradient = torch.autograd.grad(first.reward.sum(), z)[0]
-    torch.testing.assert_close(gradient, torch.autograd.grad(later.reward.sum(), z)[0])
+    assert_close(gradient, torch.autograd.grad(later.reward.sum(), z)[0], n)
     untouched = torch.ones(2, 8, dtype=torch.bool).scatter(1, first.indices, False)
     assert float(gradient.transpose(1, 2)[untouched].abs().max()) == 0.0
 
@@ -181,7 +183,7 @@ def test_every_frame_meets_the_caption_of_its_own_clip():
     frames = (torch.arange(16.0) / 16).view(2, 8, 1, 1, 1).expand(2, 8, 3, 2, 2)
     output = VideoReward(spy, S=2, selection="first").of_frames(frames, CAPTIONS)
     assert seen == [(0, CAPTIONS[0]), (4, CAPTIONS[0]), (8, CAPTIONS[1]), (12, CAPTIONS[1])]
-    torch.testing.assert_close(output.frame_rewards * 16, torch.tensor([[0.0, 4.0], [8.0, 12.0]]))
+    assert_close(output.frame_rewards * 16, torch.tensor([[0.0, 4.0], [8.0, 12.0]]))
 
 
 def test_gradient_of_the_reward_by_finite_difference():

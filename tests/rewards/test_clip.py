@@ -20,6 +20,7 @@ from ivtutorial.rewards import ClipReward, ImageReward, check_frames, load_hpsv2
 from ivtutorial.rewards.clip import CONFIG_FILE, WEIGHTS_FILE
 from ivtutorial.rewards.hpsv2 import ARCHITECTURE
 from ivtutorial.rewards.preprocess import normalise, resize_and_crop, resize_and_pad
+from tests.tolerances import assert_close, roundings
 
 SIZE = 32
 CAPTIONS = ["a red fox", "the deer running 🦌", "snow"]
@@ -75,14 +76,14 @@ def test_the_score_is_the_plain_cosine(reward: ClipReward) -> None:
     images = normalise(x, reward.mean, reward.std)
     f, g = reward.model.encode_image(images), reward.model.encode_text(reward.tokenizer(CAPTIONS))
     expected = torch.nn.functional.cosine_similarity(f, g)
-    torch.testing.assert_close(reward(x, CAPTIONS), expected, rtol=0, atol=1e-6)
+    assert_close(reward(x, CAPTIONS), expected, n=roundings(reward.model), size=1.0)
     assert expected.abs().max() <= 1 and expected.std() > 1e-3
 
 
 def test_each_frame_meets_its_own_caption(reward: ClipReward) -> None:
     x = frames()
     pairs = [reward(x[i : i + 1], [CAPTIONS[i]]) for i in range(3)]
-    torch.testing.assert_close(reward(x, CAPTIONS), torch.cat(pairs), rtol=0, atol=1e-6)
+    assert_close(reward(x, CAPTIONS), torch.cat(pairs), n=roundings(reward.model), size=1.0)
 
 
 def test_the_gradient_to_the_frames_is_the_slope(reward: ClipReward) -> None:
@@ -139,7 +140,7 @@ def test_frames_of_the_models_size_are_only_normalised(tokenizer: HFTokenizer, p
     reward, x = make_reward(tokenizer, preprocessing=preprocessing), frames()
     visual = reward.model.visual
     mean, std = (torch.tensor(v).reshape(3, 1, 1) for v in (visual.image_mean, visual.image_std))
-    torch.testing.assert_close(reward.preprocess(x), (x - mean) / std)
+    assert_close(reward.preprocess(x), (x - mean) / std)
 
 
 @pytest.mark.parametrize("antialias", [True, False])
@@ -148,7 +149,7 @@ def test_official_is_torchvisions_resize_of_square_frames(side: int, antialias: 
     x = frames(2, side, side)
     mode = tvf.InterpolationMode.BILINEAR
     expected = tvf.resize(x, [SIZE], interpolation=mode, antialias=antialias)
-    torch.testing.assert_close(resize_and_crop(x, SIZE, antialias), expected)
+    assert_close(resize_and_crop(x, SIZE, antialias), expected)
 
 
 def test_official_crops_the_centre_of_other_shapes() -> None:
@@ -168,7 +169,7 @@ def test_hpsv2_is_a_bicubic_resize_padded_with_black(h: int, w: int, antialias: 
     top, left = (SIZE - new_h) // 2, (SIZE - new_w) // 2
     expected = torch.zeros(2, 3, SIZE, SIZE)
     expected[..., top : top + new_h, left : left + new_w] = inner
-    torch.testing.assert_close(resize_and_pad(x, SIZE, antialias), expected)
+    assert_close(resize_and_pad(x, SIZE, antialias), expected)
 
 
 def test_hpsv2_pads_where_the_longer_side_already_fits() -> None:
@@ -194,20 +195,21 @@ def test_saved_and_loaded_scores_the_same_and_open_clip_opens_the_folder(
     expected = reward(x, CAPTIONS)
     loaded = ClipReward.from_folder(reward.save(tmp_path, dtype))
     assert (loaded.preprocessing, loaded.antialias, loaded.image_size) == ("hpsv2", False, SIZE)
-    torch.testing.assert_close(loaded(x, CAPTIONS), expected, rtol=0, atol=1e-6)
+    n = roundings(reward.model)
+    assert_close(loaded(x, CAPTIONS), expected, n, size=1.0)
 
     model, _, transform = open_clip.create_model_and_transforms(f"local-dir:{tmp_path}")
     tokens = open_clip.get_tokenizer(f"local-dir:{tmp_path}")(CAPTIONS)
     with torch.no_grad():
         text = model.eval().encode_text(tokens, normalize=True)
         image = model.encode_image(reward.preprocess(x), normalize=True)
-    torch.testing.assert_close((text * image).sum(-1), expected, rtol=0, atol=1e-6)
+    assert_close((text * image).sum(-1), expected, n, size=1.0)
     assert transform.transforms[-1].mean == pytest.approx(reward.mean)
 
 
 def test_a_loaded_reward_can_be_saved_again(reward: ClipReward, tmp_path: Path) -> None:
     again = ClipReward.from_folder(ClipReward.from_folder(reward.save(tmp_path / "a")).save(tmp_path / "b"))
-    torch.testing.assert_close(again(frames(), CAPTIONS), reward(frames(), CAPTIONS), rtol=0, atol=0)
+    assert_close(again(frames(), CAPTIONS), reward(frames(), CAPTIONS), n=roundings(reward.model), size=1.0)
 
 
 def test_unusable_folders(reward: ClipReward, tmp_path: Path) -> None:
@@ -236,19 +238,19 @@ def test_unusable_folders(reward: ClipReward, tmp_path: Path) -> None:
 def test_half_precision_scores_and_slopes_are_those_of_float32_up_to_rounding(
     tokenizer: HFTokenizer, dtype: torch.dtype
 ) -> None:
-    """bf16 keeps 8 bits of a number: relative errors of a few 2^-8; scores themselves are returned in float32."""
+    """bf16 keeps 8 bits of a number: relative errors of some 2^-8; scores themselves are returned in float32."""
     full, half = make_reward(tokenizer), make_reward(tokenizer)
     half.model.to(dtype)
     x = frames().requires_grad_()
     expected, found = full(x, CAPTIONS), half(x, CAPTIONS)
     assert found.dtype == torch.float32
-    torch.testing.assert_close(found, expected, rtol=0, atol=0.03)
+    assert_close(found.to(dtype), expected, n=1, size=1.0)
     (slope,), (wanted,) = (torch.autograd.grad(scores.sum(), x) for scores in (found, expected))
     assert torch.nn.functional.cosine_similarity(slope.flatten(), wanted.flatten(), dim=0) > 0.98
 
 
 def test_known_captions_need_no_text_tower(tokenizer: HFTokenizer) -> None:
-    """On the device "meta" the tower has no numbers any more, and the scores stay the same to the last bit."""
+    """On the device "meta" the tower has no numbers any more, and the scores stay the same."""
     reward = make_reward(tokenizer)
     expected = reward(frames(), CAPTIONS)
     reward.offload_text("meta")
@@ -260,7 +262,7 @@ def test_known_captions_need_no_text_tower(tokenizer: HFTokenizer) -> None:
 
 def test_the_scale_is_a_factor_and_is_stored(tokenizer: HFTokenizer, tmp_path: Path) -> None:
     plain, scaled = make_reward(tokenizer), make_reward(tokenizer, scale=100.0)
-    torch.testing.assert_close(scaled(frames(), CAPTIONS), 100 * plain(frames(), CAPTIONS))
+    assert_close(scaled(frames(), CAPTIONS), 100 * plain(frames(), CAPTIONS), n=roundings(plain.model), size=100.0)
     assert ClipReward.from_folder(scaled.save(tmp_path)).scale == 100.0
 
 
@@ -302,7 +304,7 @@ def test_hpsv2_weights_come_from_the_checkpoint(small_vit_h: dict[str, Tensor], 
     ordinary = tiny_clip(reward.model_config | model_config(context_length=77))
     ordinary.load_state_dict(small_vit_h)
     expected = ClipReward(ordinary, reward.tokenizer, {}, "hpsv2")
-    torch.testing.assert_close(reward(frames(), CAPTIONS), expected(frames(), CAPTIONS), rtol=0, atol=0)
+    assert_close(reward(frames(), CAPTIONS), expected(frames(), CAPTIONS), n=roundings(ordinary), size=1.0)
 
 
 @pytest.mark.parametrize(("version", "file"), [("v2.0", "HPS_v2_compressed.pt"), ("v2.1", "HPS_v2.1_compressed.pt")])
