@@ -71,7 +71,7 @@ class Row:
 
 BASE, FULL_CHAIN = "base: tau 0.6, D 20, K 1, S 4", "tau 1.0 (full chain)"
 DECODE_ALL, AUTHORS = "decode all frames, then choose", "as the authors do it"
-OFFICIAL = {"offset_noise": 0.1, "train_mode": True, "checkpoint": True}
+OFFICIAL = {"offset_noise": 0.1, "train_mode": True, "recompute": True}
 ROWS = (
     Row(BASE),
     Row("tau 0.3", {"tau": 0.3}),
@@ -79,21 +79,21 @@ ROWS = (
     Row("D 50", {"D": 50}),
     Row("K 2", {"K": 2}),
     Row("K 12 (all steps)", {"K": 12}),
-    Row("K 12, whole steps recomputed", {"K": 12, "checkpoint": True}),
+    Row("K 12, whole steps recomputed", {"K": 12, "recompute": True}),
     Row("S 8", {"S": 8}),
     Row("every frame scored", {"selection": "dense"}),
     Row("guidance off", {"guidance": 1.0}),
     Row("guidance in two passes", memory={"guidance_passes": 2}),
-    Row("UNet recomputed", memory={"unet_checkpointing": True}),
-    Row("decoder recomputed, frame by frame", memory={"decode_checkpointing": True, "decode_chunk": 1}),
-    Row("reward recomputed", memory={"reward_checkpointing": True}),
+    Row("UNet recomputed", memory={"recompute_unet": True}),
+    Row("decoder recomputed, frame by frame", memory={"recompute_decode": True, "decode_chunk": 1}),
+    Row("reward recomputed", memory={"recompute_reward": True}),
     Row("8 frames", frames=8),
     Row("twice the clips", batch=4),
     Row(DECODE_ALL, decode_all=True),
     Row(
         AUTHORS,
         OFFICIAL,
-        {"unet_checkpointing": True, "guidance_passes": 2},
+        {"recompute_unet": True, "guidance_passes": 2},
         decode_all=True,
         unfrozen=True,
         encode=True,
@@ -104,7 +104,7 @@ GPU_ROWS = (
     *(Row(f"preset {name}", {}, one["memory"], one["batch_size"], precision=one["mixed_precision"], autocast=True)
       for name, one in PRESETS.items()),
     Row("preset 8gb without autocast", {}, PRESETS["8gb"]["memory"], 1, precision="fp16"),
-    Row("preset a100, compiled", {}, {"unet_checkpointing": True, "compile": True}, 2, precision="bf16", autocast=True),
+    Row("preset a100, compiled", {}, {"recompute_unet": True, "compile": True}, 2, precision="bf16", autocast=True),
 )  # fmt: skip
 
 

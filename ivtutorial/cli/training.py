@@ -209,9 +209,7 @@ def merge_settings(
     for assignment in assignments:
         name, equals, value = assignment.partition("=")
         if not equals:
-            raise InputError(
-                f"--set {assignment}: expected NAME=VALUE, such as max_grad_norm=1 or method.normalise=true."
-            )
+            raise InputError(f"--set {assignment}: expected NAME=VALUE, such as grad_clip=1 or method.normalise=true.")
         part, dot, rest = name.partition(".")
         target = base[part] if dot and part in ("method", "memory") else base
         target[rest if target is not base else name] = _value(value)

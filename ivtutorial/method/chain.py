@@ -24,7 +24,7 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint as recompute
+from torch.utils.checkpoint import checkpoint as recomputed
 
 from ivtutorial.errors import InputError
 from ivtutorial.method.ddim import check_latents, check_scheduler, ddim_step, randn
@@ -70,7 +70,7 @@ def denoise(
     grad_steps: Collection[int] = (),
     eta: float = 0.0,
     generator: torch.Generator | None = None,
-    checkpoint: bool = False,
+    recompute: bool = False,
 ) -> Tensor:
     """Run a DDIM chain over `timesteps`; the model's parameters get gradient from the chosen steps only.
 
@@ -84,8 +84,8 @@ def denoise(
         grad_steps: positions in `timesteps` whose call of `predict` is recorded; see :func:`last_k`.
         eta: 0 is deterministic, 1 as noisy as DDPM.
         generator: source of the noise of eta > 0.
-        checkpoint: recompute each recorded call of `predict` in the backward pass instead of storing it
-            (worth it for K > 1; inside one call the UNet's own checkpointing saves more).
+        recompute: recompute each recorded call of `predict` in the backward pass instead of storing it
+            (worth it for K > 1; inside one call the UNet's own recomputing saves more).
 
     Returns:
         z_0, latents (B, C, F, h, w).
@@ -103,8 +103,8 @@ def denoise(
         if i == first:
             torch.clear_autocast_cache()  # it may hold half-precision weights cut off from their gradient
         with torch.set_grad_enabled(recording and i in grad_steps):
-            store = not checkpoint or not torch.is_grad_enabled()
-            output = predict(z, t) if store else recompute(predict, z, t, use_reentrant=False)
+            store = not recompute or not torch.is_grad_enabled()
+            output = predict(z, t) if store else recomputed(predict, z, t, use_reentrant=False)
         with torch.set_grad_enabled(recording and i >= first):
             z = ddim_step(scheduler, output, t, t_prev, z, eta, randn(z.shape, generator, z) if eta else None)
     return z
@@ -118,7 +118,7 @@ def sample(
     grad_steps: Collection[int] = (),
     eta: float = 0.0,
     generator: torch.Generator | None = None,
-    checkpoint: bool = False,
+    recompute: bool = False,
 ) -> Tensor:
     """Ordinary text-to-video sampling: the full chain (tau = 1) from pure noise.
 
@@ -130,7 +130,7 @@ def sample(
         grad_steps: positions with gradient, see :func:`denoise`.
         eta: 0 is deterministic, 1 as noisy as DDPM.
         generator: source of the noise of eta > 0.
-        checkpoint: see :func:`denoise`.
+        recompute: see :func:`denoise`.
 
     Returns:
         z_0, latents (B, C, F, h, w).
@@ -139,7 +139,7 @@ def sample(
         InputError: see :func:`denoise`.
     """
     timesteps = ddim_timesteps(D, scheduler.config["num_train_timesteps"])
-    return denoise(predict, noise, timesteps, scheduler, grad_steps, eta, generator, checkpoint)
+    return denoise(predict, noise, timesteps, scheduler, grad_steps, eta, generator, recompute)
 
 
 @contextmanager
@@ -149,7 +149,7 @@ def network_mode(network: nn.Module, train: bool) -> Iterator[None]:
     Train mode means dropout in every step of the chain, recorded or not (the authors' training does so; the
     paper does not say). Eval mode fine-tunes the very model that samples afterwards.
 
-    Keep `backward()` inside: with gradient checkpointing the network runs again there, and dropout that was
+    Keep `backward()` inside: with recomputing the network runs again there, and dropout that was
     on in the forward pass and off in the backward pass (or the reverse) gives a wrong gradient.
 
     Args:

@@ -104,7 +104,7 @@ def edit(
     offset_noise: float = 0.0,
     generator: torch.Generator | None = None,
     noise: Tensor | None = None,
-    checkpoint: bool = False,
+    recompute: bool = False,
 ) -> Tensor:
     """Noise clean latents to t_noi (Eq. 4-5) and denoise them again in tau * D steps.
 
@@ -120,7 +120,7 @@ def edit(
         offset_noise: see :func:`draw_noise`.
         generator: source of every draw.
         noise: use this epsilon instead of drawing one.
-        checkpoint: see :func:`denoise`.
+        recompute: see :func:`denoise`.
 
     Returns:
         z_0, the latents of the edited clips.
@@ -137,4 +137,4 @@ def edit(
     if noise is None:
         noise = draw_noise(z.shape, generator, offset_noise, like=z)
     start = corrupt(z, timesteps[0], scheduler, noise)
-    return denoise(predict, start, timesteps, scheduler, chosen, eta, generator, checkpoint)
+    return denoise(predict, start, timesteps, scheduler, chosen, eta, generator, recompute)

@@ -61,7 +61,7 @@ class InstructVideo:
         eta: 0 is deterministic DDIM, 1 as noisy as DDPM.
         offset_noise: size of the offset noise, see :func:`ivtutorial.method.editing.draw_noise`.
         train_mode: dropout on in the UNet (True) or off (False).
-        checkpoint: recompute each recorded UNet call in the backward pass.
+        recompute: recompute each recorded UNet call in the backward pass.
 
     Raises:
         InputError: a value out of range.
@@ -82,7 +82,7 @@ class InstructVideo:
     eta: float = 0.0
     offset_noise: float = 0.0
     train_mode: bool = False
-    checkpoint: bool = False
+    recompute: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "K", check_steps(self.K, self.steps))
@@ -139,7 +139,7 @@ def edit_batch(
         eta=config.eta,
         offset_noise=config.offset_noise,
         generator=generator,
-        checkpoint=config.checkpoint,
+        recompute=config.recompute,
     )
 
 

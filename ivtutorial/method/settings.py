@@ -97,7 +97,7 @@ class RewardMethod:
         normalise: scale the weights of a clip to mean 1.
         selection: how a frame is chosen in its segment.
         train_mode: dropout on in the UNet (True) or off (False).
-        checkpoint: recompute each recorded UNet call in the backward pass.
+        recompute: recompute each recorded UNet call in the backward pass.
 
     Raises:
         InputError: a value out of range.
@@ -110,7 +110,7 @@ class RewardMethod:
     normalise: bool = False
     selection: Selection = "random"
     train_mode: bool = False
-    checkpoint: bool = False
+    recompute: bool = False
 
     def __post_init__(self) -> None:
         ddim_timesteps(self.D)

@@ -26,7 +26,7 @@ from typing import Any
 import torch
 from diffusers import AutoencoderKL, DDIMScheduler
 from torch import Tensor
-from torch.utils.checkpoint import checkpoint as recompute
+from torch.utils.checkpoint import checkpoint as recomputed
 from transformers import CLIPTextModel
 
 from ivtutorial.errors import InputError
@@ -168,7 +168,7 @@ class Backbone:
         z = posterior.mode() if generator is None else posterior.sample(generator)
         return z.float() * self.vae.config.scaling_factor
 
-    def decode(self, latents: Tensor, chunk: int | None = None, checkpoint: bool | None = None) -> Tensor:
+    def decode(self, latents: Tensor, chunk: int | None = None, recompute: bool | None = None) -> Tensor:
         """Frames (N, 3, H, W), float32, clamped to [0, 1], of latents (N, C, h, w); differentiable.
 
         As in the authors' code the clamp comes last, so a pixel that leaves [0, 1] has no gradient.
@@ -176,7 +176,7 @@ class Backbone:
         Args:
             latents: times the scaling factor.
             chunk: frames decoded at a time; default as `memory` says.
-            checkpoint: recompute each chunk in the backward pass, so that one chunk's activations are the
+            recompute: recompute each chunk in the backward pass, so that one chunk's activations are the
                 peak; default as `memory` says.
 
         Raises:
@@ -185,8 +185,8 @@ class Backbone:
         channels = self.vae.config.latent_channels
         if latents.ndim != 4 or latents.shape[1] != channels:
             raise InputError(f"Latents of frames must have shape (N, {channels}, h, w), got {tuple(latents.shape)}.")
-        again = self.memory.decode_checkpointing if checkpoint is None else checkpoint
-        run = partial(recompute, self._decode_frames, use_reentrant=False) if again else self._decode_frames
+        again = self.memory.recompute_decode if recompute is None else recompute
+        run = partial(recomputed, self._decode_frames, use_reentrant=False) if again else self._decode_frames
         return torch.cat([run(part) for part in latents.split(chunk or self.memory.decode_chunk)])
 
     def _decode_frames(self, latents: Tensor) -> Tensor:

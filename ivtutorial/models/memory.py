@@ -3,10 +3,10 @@
 | setting | what it saves | what it costs |
 |---|---|---|
 | `unet`, `vae`, `text_encoder`, `reward` | in fp16 or bf16 half of that part's weights and activations | rounding |
-| `unet_checkpointing` | activations of all blocks but one | one more forward pass of the steps with gradient |
+| `recompute_unet` | activations of all blocks but one | one more forward pass of the steps with gradient |
 | `guidance_passes` = 2 | half the activations of one block | smaller batches, so less speed on a large GPU |
-| `decode_chunk`, `decode_checkpointing` | activations of all frames but `decode_chunk` | decoding them once more |
-| `reward_checkpointing` | activations of the reward for all frames but one | one more forward pass of the reward |
+| `decode_chunk`, `recompute_decode` | activations of all frames but `decode_chunk` | decoding them once more |
+| `recompute_reward` | activations of the reward for all frames but one | one more forward pass of the reward |
 | `offload_text` | both text towers, once every caption is encoded | nothing, unless new captions come |
 | `compile` | nothing | a minute of compilation for faster steps; the shapes must stay the same |
 
@@ -44,11 +44,11 @@ class Memory:
         vae: see unet.
         text_encoder: see unet.
         reward: see unet.
-        unet_checkpointing: recompute each block of the UNet in the backward pass.
+        recompute_unet: recompute each block of the UNet in the backward pass.
         guidance_passes: 1 evaluates both halves of the guidance as one batch, 2 one after the other.
         decode_chunk: frames that the VAE decodes at a time.
-        decode_checkpointing: recompute each chunk in the backward pass.
-        reward_checkpointing: score one frame at a time and recompute it in the backward pass.
+        recompute_decode: recompute each chunk in the backward pass.
+        recompute_reward: score one frame at a time and recompute it in the backward pass.
         offload_text: after all captions are encoded, move the text towers of model and reward to main memory.
         compile: let torch compile the UNet.
 
@@ -64,11 +64,11 @@ class Memory:
     vae: Precision | None = None
     text_encoder: Precision | None = None
     reward: Precision | None = None
-    unet_checkpointing: bool = False
+    recompute_unet: bool = False
     guidance_passes: int = 1
     decode_chunk: int = 16
-    decode_checkpointing: bool = False
-    reward_checkpointing: bool = False
+    recompute_decode: bool = False
+    recompute_reward: bool = False
     offload_text: bool = False
     compile: bool = False
 
@@ -109,13 +109,13 @@ def fitted(backbone: Backbone, reward: ImageReward, memory: Memory) -> Iterator[
 
     before, text_device = backbone.memory, backbone.text_encoder.device
     backbone.memory = memory
-    if memory.unet_checkpointing:
+    if memory.recompute_unet:
         backbone.unet.enable_gradient_checkpointing()
     if memory.compile:
         backbone.unet.compile()
     try:
         with explain_out_of_memory():
-            yield Recomputed(reward) if memory.reward_checkpointing else reward
+            yield Recomputed(reward) if memory.recompute_reward else reward
     finally:
         backbone.memory = before
         backbone.unet.disable_gradient_checkpointing()
@@ -142,7 +142,7 @@ def offload_text(backbone: Backbone, reward: ImageReward) -> None:
 KNOBS = (
     "batch_size=1 with accumulation for the rest",
     "mixed_precision=fp16 (or bf16)",
-    "unet_checkpointing, decode_checkpointing with decode_chunk=1, and reward_checkpointing",
+    "recompute_unet, recompute_decode with decode_chunk=1, and recompute_reward",
     "guidance_passes=2 and offload_text",
     "K=1 and fewer segments S",
     "fewer frames, or a smaller height and width",

@@ -1,6 +1,6 @@
 """The video UNet: diffusers' `UNet3DConditionModel` plus the two things fine-tuning needs.
 
-The stock class has neither adapters nor gradient checkpointing. `VideoUNet` adds both and changes nothing
+The stock class has neither adapters nor recomputing. `VideoUNet` adds both and changes nothing
 else: the same configuration, the same weight names, the same numbers. What it saves is a stock UNet, so a
 folder written here opens with `UNet3DConditionModel.from_pretrained`, and a stock folder opens with
 `VideoUNet.from_pretrained`.
@@ -23,12 +23,12 @@ from diffusers.models.transformers.transformer_2d import Transformer2DModel
 from diffusers.models.transformers.transformer_temporal import TransformerTemporalModel
 from diffusers.models.unets.unet_3d_condition import UNet3DConditionModel
 from diffusers.utils import set_weights_and_activate_adapters
-from torch.utils.checkpoint import checkpoint
+from torch.utils.checkpoint import checkpoint as recomputed
 
 from ivtutorial.errors import InputError
 
-# One checkpoint per block of these classes: coarse enough to be cheap, so fine that the peak is one block.
-CHECKPOINTED_BLOCKS = (ResnetBlock2D, TemporalConvLayer, Transformer2DModel, TransformerTemporalModel)
+# One recomputed piece per block of these classes: coarse enough to be cheap, so fine that the peak is one block.
+RECOMPUTED_BLOCKS = (ResnetBlock2D, TemporalConvLayer, Transformer2DModel, TransformerTemporalModel)
 
 
 class VideoUNet(UNet3DConditionModel, PeftAdapterMixin):
@@ -51,10 +51,10 @@ class VideoUNet(UNet3DConditionModel, PeftAdapterMixin):
     def _set_gradient_checkpointing(
         self, enable: bool = True, gradient_checkpointing_func: Callable[..., Any] | None = None
     ) -> None:
-        """Wrap (or unwrap) the forward of every checkpointed block; called by diffusers' public methods."""
+        """Wrap (or unwrap) the forward of every recomputed block; called by diffusers' public methods."""
         self.gradient_checkpointing = enable
         for module in self.modules():
-            if isinstance(module, CHECKPOINTED_BLOCKS):
+            if isinstance(module, RECOMPUTED_BLOCKS):
                 module.__dict__.pop("forward", None)
                 if enable:
                     # Set on the instance: the class stays stock, and nothing in the stock block code changes.
@@ -81,7 +81,7 @@ class VideoUNet(UNet3DConditionModel, PeftAdapterMixin):
 
 
 def _recomputed(forward: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-    """Call a block's forward, under a checkpoint wherever a gradient is being recorded."""
+    """Call a block's forward, recomputed wherever a gradient is being recorded."""
     if not torch.is_grad_enabled():
         return forward(*args, **kwargs)
-    return checkpoint(forward, *args, use_reentrant=False, preserve_rng_state=True, **kwargs)
+    return recomputed(forward, *args, use_reentrant=False, preserve_rng_state=True, **kwargs)

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.checkpoint import checkpoint
+from torch.utils.checkpoint import checkpoint as recomputed
 
 from ivtutorial.errors import InputError
 from ivtutorial.rewards.base import ImageReward
@@ -96,6 +96,6 @@ class Recomputed(_Composite):
 
     def __call__(self, frames: Tensor, captions: Sequence[str]) -> Tensor:
         """The scores (N,) of the wrapped reward; arguments as `ImageReward`."""
-        score = partial(checkpoint, self.rewards[0], use_reentrant=False)
+        score = partial(recomputed, self.rewards[0], use_reentrant=False)
         n = range(0, len(frames), self.chunk)
         return torch.cat([score(frames[i : i + self.chunk], captions[i : i + self.chunk]) for i in n])

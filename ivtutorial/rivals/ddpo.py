@@ -13,7 +13,7 @@ K. Black, M. Janner, Y. Du, I. Kostrikov, S. Levine: Training Diffusion Models w
 | `states`        | z_t     | n + 1 of (N, ...)  | the chain of each sample, from noise to z_0                     |
 | `log_probs`     | log pi  | (n, N)             | of each step, a mean over the latent's numbers                  |
 | `advantages`    | A       | (N,)               | reward normalised within the caption's group                    |
-| `clip`          | epsilon | scalar             | 1e-4, as in the authors' code                                   |
+| `ppo_clip`      | epsilon | scalar             | 1e-4, as in the authors' code                                   |
 | `group`         | G       | int                | samples of each caption                                         |
 | `inner_updates` | -       | int                | optimiser updates on one round of samples                       |
 | `K`             | -       | None or as DRaFT's | steps of the chain that are trained; None is all, as published  |
@@ -27,7 +27,7 @@ Where this differs from the authors' code
    frames (:mod:`ivtutorial.rivals.groups`). Theirs keeps running statistics of each prompt over the last epochs, which
    a small run fills too slowly, and which would have to be stored with every checkpoint.
 2. Log-probabilities are means over the latent's numbers, as in their code; the density itself would have sums. So rho
-   stays near 1, and `clip` does not depend on the size of a clip.
+   stays near 1, and `ppo_clip` does not depend on the size of a clip.
 3. Every update uses all samples of the round. A last step whose std is 0 (schedulers that end at alpha 1) is skipped.
 4. Evaluation samples with eta = 0, like that of every other method.
 """
@@ -40,7 +40,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.utils.checkpoint import checkpoint as recompute
+from torch.utils.checkpoint import checkpoint as recomputed
 
 from ivtutorial.errors import InputError
 from ivtutorial.method.batch import Batch, reward_metrics
@@ -70,7 +70,7 @@ class DDPO(RewardMethod):
 
     Attributes:
         group: G, samples of each caption, at least 2.
-        clip: epsilon, > 0.
+        ppo_clip: epsilon, > 0.
         max_advantage: advantages are cut off at this size.
         inner_updates: optimiser updates a round; the first has rho = 1.
         eta: noise of the policy, 0 < eta <= 1.
@@ -81,19 +81,19 @@ class DDPO(RewardMethod):
     """
 
     group: int = 4
-    clip: float = 1e-4
+    ppo_clip: float = 1e-4
     max_advantage: float = 5.0
     inner_updates: int = 2
     eta: float = 1.0
     K: GradientSteps | None = None
-    checkpoint: bool = True
+    recompute: bool = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_whole(self, group=2, inner_updates=1)
         if self.K is not None:
             object.__setattr__(self, "K", check_steps(self.K, self.D))
-        for name in ("clip", "max_advantage", "eta"):
+        for name in ("ppo_clip", "max_advantage", "eta"):
             if not 0 < getattr(self, name) < math.inf:
                 raise InputError(f"{name} = {getattr(self, name)}: expected a positive number.")
         if self.eta > 1:
@@ -129,14 +129,14 @@ def gaussian_log_prob(x: Tensor, mean: Tensor, std: float) -> Tensor:
     return density.flatten(1).mean(dim=1)
 
 
-def step_moments(models: Models, batch: Batch, config: DDPO, checkpoint: bool = False) -> Moments:
+def step_moments(models: Models, batch: Batch, config: DDPO, recompute: bool = False) -> Moments:
     """(position in the chain, z) -> mean and standard deviation of the policy's step."""
     timesteps = ddim_timesteps(config.D, models.scheduler.config["num_train_timesteps"])
     predict = models.predictor(batch.embeds, batch.uncond_embeds, config.guidance)
 
     def moments(i: int, z: Tensor) -> tuple[Tensor, float]:
         t, t_prev = timesteps[i], (*timesteps[1:], -1)[i]
-        output = recompute(predict, z, t, use_reentrant=False) if checkpoint else predict(z, t)
+        output = recomputed(predict, z, t, use_reentrant=False) if recompute else predict(z, t)
         return ddim_moments(models.scheduler, output, t, t_prev, z, config.eta)
 
     return moments
@@ -167,18 +167,18 @@ def roll_out(models: Models, batch: Batch, config: DDPO, generator: torch.Genera
     return Trajectories(states, torch.stack(log_probs))
 
 
-def clipped_loss(log_prob: Tensor, old: Tensor, advantages: Tensor, clip: float) -> tuple[Tensor, Tensor]:
+def clipped_loss(log_prob: Tensor, old: Tensor, advantages: Tensor, ppo_clip: float) -> tuple[Tensor, Tensor]:
     """PPO's surrogate of one step, -mean min(rho A, clip(rho) A), and the share of samples that are clipped.
 
     Args:
         log_prob: under the policy as it is, (N,), with gradient.
         old: under the policy that sampled, (N,).
         advantages: A, (N,).
-        clip: epsilon.
+        ppo_clip: epsilon.
     """
     ratio = (log_prob - old).exp()
-    kept = torch.minimum(ratio * advantages, ratio.clamp(1 - clip, 1 + clip) * advantages)
-    return -kept.mean(), ((ratio - 1).abs() > clip).float().mean()
+    kept = torch.minimum(ratio * advantages, ratio.clamp(1 - ppo_clip, 1 + ppo_clip) * advantages)
+    return -kept.mean(), ((ratio - 1).abs() > ppo_clip).float().mean()
 
 
 def surrogate(
@@ -199,14 +199,14 @@ def surrogate(
         config: settings; `K` says which steps are trained.
         generator: source of K, if 'uniform'.
     """
-    moments = step_moments(models, batch, config, config.checkpoint)
+    moments = step_moments(models, batch, config, config.recompute)
     chosen = range(config.D) if config.K is None else gradient_steps(config.K, config.D, generator)
     terms, clipped = [], []
     for i in chosen:
         mean, std = moments(i, trajectories.states[i])
         if std:
             log_prob = gaussian_log_prob(trajectories.states[i + 1], mean, std)
-            term, share = clipped_loss(log_prob, trajectories.log_probs[i], advantages, config.clip)
+            term, share = clipped_loss(log_prob, trajectories.log_probs[i], advantages, config.ppo_clip)
             terms.append(term)
             clipped.append(share)
     if not terms:

@@ -22,7 +22,7 @@ Where this differs from the paper
 ---------------------------------
 1. Video: R is SegVR and TAR around an image reward (Eq. 6-9 of InstructVideo).
 2. DRaFT-LV takes the mean over its n + 1 draws, so that a learning rate does not depend on n.
-3. No gradient clipping here: `max_grad_norm` is a setting of the training loop, off by default.
+3. No gradient clipping here: `grad_clip` is a setting of the training loop, off by default.
 4. Captions come from the training clips; the clips' pictures are not used.
 """
 
@@ -107,7 +107,7 @@ def sample_batch(models: Models, batch: Batch, config: Draft, generator: torch.G
     steps = gradient_steps(config.K, config.D, generator)
     noise = draw_noise(batch.latents.shape, generator, like=float_latents(batch))
     predict = models.predictor(batch.embeds, batch.uncond_embeds, config.guidance)
-    return sample(predict, noise, models.scheduler, config.D, steps, config.eta, generator, config.checkpoint)
+    return sample(predict, noise, models.scheduler, config.D, steps, config.eta, generator, config.recompute)
 
 
 def low_variance(

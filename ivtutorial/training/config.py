@@ -5,7 +5,7 @@
 | `lr`                       | 1e-5             | 1e-5, flat         | 1e-5, flat   |
 | `warmup`                   | -                | 10, first step 0   | 10           |
 | `weight_decay`             | -                | 0                  | 0            |
-| `max_grad_norm`            | -                | none               | none         |
+| `grad_clip`            | -                | none               | none         |
 | clips a step               | 8 on 4 GPUs      | 2 a GPU            | `batch_size` 2 a process |
 | `steps`                    | 20,000           | 20,000             | 20,000       |
 | `lora_rank`                | 4                | 4                  | 4            |
@@ -56,7 +56,7 @@ class FinetuneConfig:
         lr: learning rate, constant after the warm-up.
         betas: of AdamW. weight_decay: of AdamW.
         warmup: steps over which the learning rate rises linearly; the first step already has lr / warmup.
-        max_grad_norm: bound on the gradient's norm; None for none. With K = 1 gradients are tiny: look at
+        grad_clip: bound on the gradient's norm; None for none. With K = 1 gradients are tiny: look at
             `grad_norm` in the metrics before choosing one.
         batch_size: clips in one pass of one process.
         accumulation: passes a step; clips a step are batch_size * accumulation * processes.
@@ -92,7 +92,7 @@ class FinetuneConfig:
     betas: tuple[float, float] = (0.9, 0.999)
     weight_decay: float = 0.0
     warmup: int = 10
-    max_grad_norm: float | None = None
+    grad_clip: float | None = None
     batch_size: int = 2
     accumulation: int = 1
     seed: int = 0
@@ -146,7 +146,7 @@ class FinetuneConfig:
                 raise InputError(f"{name} = {value!r}: expected a whole number of at least {low}.")
 
     def _check_numbers(self) -> None:
-        for name in ("lr", "fps", "max_grad_norm"):
+        for name in ("lr", "fps", "grad_clip"):
             value = getattr(self, name)
             if value is not None and not 0 < value < float("inf"):
                 raise InputError(f"{name} = {value!r}: expected a positive number.")

@@ -18,8 +18,8 @@ from typing import Any
 
 from ivtutorial.errors import InputError
 
-_RECOMPUTE = {"unet_checkpointing": True, "decode_checkpointing": True, "decode_chunk": 1}
-_SMALL = {**_RECOMPUTE, "reward_checkpointing": True, "offload_text": True}
+_RECOMPUTE = {"recompute_unet": True, "recompute_decode": True, "decode_chunk": 1}
+_SMALL = {**_RECOMPUTE, "recompute_reward": True, "offload_text": True}
 
 PRESETS: dict[str, dict[str, Any]] = {
     "t4": {"batch_size": 1, "accumulation": 8, "mixed_precision": "fp16", "memory": _SMALL},
@@ -35,7 +35,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "mixed_precision": "bf16",
         "memory": {**_RECOMPUTE, "offload_text": True},
     },
-    "a100": {"batch_size": 2, "accumulation": 4, "mixed_precision": "bf16", "memory": {"unet_checkpointing": True}},
+    "a100": {"batch_size": 2, "accumulation": 4, "mixed_precision": "bf16", "memory": {"recompute_unet": True}},
 }
 
 

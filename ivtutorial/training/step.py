@@ -121,7 +121,7 @@ def end_if_diverged(run: Run, progress: Progress) -> None:
     if progress.skipped_in_row >= limit:
         raise InputError(
             f"{progress.skipped_in_row} steps in a row, up to step {progress.step}, had a loss or gradient that is not "
-            f"finite. The last checkpoint in {run.out} is from before. Lower lr, set max_grad_norm, or use "
+            f"finite. The last checkpoint in {run.out} is from before. Lower lr, set grad_clip, or use "
             "mixed_precision 'no' or 'bf16'."
         )
 
@@ -180,7 +180,7 @@ def _average_gradients(run: Run) -> None:
 
 
 def _update(run: Run, good: bool, lr: float, norm: float) -> None:
-    bound = run.config.max_grad_norm
+    bound = run.config.grad_clip
     if good and bound is not None and norm > bound:
         for grad in _gradients(run.parameters):
             grad.mul_(bound / norm)

@@ -76,7 +76,7 @@ def environment() -> dict[str, str]:
 def test_finetune_on_real_clips_makes_a_folder_for_stock_diffusers(eighth: Path, clips: Path, tmp_path: Path) -> None:
     """Two steps of the command with every saving switched on; small frames and a short chain keep it quick."""
     small = ["--set", "frames=8", "--set", "height=64", "--set", "width=64", "--set", "memory.decode_chunk=1"]
-    saving = ["unet_checkpointing", "decode_checkpointing", "reward_checkpointing", "offload_text"]
+    saving = ["recompute_unet", "recompute_decode", "recompute_reward", "offload_text"]
     saving = [part for name in saving for part in ("--set", f"memory.{name}=true")]
     command = [sys.executable, "-m", "ivtutorial.cli", "finetune", "--data", str(clips), "--out", str(tmp_path / "run")]
     command += ["--model", str(eighth / "model"), "--reward", str(eighth / "reward"), "--merged", str(tmp_path / "new")]

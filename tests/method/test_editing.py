@@ -189,12 +189,12 @@ def test_half_precision_outputs_leave_the_chain_in_float32():
 
 
 @pytest.mark.parametrize("chosen", [(11,), (10, 11), (0,), (3, 7), tuple(range(12))])
-@pytest.mark.parametrize("checkpoint", [False, True])
-def test_only_the_chosen_steps_carry_gradient(chosen: tuple[int, ...], checkpoint: bool):
+@pytest.mark.parametrize("recompute", [False, True])
+def test_only_the_chosen_steps_carry_gradient(chosen: tuple[int, ...], recompute: bool):
     """w[i] acts in step i alone, so its gradient is zero exactly where the step was not chosen."""
     timesteps = partial_timesteps(0.6, 20)
     model = PerStep(timesteps)
-    z0 = edit(model, latents(), make_scheduler(), grad_steps=chosen, noise=latents(1), checkpoint=checkpoint)
+    z0 = edit(model, latents(), make_scheduler(), grad_steps=chosen, noise=latents(1), recompute=recompute)
     assert model.recorded == list(chosen)
     grad = gradient(z0, model)
     assert tuple(grad.nonzero().flatten().tolist()) == chosen
@@ -263,7 +263,7 @@ def test_without_chosen_steps_or_under_no_grad_nothing_is_recorded():
     scheduler, model = make_scheduler(), Toy()
     assert not sample(model, latents(), scheduler, 4).requires_grad
     with torch.no_grad():
-        assert not edit(model, latents(), scheduler, K=2, checkpoint=True).requires_grad
+        assert not edit(model, latents(), scheduler, K=2, recompute=True).requires_grad
 
 
 def test_steps_before_the_first_chosen_one_leave_nothing_in_memory():
@@ -289,7 +289,7 @@ def test_steps_before_the_first_chosen_one_leave_nothing_in_memory():
     assert z0.requires_grad and [ref() is None for ref in outputs[:-1]] == [True] * 11
 
 
-def test_checkpointing_gives_the_same_gradient_from_fewer_saved_tensors():
+def test_recomputing_gives_the_same_gradient_from_fewer_saved_tensors():
     """Each recorded call is run again in the backward pass: 3 + 3 calls with gradient instead of 3."""
     scheduler, model = make_scheduler(), Toy()
     calls: list[int] = []
@@ -300,7 +300,7 @@ def test_checkpointing_gives_the_same_gradient_from_fewer_saved_tensors():
         return model(z, t)
 
     plain, again = (
-        gradient(edit(counted, latents(), scheduler, K=3, noise=latents(1), checkpoint=c), model) for c in (False, True)
+        gradient(edit(counted, latents(), scheduler, K=3, noise=latents(1), recompute=c), model) for c in (False, True)
     )
     assert_close(plain, again, n=roundings(model, passes=9) + latents().numel())
     assert sorted(calls) == sorted([1, 51, 101] * 3)

@@ -142,7 +142,7 @@ def test_gradient_of_the_loss_by_finite_difference(prediction_type: str):
         {"guidance": 1.5},
         {"eta": 0.7},
         {"offset_noise": 0.3},
-        {"checkpoint": True},
+        {"recompute": True},
     ],
 )
 def test_every_setting_reaches_the_edit(changes: dict[str, Any]):
@@ -186,12 +186,12 @@ def test_uniform_k_changes_the_gradient_but_not_the_value():
     assert_close(*grads, n=roundings(models.unet, passes=36))
 
 
-@pytest.mark.parametrize("checkpoint", [False, True])
-def test_dropout_acts_in_train_mode_only(checkpoint: bool):
+@pytest.mark.parametrize("recompute", [False, True])
+def test_dropout_acts_in_train_mode_only(recompute: bool):
     """Two evaluations from one seed differ by the dropout masks alone; in eval mode there are none."""
     models = backbone()
     with network_mode(models.unet, train=True):
-        config = InstructVideo(train_mode=True, checkpoint=checkpoint)
+        config = InstructVideo(train_mode=True, recompute=recompute)
         first, second = evaluate(models, config), evaluate(models, config)
         first.backward()
     assert not torch.equal(first, second)

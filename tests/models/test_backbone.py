@@ -189,7 +189,7 @@ def test_a_clamped_pixel_has_no_gradient(tiny_backbone: Backbone) -> None:
 
 
 def test_recomputing_the_decoder_changes_nothing_and_stores_less(tiny_backbone: Backbone) -> None:
-    def run(checkpoint: bool) -> tuple[Tensor, Tensor, int]:
+    def run(recompute: bool) -> tuple[Tensor, Tensor, int]:
         z, stored = noise(4, 4, 8, 8).requires_grad_(), [0]
 
         def pack(tensor: Tensor) -> Tensor:
@@ -197,7 +197,7 @@ def test_recomputing_the_decoder_changes_nothing_and_stores_less(tiny_backbone: 
             return tensor
 
         with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-            frames = tiny_backbone.decode(z, chunk=2, checkpoint=checkpoint)
+            frames = tiny_backbone.decode(z, chunk=2, recompute=recompute)
         (gradient,) = torch.autograd.grad(frames.square().sum(), z)
         return frames.detach(), gradient, sum(stored)
 

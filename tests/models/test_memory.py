@@ -30,9 +30,7 @@ from ivtutorial.training.presets import PRESETS, preset
 from tests.tolerances import assert_close, roundings
 from tests.toy import toy_backbone
 
-SAVING = Memory(
-    unet_checkpointing=True, guidance_passes=2, decode_chunk=1, decode_checkpointing=True, reward_checkpointing=True
-)
+SAVING = Memory(recompute_unet=True, guidance_passes=2, decode_chunk=1, recompute_decode=True, recompute_reward=True)
 
 
 def noise(*shape: int, seed: int = 0) -> Tensor:
@@ -265,8 +263,8 @@ def test_a_preset_on_the_command_line_can_be_changed_setting_by_setting(tmp_path
     assert config.memory == Memory(**{**PRESETS["8gb"]["memory"], "decode_chunk": 4})
     (tmp_path / "config.json").write_text(json.dumps(config.to_dict()))
     assert read_config(tmp_path) == config, "and it is stored with the run"
-    with pytest.raises(InputError, match="unknown setting 'unet_chekpointing' of Memory: did you mean"):
-        merge_settings(None, {}, {}, ["memory.unet_chekpointing=true"], False)
+    with pytest.raises(InputError, match="unknown setting 'recompute_unit' of Memory: did you mean"):
+        merge_settings(None, {}, {}, ["memory.recompute_unit=true"], False)
 
 
 def test_a_run_that_saves_memory_takes_the_same_steps(tiny_tokenizer: Any, tmp_path: Path) -> None:

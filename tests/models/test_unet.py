@@ -1,4 +1,4 @@
-"""VideoUNet is the stock UNet plus adapters and gradient checkpointing, and nothing else."""
+"""VideoUNet is the stock UNet plus adapters and recomputing, and nothing else."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ivtutorial.models.backbone import Backbone
 from ivtutorial.models.lora import attach_lora
-from ivtutorial.models.unet import CHECKPOINTED_BLOCKS, VideoUNet
+from ivtutorial.models.unet import RECOMPUTED_BLOCKS, VideoUNet
 from tests.tolerances import assert_close, roundings
 
 
@@ -64,16 +64,16 @@ def test_it_opens_what_the_stock_class_saves(tiny_backbone: Backbone, tmp_path: 
 
 
 @pytest.mark.parametrize("train", [False, True], ids=["eval", "train with dropout"])
-def test_checkpointing_changes_neither_output_nor_gradient(fresh_backbone: Backbone, train: bool) -> None:
+def test_recomputing_changes_neither_output_nor_gradient(fresh_backbone: Backbone, train: bool) -> None:
     """In train mode the recomputed pass must draw the same dropout masks as the first one."""
     unet = with_nonzero_adapter(fresh_backbone).train(train)
     z = inputs()[0]
     plain, plain_gradients = gradients(unet, z)
     unet.enable_gradient_checkpointing()
-    output, checkpointed_gradients = gradients(unet, z)
+    output, recomputed_gradients = gradients(unet, z)
     assert_close(output, plain, n=roundings(unet))
     assert len(plain_gradients) > 100 and all(g.abs().max() > 0 for g in plain_gradients)
-    assert_close(checkpointed_gradients, plain_gradients, n=roundings(unet, passes=3))
+    assert_close(recomputed_gradients, plain_gradients, n=roundings(unet, passes=3))
 
 
 def test_dropout_is_active_in_train_mode(fresh_backbone: Backbone) -> None:
@@ -83,9 +83,9 @@ def test_dropout_is_active_in_train_mode(fresh_backbone: Backbone) -> None:
 
 
 def test_every_resnet_temporal_convolution_and_transformer_is_recomputed(fresh_backbone: Backbone) -> None:
-    """The first layer of each block runs once in the plain pass and twice under checkpointing."""
+    """The first layer of each block runs once in the plain pass and twice recomputing."""
     unet = with_nonzero_adapter(fresh_backbone)
-    blocks = {name: block for name, block in unet.named_modules() if isinstance(block, CHECKPOINTED_BLOCKS)}
+    blocks = {name: block for name, block in unet.named_modules() if isinstance(block, RECOMPUTED_BLOCKS)}
     calls: Counter[str] = Counter()
     for name, block in blocks.items():
         first = next(block.children())
@@ -101,7 +101,7 @@ def test_every_resnet_temporal_convolution_and_transformer_is_recomputed(fresh_b
     assert set(calls.values()) == {2} and len(calls) == 25
 
 
-def test_checkpointing_stores_less_for_the_backward_pass(fresh_backbone: Backbone) -> None:
+def test_recomputing_stores_less_for_the_backward_pass(fresh_backbone: Backbone) -> None:
     unet = with_nonzero_adapter(fresh_backbone)
 
     def stored() -> int:
@@ -120,7 +120,7 @@ def test_checkpointing_stores_less_for_the_backward_pass(fresh_backbone: Backbon
     assert 0 < stored() < plain / 5
 
 
-def test_checkpointing_can_be_turned_off_and_rests_without_gradients(fresh_backbone: Backbone) -> None:
+def test_recomputing_can_be_turned_off_and_rests_without_gradients(fresh_backbone: Backbone) -> None:
     unet = fresh_backbone.unet
     unet.enable_gradient_checkpointing()
     assert unet.is_gradient_checkpointing
@@ -132,13 +132,13 @@ def test_checkpointing_can_be_turned_off_and_rests_without_gradients(fresh_backb
     assert_close(inside, run(unet, *inputs()), n=roundings(unet))
 
 
-def test_a_copy_of_a_checkpointed_unet_runs_on_its_own_weights(fresh_backbone: Backbone) -> None:
+def test_a_copy_of_a_recomputing_unet_runs_on_its_own_weights(fresh_backbone: Backbone) -> None:
     unet = fresh_backbone.unet
     unet.enable_gradient_checkpointing()
     before = run(unet, *inputs())
     twin = copy.deepcopy(unet)
     with torch.no_grad():
-        for block in (b for b in twin.modules() if isinstance(b, CHECKPOINTED_BLOCKS)):
+        for block in (b for b in twin.modules() if isinstance(b, RECOMPUTED_BLOCKS)):
             for parameter in block.parameters():
                 parameter.zero_()
     assert (run(twin, *inputs()) - before).abs().max() > 0.01

@@ -340,7 +340,7 @@ def test_the_policy_gradient_is_the_exact_gradient() -> None:
     """A chain of 3 steps with a shift b in every prediction: z_0 is linear in b and in the noises, so the exact
     gradient of E[z_0] is dz_0/db along any one chain. The score-function estimate from 60,000 chains, a mean over the 3
     steps and so a third of it, must agree to a few per cent, with the mean reward as baseline."""
-    models, config = line(), DDPO(D=3, group=2, checkpoint=False)
+    models, config = line(), DDPO(D=3, group=2, recompute=False)
     models.unet.a.data.fill_(0.5)
     batch = clips(60_000, (1, 1, 1, 1))
     chains = ddpo.roll_out(models, batch, config, seeded(0))
@@ -357,7 +357,7 @@ def test_the_policy_gradient_is_the_exact_gradient() -> None:
 
 def test_the_first_update_is_on_policy_and_the_next_is_not() -> None:
     """Before any update rho = 1 and the surrogate is minus the mean advantage; after one, terms are clipped."""
-    models, config = line(), DDPO(D=4, group=4, inner_updates=2, clip=1e-4)
+    models, config = line(), DDPO(D=4, group=4, inner_updates=2, ppo_clip=1e-4)
     found = []
     for value, numbers in ddpo.losses(models, clips(), config.video_reward(brightness), config, seeded(0)):
         found.append((value.item(), numbers))
@@ -377,10 +377,10 @@ def test_ddpo_trains_the_steps_it_is_told() -> None:
     assert set(models.unet.theta.grad.nonzero().flatten().tolist()) == {timesteps[0], timesteps[3]}
 
 
-def test_checkpointing_changes_no_gradient() -> None:
+def test_recomputing_changes_no_gradient() -> None:
     found = []
-    for checkpoint in (False, True):
-        models, config = line(), DDPO(D=4, group=2, inner_updates=1, checkpoint=checkpoint)
+    for recompute in (False, True):
+        models, config = line(), DDPO(D=4, group=2, inner_updates=1, recompute=recompute)
         [(value, _)] = step_losses(config, brightness)(models, clips(), seeded(0))
         found.append(torch.autograd.grad(value, models.unet.b)[0])
     assert_close(found[0], found[1], n=12 * FEW)
@@ -438,7 +438,7 @@ def test_the_same_seed_gives_the_same_losses(config: Any) -> None:
         (RWR, {"temperature": 0.0}, "temperature"),
         (RWR, {"inner_updates": 0}, "inner_updates"),
         (RWR, {"draws": 0}, "draws"),
-        (DDPO, {"clip": 0.0}, "clip"),
+        (DDPO, {"ppo_clip": 0.0}, "ppo_clip"),
         (DDPO, {"eta": 0.0}, "eta"),
         (DDPO, {"eta": 1.5}, "must be random"),
         (Supervised, {"caption_dropout": 1.0}, "caption_dropout"),

@@ -329,7 +329,7 @@ def test_a_bound_on_the_gradient(toy: Backbone, data: LatentDataset, tmp_path: P
     """Adam forgets a gradient's scale, but for its eps = 1e-8: bounded to 1e-10 a step moves less than lr / 100."""
     config = replace(CONFIG, steps=1, warmup=0)
     free, bound = (
-        finetune(toy, data, redness, tmp_path / str(norm), replace(config, max_grad_norm=norm), progress=False)
+        finetune(toy, data, redness, tmp_path / str(norm), replace(config, grad_clip=norm), progress=False)
         for norm in (None, 1e-10)
     )
     ups = [{k: v for k, v in weights(run).items() if "lora_B" in k} for run in (free, bound)]
@@ -449,7 +449,7 @@ def test_settings_survive_json() -> None:
         ({"batch_size": True}, "batch_size = True"),
         ({"betas": [0.9]}, "two numbers"),
         ({"betas": [0.9, 1.0]}, "two numbers"),
-        ({"max_grad_norm": 0}, "max_grad_norm = 0"),
+        ({"grad_clip": 0}, "grad_clip = 0"),
         ({"mixed_precision": "fp8"}, "fp8"),
         ({"patience": 2}, "sample_every"),
         ({"sample_prompts": "a fox"}, "list"),

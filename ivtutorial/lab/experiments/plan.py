@@ -172,11 +172,11 @@ def _method_cost(m: Method) -> int:
         return m.group * (both * m.D + 3 * m.draws * m.inner_updates)
     if isinstance(m, DDPO):
         trained = m.D if m.K is None else _recorded(m.K, m.D)
-        return m.group * both * (m.D + (3 + m.checkpoint) * trained * m.inner_updates)
+        return m.group * both * (m.D + (3 + m.recompute) * trained * m.inner_updates)
     n = m.D if isinstance(m, Draft) else m.steps
     recorded = _recorded(m.K, n)
     more = 3 * m.variants if isinstance(m, Draft) else 0
-    return both * (n - recorded + (3 + m.checkpoint) * recorded + more)
+    return both * (n - recorded + (3 + m.recompute) * recorded + more)
 
 
 def _recorded(K: Any, n: int) -> int:

@@ -35,7 +35,7 @@ class TrainConfig:
     Attributes:
         steps: optimiser steps in all. batch: samples a step and process.
         lr: peak learning rate; it warms up over ``warmup`` steps and falls along a cosine to ``lr * floor``.
-        ema: decay of the averaged weights, which are what is saved at the end. clip: bound on the gradient norm.
+        ema: decay of the averaged weights, which are what is saved at the end. grad_clip: bound on the gradient norm.
         every: steps between checkpoints and log lines. seed: of everything random.
     """
 
@@ -45,7 +45,7 @@ class TrainConfig:
     warmup: int = 50
     floor: float = 0.02
     ema: float = 0.998
-    clip: float = 1.0
+    grad_clip: float = 1.0
     weight_decay: float = 0.0
     every: int = 50
     seed: int = 0
@@ -123,7 +123,7 @@ def train(model: nn.Module, loss: Loss, config: TrainConfig, folder: Path, name:
         optimizer.zero_grad(set_to_none=True)
         value.backward()
         _average_gradients(parameters, world)
-        norm = nn.utils.clip_grad_norm_(parameters, config.clip)
+        norm = nn.utils.clip_grad_norm_(parameters, config.grad_clip)
         if torch.isfinite(norm):
             optimizer.step()
         average.update(list(parameters), step)

@@ -58,7 +58,7 @@ if TYPE_CHECKING:
         (Draft(variants=2), 2 * (19 + 3 + 6)),
         (Draft(K="uniform", D=5), 2 * (2 + 3 * 3)),
         (RWR(group=2, inner_updates=3, draws=2), 2 * (40 + 18)),
-        (DDPO(group=2, inner_updates=1, checkpoint=False), 2 * 2 * (20 + 60)),
+        (DDPO(group=2, inner_updates=1, recompute=False), 2 * 2 * (20 + 60)),
         (DDPO(group=2, inner_updates=2, K=(1, 2)), 2 * 2 * (20 + 4 * 2 * 2)),
         (Supervised(draws=2), 6),
     ],
