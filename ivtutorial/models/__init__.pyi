@@ -25,4 +25,4 @@ from ivtutorial.models.named import (
     open_reward as open_reward,
 )
 from ivtutorial.models.official_checkpoint import convert_checkpoint as convert_checkpoint
-from ivtutorial.models.unet import CHECKPOINTED_BLOCKS as CHECKPOINTED_BLOCKS, VideoUNet as VideoUNet
+from ivtutorial.models.unet import RECOMPUTED_BLOCKS as RECOMPUTED_BLOCKS, VideoUNet as VideoUNet
