@@ -47,7 +47,7 @@ def assert_close(actual: Any, expected: Any, n: float = FEW, size: float | None 
     """Assert that numbers agree up to rounding.
 
     Args:
-        actual: a tensor, array or number, or a sequence or mapping of them (None equals None).
+        actual: a tensor, array or number, or a sequence or mapping of them; None and text must be equal.
         expected: the same structure.
         n: roundings on the way to them.
         size: the magnitude that was rounded; by default the largest of `expected`, at each leaf of the structure.
@@ -56,13 +56,17 @@ def assert_close(actual: Any, expected: Any, n: float = FEW, size: float | None 
         assert actual.keys() == expected.keys(), f"{sorted(actual)} instead of {sorted(expected)}"
         for key in expected:
             assert_close(actual[key], expected[key], n, size)
-    elif isinstance(expected, Iterable) and not isinstance(expected, (Tensor, np.ndarray)) and not _numbers(expected):
+    elif (
+        isinstance(expected, Iterable)
+        and not isinstance(expected, (str, Tensor, np.ndarray))
+        and not _numbers(expected)
+    ):
         actual, expected = list(actual), list(expected)
         assert len(actual) == len(expected), f"{len(actual)} instead of {len(expected)}"
         for one, other in zip(actual, expected):
             assert_close(one, other, n, size)
-    elif expected is None:
-        assert actual is None
+    elif expected is None or isinstance(expected, str):
+        assert actual == expected
     else:
         _assert_leaf(actual, expected, n, size)
 
@@ -72,15 +76,11 @@ def _numbers(values: Any) -> bool:
 
 
 def _assert_leaf(actual: Any, expected: Any, n: float, size: float | None) -> None:
-    """Plain numbers count as float32: that is what they were computed in."""
-    kinds = [x.dtype for x in map(_tensor, (actual, expected)) if x.is_floating_point()]
-    dtype = max((k if k.itemsize < 8 else torch.float64 for k in kinds), key=lambda k: torch.finfo(k).eps)
-    ours, theirs = (_tensor(x).detach().cpu().double() for x in (actual, expected))
-    magnitude = float(theirs.abs().max()) if size is None and theirs.numel() else float(size or 0)
+    """Plain numbers and arrays count as float32: that is what they were computed in, before they were stored."""
+    kinds = [x.dtype for x in (actual, expected) if isinstance(x, Tensor) and x.is_floating_point()]
+    if not all(isinstance(x, Tensor) for x in (actual, expected)):
+        kinds.append(torch.float32)
+    dtype = max(kinds, key=lambda kind: torch.finfo(kind).eps)
+    ours, theirs = (torch.as_tensor(x).detach().cpu().double() for x in (actual, expected))
+    magnitude = float(theirs.abs().max()) if size is None else size
     torch.testing.assert_close(ours, theirs, rtol=0, atol=tolerance(n, magnitude, dtype), equal_nan=True)
-
-
-def _tensor(values: Any) -> Tensor:
-    if isinstance(values, Tensor):
-        return values
-    return torch.from_numpy(values) if isinstance(values, np.ndarray) else torch.as_tensor(values, dtype=torch.float32)

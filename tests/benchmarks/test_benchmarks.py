@@ -17,6 +17,7 @@ from ivtutorial.errors import InputError
 from ivtutorial.method.instructvideo import InstructVideo
 from ivtutorial.method.video_reward import VideoReward
 from ivtutorial.models.memory import Memory, explain_out_of_memory
+from tests.tolerances import assert_close
 
 FOLDER = Path(__file__).resolve().parents[2] / "benchmarks"
 
@@ -57,7 +58,7 @@ def test_decoding_all_frames_first_gives_the_same_reward_and_gradient(bench: Any
         output = judge(decode, z, ["a", "b", "c"], torch.Generator().manual_seed(1))
         (gradient,) = torch.autograd.grad(output.reward.sum(), z)
         results.append((output.reward.detach(), gradient))
-    torch.testing.assert_close(results[0], results[1])
+    assert_close(results[0], results[1])
     assert decoded == [3 * 2, 3 * 8]
 
 

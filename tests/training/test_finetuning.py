@@ -40,6 +40,7 @@ from ivtutorial.training.finetuning import (
 )
 from ivtutorial.video.reader import read_video
 from ivtutorial.video.writer import write_video
+from tests.tolerances import assert_close, roundings
 from tests.toy import toy_backbone
 
 if TYPE_CHECKING:
@@ -94,6 +95,16 @@ def same(a: dict[str, Tensor], b: dict[str, Tensor]) -> bool:
     return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
 
 
+def distance(a: dict[str, Tensor], b: dict[str, Tensor]) -> float:
+    """How far apart two runs have moved from the same start, relative to how far they went: up matrices start at 0.
+
+    Not entry by entry: Adam divides each gradient by its own size, so one that is nothing but rounding moves as far as
+    any other.
+    """
+    ups = [torch.cat([state[name].flatten() for name in sorted(state) if "lora_B" in name]) for state in (a, b)]
+    return float((ups[0] - ups[1]).norm() / ups[1].norm())
+
+
 def timeless(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{k: v for k, v in row.items() if k not in ("seconds", "elapsed")} for row in rows]
 
@@ -113,7 +124,7 @@ def test_what_is_logged(unbroken: FinetuneResult) -> None:
     assert [row["step"] for row in rows] == [1, 2, 3, 4, 5, 6]
     assert [row["unet_evaluations"] for row in rows] == [8, 16, 24, 32, 40, 48]
     for row in rows:
-        assert row["loss"] == pytest.approx(-row["reward"])
+        assert_close(row["loss"], -row["reward"])
         assert 0 < row["frame_reward"] < 1 and 0 < row["frame_weight"] <= 1
         assert row["grad_norm"] > 0 and row["motion"] > 0 and row["seconds"] > 0 and row["skipped"] == 0
     # warm-up of 10 steps to 1e-2
@@ -146,7 +157,8 @@ def test_the_merged_export_makes_the_clips_of_the_adapter(
 ) -> None:
     folder = export_merged(toy, unbroken.lora, tmp_path / "merged")
     merged = generate(folder, ["a fox"], D=2, frames=2)
-    torch.testing.assert_close(merged, generate(toy, ["a fox"], D=2, frames=2, lora=unbroken.lora), atol=1e-4, rtol=0)
+    attached, n = generate(toy, ["a fox"], D=2, frames=2, lora=unbroken.lora), roundings(toy.unet, toy.vae, passes=2)
+    assert_close(merged, attached, n, size=3.0)
     assert (merged - generate(toy, ["a fox"], D=2, frames=2)).abs().max() > 1e-3
 
 
@@ -265,11 +277,8 @@ def test_two_processes_take_the_steps_of_one_with_two_passes(
     two = finetune(toy, data, redness, tmp_path / "two", config, processes=2, progress=False)
     config = replace(config, accumulation=2)
     one = finetune(toy, data, redness, tmp_path / "one", config, progress=False)
-    assert weights(two).keys() == weights(one).keys()
-    for name, value in weights(one).items():
-        torch.testing.assert_close(weights(two)[name], value, atol=2e-5, rtol=1e-4)
-    for mine, theirs in zip(timeless(two.metrics), timeless(one.metrics), strict=True):
-        assert mine == pytest.approx(theirs, rel=1e-3, abs=1e-6)
+    assert distance(weights(two), weights(one)) < 0.01
+    assert_close(timeless(two.metrics), timeless(one.metrics), n=3 * roundings(toy.unet, toy.vae, passes=12), size=1.0)
 
 
 def test_gradients_of_two_passes_are_those_of_a_doubled_batch(
@@ -282,11 +291,11 @@ def test_gradients_of_two_passes_are_those_of_a_doubled_batch(
                  loss_fn=far_from_noise, progress=False)
         for name, shape in shapes.items()
     ]  # fmt: skip
-    for first, second in zip(runs[0].metrics, runs[1].metrics, strict=True):
-        assert first["grad_norm"] == pytest.approx(second["grad_norm"], rel=1e-4)
-        assert first["loss"] == pytest.approx(second["loss"], rel=1e-5)
-    for name, value in weights(runs[0]).items():
-        torch.testing.assert_close(weights(runs[1])[name], value, atol=2e-5, rtol=1e-4)
+    n = 2 * roundings(toy.unet, passes=3)
+    for name in ("grad_norm", "loss"):
+        first, second = ([row[name] for row in run.metrics] for run in runs)
+        assert_close(first, second, n)
+    assert distance(*(weights(run) for run in runs)) < 0.01
 
 
 # --- guards -----------------------------------------------------------------------------------------------------------
@@ -511,7 +520,7 @@ def test_clips_are_encoded_once(fresh_toy: Backbone, clips: list[Clip], tmp_path
     seen: list[int] = []
     first = encode_clips(fresh_toy, clips, tmp_path / "cache", frames=4, advance=seen.append)
     pixels = torch.from_numpy(read_video(clips[1].path, 4, 8, (16, 16))).permute(0, 3, 1, 2)[None].float() / 255
-    torch.testing.assert_close(first.latents[1:2], fresh_toy.encode(pixels))
+    assert_close(first.latents[1:2], fresh_toy.encode(pixels), n=roundings(fresh_toy.vae))
     second = encode_clips(fresh_toy, clips, tmp_path / "cache", frames=4)
     assert torch.equal(first.latents, second.latents) and sum(seen) == 3
     encode_clips(fresh_toy, clips, tmp_path / "cache", frames=2)

@@ -19,6 +19,7 @@ from ivtutorial.lab.reduced_models.stages import train_model
 from ivtutorial.lab.reduced_models.tokenizer import END, make_tokenizer, save_tokenizer
 from ivtutorial.lab.reduced_models.vae import widen
 from ivtutorial.lab.reduced_models.video_model import inflate, make_scheduler, spatial_state, v_loss
+from tests.tolerances import assert_close, roundings
 
 
 class Stop(Exception):
@@ -92,7 +93,7 @@ def test_an_inflated_model_treats_a_clip_as_its_frames() -> None:
     with torch.no_grad():
         clip = video(z, t, text).sample
         frames = torch.stack([image(z[:, :, f], t, text).sample for f in range(5)], 2)
-    assert torch.allclose(clip, frames, atol=1e-5)
+    assert_close(clip, frames, n=roundings(video))
 
 
 def test_the_spatial_weights_of_an_inflated_model_are_the_image_model() -> None:
@@ -137,8 +138,9 @@ def test_a_widened_autoencoder_starts_as_the_narrow_one() -> None:
     wide = widen(small_vae(5), narrow)
     with torch.no_grad():
         a, b = narrow.encode(x).latent_dist, wide.encode(x).latent_dist
-        assert torch.allclose(a.mean, b.mean[:, :3], atol=1e-6) and torch.allclose(a.logvar, b.logvar[:, :3], atol=1e-6)
-        assert torch.allclose(narrow.decode(a.mean).sample, wide.decode(b.mean).sample, atol=1e-5)
+        n = roundings(wide)
+        assert_close((b.mean[:, :3], b.logvar[:, :3]), (a.mean, a.logvar), n)
+        assert_close(wide.decode(b.mean).sample, narrow.decode(a.mean).sample, n)
     assert b.mean[:, 3:].abs().max() > 0, "the new channels must carry something to learn from"
 
 

@@ -15,6 +15,7 @@ from ivtutorial.lab.world.drawing import scenes
 from ivtutorial.lab.world.drawing.pen import Pen, Placement, union
 from ivtutorial.lab.world.drawing.subject import COLOURS, Palette
 from ivtutorial.lab.world.drawing.subjects import ALL, NEW_ANIMALS, SPECIES, THINGS, UNSEEN, subject
+from tests.tolerances import assert_close
 
 PAPER_SPECIES = """
     cat dog horse monkey rabbit zebra spider bird sheep deer cow goat lion tiger bear raccoon fox wolf lizard beetle ant
@@ -99,7 +100,7 @@ def test_a_clip_is_determined_by_its_facts_and_a_frame_by_its_number() -> None:
     one = subject(facts.subject)
     clip = world.render(facts, one)
     assert np.array_equal(clip, world.render(facts, one))
-    assert np.allclose(clip[[4, 9]], world.render(facts, one, frames=[4, 9]), atol=1e-5)
+    assert_close(clip[[4, 9]], world.render(facts, one, frames=[4, 9]))
 
 
 @pytest.mark.parametrize("facing, sign", [("left", -1), ("right", 1)])
