@@ -18,7 +18,9 @@ import numpy as np
 
 from ivtutorial.errors import InputError
 from ivtutorial.system.files import atomic_write
-from ivtutorial.video.reader import ACCURATE, Frames, rate
+from ivtutorial.video.picture import ACCURATE
+from ivtutorial.video.reader import Frames
+from ivtutorial.video.timing import rate
 
 _BT601, _LIMITED_RANGE = 6, 1  # FFmpeg's AVCOL_SPC_SMPTE170M and AVCOL_RANGE_MPEG
 
