@@ -235,15 +235,17 @@ def evaluate(
     """
     quiet_loading(model)
     from ivtutorial.evaluation.evaluation import evaluate as run
+    from ivtutorial.lab.world.judge import open_judge
 
     asked = prompts_given(prompt, prompts)
     read_by = {"none": None, "auto": "reduced" if model == "reduced" else None}.get(judge, judge)
+    columns = None if read_by is None else open_judge(read_by).columns
     count = default_processes(processes, device)
     with interruptible("Run the command again; it starts from the beginning."):
         found = run(
             model_for(model, device), asked, reward, out, seed or [0], D=ddim_steps, guidance=guidance,
             frames=frames, height=height, width=width, eta=eta, lora=lora, lora_scale=lora_scale,
-            judge=read_by, S=segments, fps=fps, batch_size=batch_size, processes=count, progress=True,
+            judge=columns, S=segments, fps=fps, batch_size=batch_size, processes=count, progress=True,
         )  # fmt: skip
     summary = {name: asdict(one) for name, one in found.summary().items()}
     text = "\n".join([*(estimate_line(name, one) for name, one in summary.items()), f"clips and tables in {out}"])

@@ -5,6 +5,8 @@
 | `scoring`    | `score`: the paper's metric for given clips        |
 | `evaluation` | `evaluate`: prompts and seeds to clips and a table |
 | `comparison` | `compare`: paired changes from before to after     |
+| `judging`    | what a judge is                                    |
+| `looks`      | sharpness, colour, flicker and motion of pixels    |
 | `intervals`  | means with bootstrap intervals                     |
 | `flow`       | what moves in a clip, and how it hangs together    |
 | `page`       | the HTML page of an evaluation                     |

@@ -16,4 +16,6 @@ from ivtutorial.evaluation.intervals import (
     bootstrap_interval as bootstrap_interval,
     estimate as estimate,
 )
+from ivtutorial.evaluation.judging import ClipJudge as ClipJudge
+from ivtutorial.evaluation.looks import measure as measure
 from ivtutorial.evaluation.scoring import Scores as Scores, score as score

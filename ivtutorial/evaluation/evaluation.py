@@ -1,10 +1,10 @@
 """Evaluation: prompts x seeds -> clips, their reward by the paper's protocol, and what a judge sees in them.
 
 Columns of every clip: `reward` (see `ivtutorial.evaluation.scoring`); the plain measurements sharpness, colourfulness,
-flicker and motion; and flow, warp_error, travel, with several seeds diversity, with facts travel_error (see
-`ivtutorial.evaluation.flow`). With a judge of the reduced world also the strength of the faults it sees (blur, wash,
-tint, noise, watermark) and, where the prompts come with facts, whether it reads them off: subject, colour, scene,
-movement, action (0 or 1).
+flicker and motion (see `ivtutorial.evaluation.looks`); and flow, warp_error, travel, with several seeds diversity, with
+facts travel_error (see `ivtutorial.evaluation.flow`). A judge adds its own: that of the reduced world the strength of
+the faults it sees (blur, wash, tint, noise, watermark) and, where the prompts come with facts, whether it reads them
+off: subject, colour, scene, movement, action (0 or 1).
 
 Under torchrun, or inside `ivtutorial.system.processes`, the processes share the clips; each returns the whole table,
 and the first one writes the files.
@@ -28,9 +28,11 @@ from ivtutorial.data.prompts import Prompt, as_prompts
 from ivtutorial.errors import InputError
 from ivtutorial.evaluation.flow import diversity, measure_movement, thumbnail
 from ivtutorial.evaluation.intervals import Estimate, estimate
+from ivtutorial.evaluation.judging import ClipJudge
+from ivtutorial.evaluation.looks import measure
 from ivtutorial.evaluation.page import write_page
 from ivtutorial.evaluation.scoring import score
-from ivtutorial.models.named import describe, open_judge, open_model, open_reward
+from ivtutorial.models.named import describe, open_model, open_reward
 from ivtutorial.sampling.generation import Job, Sampling, adapter, bar, make_jobs, own_share, sample_batches
 from ivtutorial.system.files import atomic_write_text
 from ivtutorial.system.processes import launch
@@ -38,7 +40,6 @@ from ivtutorial.system.processes import launch
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from ivtutorial.lab.world.judge import Judge
     from ivtutorial.models.backbone import Backbone
     from ivtutorial.rewards.base import ImageReward
 
@@ -131,7 +132,7 @@ class _Task:
     sampling: Sampling
     lora: str | Path | None
     lora_scale: float
-    judge: Judge | str | Path | None
+    judge: ClipJudge | None
     S: int
     fps: float
     progress: bool
@@ -152,7 +153,7 @@ def evaluate(
     eta: float = 0.0,
     lora: str | Path | None = None,
     lora_scale: float = 1.0,
-    judge: Judge | str | Path | None = None,
+    judge: ClipJudge | None = None,
     S: int = 4,
     fps: float = 8.0,
     batch_size: int = 8,
@@ -176,7 +177,7 @@ def evaluate(
         eta: 0 is deterministic.
         lora: folder of an adapter to use on top of the model.
         lora_scale: how much of it, 0 to 1.
-        judge: the judge of the reduced world, "reduced", or its folder.
+        judge: adds columns, such as `ivtutorial.lab.world.open_judge().columns`; see `ivtutorial.evaluation.judging`.
         S: segments of the scoring protocol.
         fps: of the written clips.
         batch_size: clips sampled together.
@@ -190,7 +191,7 @@ def evaluate(
         InputError: unusable prompts, model, adapter, reward, judge or folder; facts for some prompts only.
 
     Example:
-        >>> result = evaluate("reduced", ["a red fox running"], "reduced", judge="reduced")  # doctest: +SKIP
+        >>> result = evaluate("reduced", ["a red fox running"], "reduced")  # doctest: +SKIP
         >>> result.summary()["reward"].mean  # doctest: +SKIP
     """
     sampling = Sampling(D, guidance, frames, height, width, eta, batch_size)
@@ -244,23 +245,24 @@ def _evaluate_share(task: _Task) -> list[Found]:
     """What this process found."""
     backbone = open_model(task.model)
     reward = open_reward(task.reward, backbone.device)
-    judge = None if task.judge is None else open_judge(task.judge)
     mine, rank, world = own_share(task.jobs)
     found: list[Found] = []
     with adapter(backbone, task.lora, task.lora_scale), bar(len(task.jobs), task.progress and rank == 0) as advance:
         for jobs, clips in sample_batches(backbone, mine, task.sampling):
-            found += _rows(task, jobs, clips.to(backbone.device), reward, judge)
+            found += _rows(task, jobs, clips.to(backbone.device), reward)
             advance(len(jobs) * world)
     return found
 
 
-def _rows(task: _Task, jobs: list[Job], clips: Tensor, reward: ImageReward, judge: Judge | None) -> list[Found]:
+def _rows(task: _Task, jobs: list[Job], clips: Tensor, reward: ImageReward) -> list[Found]:
     from ivtutorial.video.writer import to_uint8
 
     columns = {"reward": score(clips, [job.prompt for job in jobs], reward, task.S).rewards}
     facts = [task.prompts[job.index].facts for job in jobs]
-    columns |= _judgement(judge, clips.cpu(), facts)
-    columns |= measure_movement(clips.cpu(), facts)
+    clips = clips.cpu()
+    if task.judge is not None:
+        columns |= task.judge(clips, None if None in facts else [fields for fields in facts if fields is not None])
+    columns |= measure(clips) | measure_movement(clips, facts)
     found: list[Found] = []
     for place, (job, clip) in enumerate(zip(jobs, clips, strict=True)):
         name = _write_clip(task, job, clip)
@@ -268,24 +270,6 @@ def _rows(task: _Task, jobs: list[Job], clips: Tensor, reward: ImageReward, judg
         row = {"index": job.index, "prompt": job.prompt, "seed": job.seed, "clip": name, **numbers}
         found.append((row, to_uint8(clip[len(clip) // 2][None]), thumbnail(clip)))
     return found
-
-
-def _judgement(judge: Judge | None, clips: Tensor, facts: list[Mapping[str, Any] | None]) -> dict[str, Tensor]:
-    from ivtutorial.lab.world.judge import measure
-
-    if judge is None:
-        return measure(clips)
-    verdict = judge(clips, None if None in facts else [_facts(one) for one in facts if one is not None])
-    return {**verdict.right, **verdict.measures}
-
-
-def _facts(fields: Mapping[str, Any]) -> Any:
-    from ivtutorial.lab.world.facts import ClipFacts
-
-    try:
-        return ClipFacts(**fields)
-    except TypeError as error:
-        raise InputError(f"facts {dict(fields)!r} are not those of a clip ({error}).") from error
 
 
 def _write_clip(task: _Task, job: Job, clip: Tensor) -> str:

@@ -1,10 +1,10 @@
 """Names of models and rewards: the only place that knows what "reduced" or "modelscope" stands for.
 
-| name         | model                            | reward               | judge               |
-|--------------|----------------------------------|----------------------|---------------------|
-| `reduced`    | `data/models/reduced`            | `data/models/reward` | `data/models/judge` |
-| `modelscope` | damo-vilab/text-to-video-ms-1.7b | -                    | -                   |
-| `zeroscope`  | cerspense/zeroscope_v2_576w      | -                    | -                   |
+| name         | model                            | reward               |
+|--------------|----------------------------------|----------------------|
+| `reduced`    | `data/models/reduced`            | `data/models/reward` |
+| `modelscope` | damo-vilab/text-to-video-ms-1.7b | -                    |
+| `zeroscope`  | cerspense/zeroscope_v2_576w      | -                    |
 
 The other rewards (`hpsv2`, `pickscore`, ...) are named in `ivtutorial.rewards.named`. Anything else is a folder, a file
 or a hub name. Objects pass through unchanged, so every function that takes a model takes either form.
@@ -22,7 +22,6 @@ from ivtutorial.system.files import data_path
 if TYPE_CHECKING:
     import torch
 
-    from ivtutorial.lab.world.judge import Judge
     from ivtutorial.models.backbone import Backbone
     from ivtutorial.rewards.base import ImageReward
 
@@ -98,19 +97,6 @@ def open_reward(
     places = {"reduced": data_path("models", "reward")} if "reduced" in str(reward) else {}
     with explain_out_of_memory(OPENING_KNOBS):
         return open_named(str(reward), device, dtype or torch.float32, places)
-
-
-def open_judge(judge: Judge | str | Path) -> Judge:
-    """The judge of the reduced world by name ("reduced") or folder; an object is returned as it is.
-
-    Raises:
-        InputError: no judge there.
-    """
-    if not isinstance(judge, (str, Path)):
-        return judge
-    from ivtutorial.lab.world.judge import Judge
-
-    return Judge.load(data_path("models", "judge") if str(judge) == "reduced" else judge)
 
 
 def describe(thing: Any) -> str:

@@ -25,6 +25,7 @@ from ivtutorial.errors import InputError
 from ivtutorial.evaluation.comparison import Comparison, compare
 from ivtutorial.evaluation.evaluation import RESULT_FILE, Evaluation, evaluate
 from ivtutorial.lab.demo.report import ClipPair, Report, Row, write_report
+from ivtutorial.lab.world.judge import open_judge
 from ivtutorial.method.instructvideo import InstructVideo
 from ivtutorial.system.files import atomic_write_text, data_path, sha256
 from ivtutorial.system.provenance import peak_memory_mb, provenance
@@ -198,7 +199,7 @@ def _measured(
         D=config.D,
         guidance=config.guidance,
         lora=lora,
-        judge=models / "judge",
+        judge=open_judge(models / "judge").columns,
         batch_size=config.batch_size,
         processes=processes,
         progress=progress,

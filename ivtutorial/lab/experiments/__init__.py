@@ -4,6 +4,7 @@
 |-------------|--------------------------------------------------------------------------------|
 | `plan`      | what an experiment is: arms, seeds, prompts, budget; the cost of a step        |
 | `catalogue` | fig5a, fig5b, fig5c, fig7, fig8, fig9, table1, tableA1, figA1, figA7, guards   |
+| `measured`  | evaluations at the moments of a run                                            |
 | `clip_sets` | the clips to fine-tune on, of web quality or clean                             |
 | `vivid`     | a second reward, for figA7                                                     |
 | `runner`    | fine-tune and measure, going on where an interrupted experiment stopped        |

@@ -34,8 +34,8 @@ from ivtutorial.system.provenance import provenance
 
 if TYPE_CHECKING:
     from ivtutorial.evaluation.evaluation import Evaluation
+    from ivtutorial.lab.experiments.measured import ArmResult, Measured, Point
     from ivtutorial.lab.experiments.plan import Experiment
-    from ivtutorial.lab.experiments.runner import ArmResult, Measured, Point
 
 Values = dict[str, dict[str, list[float]]]
 

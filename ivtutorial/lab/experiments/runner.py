@@ -13,7 +13,7 @@ walk through the same list of runs together, each with its share of the clips.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -22,9 +22,13 @@ from ivtutorial.data.prompts import Prompt, read_prompts
 from ivtutorial.errors import InputError
 from ivtutorial.evaluation.evaluation import RESULT_FILE, Evaluation, evaluate
 from ivtutorial.lab.experiments.clip_sets import clip_set, spread
+from ivtutorial.lab.experiments.measured import ArmResult, Measured, Point
 from ivtutorial.lab.experiments.plan import Arm, Experiment
+from ivtutorial.lab.experiments.plots import write_plot
+from ivtutorial.lab.experiments.results import summarise
 from ivtutorial.system.files import atomic_write_text, data_path, sha256
 from ivtutorial.system.processes import launch
+from ivtutorial.video.reader import read_video
 
 if TYPE_CHECKING:
     from ivtutorial.data.clips import Clip
@@ -32,38 +36,6 @@ if TYPE_CHECKING:
 
 TUNING_LIST, TUNING_SEEDS, HELD_OUT = "unseen", 2, 6
 _WEIGHTS = {"no": "float32", "bf16": "bfloat16"}
-Measured = dict[str, Evaluation]
-
-
-@dataclass(frozen=True)
-class Point:
-    """A run at one moment.
-
-    Attributes:
-        step: training steps taken. unet_evaluations, reward_calls, seconds: so far.
-        found: evaluations by "LIST-D".
-    """
-
-    step: int
-    unet_evaluations: int
-    reward_calls: int
-    seconds: float
-    found: Measured
-
-
-@dataclass(frozen=True)
-class ArmResult:
-    """What an arm came to.
-
-    Attributes:
-        arm: as planned. lr: learning rate used. tried: learning rate -> reward, where there was a choice.
-        runs: seed -> points, the last one at the end.
-    """
-
-    arm: Arm
-    lr: float
-    tried: Mapping[str, float]
-    runs: Mapping[int, list[Point]]
 
 
 @dataclass(frozen=True)
@@ -114,9 +86,6 @@ def run_experiment(
         InputError: an unknown precision, models are missing, processes that cannot share a step, or a folder that
             cannot be written.
     """
-    from ivtutorial.lab.experiments.plots import write_plot
-    from ivtutorial.lab.experiments.results import summarise
-
     if precision not in _WEIGHTS:
         raise InputError(f"precision = {precision!r}: expected 'no' or 'bf16'.")
     root = Path(root)
@@ -182,10 +151,11 @@ def _conduct(conduct: Conduct) -> tuple[Measured, list[ArmResult]]:
 def _open(conduct: Conduct) -> tuple[Any, Any, Any]:
     import torch
 
-    from ivtutorial.models.named import open_judge, open_model, open_reward
+    from ivtutorial.lab.world.judge import open_judge
+    from ivtutorial.models.named import open_model, open_reward
 
     models, dtype = conduct.models, getattr(torch, _WEIGHTS[conduct.precision])
-    return open_model(models / "reduced", dtype), open_reward(models / "reward"), open_judge(models / "judge")
+    return open_model(models / "reduced", dtype), open_reward(models / "reward"), open_judge(models / "judge").columns
 
 
 def _run_arm(conduct: Conduct, arm: Arm) -> ArmResult:
@@ -316,14 +286,7 @@ def strips(conduct: Conduct, prompts: int = 4) -> list[tuple[str, dict[str, Any]
     tables = {label: Evaluation.load(folder) for label, folder in folders.items()}
     rows = tables["untouched"].rows
     places = [k * len(rows) // prompts for k in range(min(prompts, len(rows)))]
-    read = _reader()
     return [
-        (rows[k]["prompt"], {label: read(folders[label] / t.rows[k]["clip"]) for label, t in tables.items()})
+        (rows[k]["prompt"], {label: read_video(folders[label] / t.rows[k]["clip"]) for label, t in tables.items()})
         for k in places
     ]
-
-
-def _reader() -> Callable[[Path], Any]:
-    from ivtutorial.video.reader import read_video
-
-    return lambda path: read_video(path)

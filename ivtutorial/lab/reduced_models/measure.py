@@ -30,11 +30,12 @@ from ivtutorial.data.prompts import Prompt, read_prompts
 from ivtutorial.errors import InputError
 from ivtutorial.evaluation.evaluation import Evaluation, evaluate
 from ivtutorial.evaluation.intervals import estimate
+from ivtutorial.evaluation.looks import measure
 from ivtutorial.lab.reduced_models.measure_reward import measure_reward
 from ivtutorial.lab.world import facts as world, samples as frames, web_faults as web
 from ivtutorial.lab.world.drawing.subjects import SPECIES, subject
-from ivtutorial.lab.world.judge import Judge, measure
-from ivtutorial.models.named import open_judge, open_model, open_reward
+from ivtutorial.lab.world.judge import Judge, open_judge
+from ivtutorial.models.named import open_model, open_reward
 from ivtutorial.system.files import atomic_write_text, data_path
 from ivtutorial.system.provenance import provenance
 
@@ -200,7 +201,7 @@ def _sample(models: Path, prompts: list[Prompt], config: MeasureConfig, progress
         seeds=list(range(config.seed, config.seed + config.seeds)),
         D=config.D,
         guidance=config.guidance,
-        judge=models / "judge",
+        judge=open_judge(models / "judge").columns,
         processes=config.processes,
         progress=progress,
     )
@@ -215,7 +216,7 @@ def reading(samples: Evaluation) -> dict[str, Any]:
 def measure_faults(samples: Evaluation, prompts: list[Prompt]) -> dict[str, Any]:
     """The faults of web video in samples: `watermark_share` (the judge's strength above 0.5), and `samples`
     beside `clean` (renders of what the prompts ask for) in the plain measurements of
-    `ivtutorial.lab.world.judge`."""
+    `ivtutorial.evaluation.looks`."""
     clean = [measure(_render(prompt)) for prompt in prompts]
     names = ("sharpness", "colourfulness", "blur", "wash", "noise", "watermark", "flicker", "motion")
     return {

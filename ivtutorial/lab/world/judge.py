@@ -1,18 +1,19 @@
 """The judge: what is really to be seen in a clip. It reads truth, never reward, and fine-tuning never sees it.
 
-A small network reads subject, colour, scene, movement and the strength of the visible faults; sharpness, colourfulness,
-flicker and motion are plain measurements. It learnt from renders of both qualities, so that it reads a faulty clip as
-well as a clean one and a change of quality alone does not change what it names.
+A small network reads subject, colour, scene, movement and the strength of the visible faults. It learnt from renders of
+both qualities, so that it reads a faulty clip as well as a clean one and a change of quality alone does not change what
+it names.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
-import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -21,6 +22,7 @@ from ivtutorial.lab.world.drawing.scenes import SCENES
 from ivtutorial.lab.world.drawing.subject import COLOURS
 from ivtutorial.lab.world.drawing.subjects import ALL
 from ivtutorial.lab.world.facts import ACTIONS, DIRECTED, FRAMES, MOVEMENTS, ClipFacts
+from ivtutorial.system.files import data_path
 
 SUBJECT_NAMES = tuple(s.name for s in ALL)
 COLOUR_NAMES = tuple(COLOURS)
@@ -80,8 +82,7 @@ class Verdict:
         subject, colour, scene, movement: the names it reads, one a clip.
         right: for each of those four, and "action" (movement without its direction), float (N,) 1 where it agrees with
             the facts. Empty where no facts were given.
-        measures: name -> float (N,): blur, wash, tint, noise, watermark (strength, 0 absent to 1 strongest),
-            sharpness (mean edge strength), colourfulness, flicker, motion.
+        faults: name -> float (N,): strength of blur, wash, tint, noise, watermark, 0 absent to 1 strongest.
     """
 
     subject: list[str]
@@ -89,11 +90,7 @@ class Verdict:
     scene: list[str]
     movement: list[str]
     right: dict[str, Tensor]
-    measures: dict[str, Tensor]
-
-    def summary(self) -> dict[str, float]:
-        """Means over the clips of everything that is known."""
-        return {k: float(v.mean()) for k, v in {**self.right, **self.measures}.items()}
+    faults: dict[str, Tensor]
 
 
 class Judge:
@@ -148,10 +145,41 @@ class Judge:
             "subject": SUBJECT_NAMES, "colour": COLOUR_NAMES, "scene": SCENES, "movement": MOVEMENTS,
         }  # fmt: skip
         read = {k: [names[k][int(i)] for i in logits[k].argmax(-1)] for k in names}
-        measures = {k: logits["faults"][:, i].clamp(0, 1) for i, k in enumerate(FAULTS)}
-        measures.update(measure(frames))
+        faults = {k: logits["faults"][:, i].clamp(0, 1) for i, k in enumerate(FAULTS)}
         right = {} if facts is None else _agreement(read, facts, logits["movement"])
-        return Verdict(read["subject"], read["colour"], read["scene"], read["movement"], right, measures)
+        return Verdict(read["subject"], read["colour"], read["scene"], read["movement"], right, faults)
+
+    def columns(self, clips: Tensor, facts: Sequence[Mapping[str, Any]] | None = None) -> dict[str, Tensor]:
+        """What an evaluation's table shows: an `ivtutorial.evaluation.judging.ClipJudge`.
+
+        Args:
+            clips: float (N, 16, 3, 64, 64) in [0, 1].
+            facts: fields of `ivtutorial.lab.world.facts.ClipFacts`, N of them; None where they are not known.
+
+        Returns:
+            Column -> (N,): with facts subject, colour, scene, movement, action (1 where they are read off); the faults.
+
+        Raises:
+            InputError: as for a call of the judge, or fields that are not those of a clip.
+        """
+        verdict = self(clips, None if facts is None else [_clip_facts(fields) for fields in facts])
+        return {**verdict.right, **verdict.faults}
+
+
+def open_judge(judge: str | Path = "reduced") -> Judge:
+    """The shipped judge ("reduced"), or the one in a folder.
+
+    Raises:
+        InputError: no judge there.
+    """
+    return Judge.load(data_path("models", "judge") if str(judge) == "reduced" else judge)
+
+
+def _clip_facts(fields: Mapping[str, Any]) -> ClipFacts:
+    try:
+        return ClipFacts(**fields)
+    except TypeError as error:
+        raise InputError(f"facts {dict(fields)!r} are not those of a clip ({error}).") from error
 
 
 def _agreement(read: dict[str, list[str]], facts: list[ClipFacts], movement: Tensor) -> dict[str, Tensor]:
@@ -161,33 +189,6 @@ def _agreement(read: dict[str, list[str]], facts: list[ClipFacts], movement: Ten
     }
     right["action"] = torch.tensor([float(a.split()[0] == f.action) for a, f in zip(read["movement"], facts)])
     return right
-
-
-def measure(frames: Tensor) -> dict[str, Tensor]:
-    """Plain measurements of clips (N, F, 3, H, W) in [0, 1], each (N,).
-
-    sharpness: mean length of the brightness gradient in its strongest twentieth, so that flat areas do not count.
-    colourfulness: standard deviation plus 0.3 of the mean of the two opponent colours (Hasler and Suesstrunk 2003).
-    flicker: standard deviation over time of the frame's mean brightness around its running mean.
-    motion: mean absolute change of brightness from frame to frame, flicker taken out.
-    """
-    grey = frames.float().mean(2)
-    dx, dy = grey[..., 1:, 1:] - grey[..., 1:, :-1], grey[..., 1:, 1:] - grey[..., :-1, 1:]
-    edge = (dx * dx + dy * dy).sqrt().flatten(2)
-    top = edge.topk(max(1, edge.shape[-1] // 20), dim=-1).values.mean((1, 2))
-    rg = frames[:, :, 0] - frames[:, :, 1]
-    yb = 0.5 * (frames[:, :, 0] + frames[:, :, 1]) - frames[:, :, 2]
-    spread = (rg.flatten(2).var(-1) + yb.flatten(2).var(-1)).sqrt()
-    level = (rg.flatten(2).mean(-1) ** 2 + yb.flatten(2).mean(-1) ** 2).sqrt()
-    light = grey.mean((2, 3))
-    smooth = F.avg_pool1d(F.pad(light[:, None], (1, 1), mode="replicate"), 3, 1)[:, 0]
-    steady = grey - light[..., None, None]
-    return {
-        "sharpness": top,
-        "colourfulness": (spread + 0.3 * level).mean(1),
-        "flicker": (light - smooth).square().mean(1).sqrt(),
-        "motion": (steady[:, 1:] - steady[:, :-1]).abs().mean((1, 2, 3)),
-    }
 
 
 def targets(facts: ClipFacts) -> dict[str, int]:

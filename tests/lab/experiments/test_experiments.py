@@ -15,6 +15,7 @@ import torch
 
 from ivtutorial import cli
 from ivtutorial.errors import InputError
+from ivtutorial.evaluation.looks import measure
 from ivtutorial.lab.experiments.catalogue import EXPERIMENTS, experiment
 from ivtutorial.lab.experiments.clip_sets import clip_set, spread
 from ivtutorial.lab.experiments.plan import Arm, Experiment, step_cost
@@ -34,7 +35,6 @@ from ivtutorial.lab.experiments.verdicts import (
     verdicts,
 )
 from ivtutorial.lab.experiments.vivid import vivid
-from ivtutorial.lab.world.judge import measure
 from ivtutorial.method.instructvideo import InstructVideo
 from ivtutorial.rivals.ddpo import DDPO
 from ivtutorial.rivals.draft import Draft

@@ -1,0 +1,42 @@
+"""What an experiment measured: evaluations at the moments of its runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from ivtutorial.evaluation.evaluation import Evaluation
+from ivtutorial.lab.experiments.plan import Arm
+
+Measured = dict[str, Evaluation]  # by "LIST-D"
+
+
+@dataclass(frozen=True)
+class Point:
+    """A run at one moment.
+
+    Attributes:
+        step: training steps taken. unet_evaluations, reward_calls, seconds: so far.
+        found: evaluations.
+    """
+
+    step: int
+    unet_evaluations: int
+    reward_calls: int
+    seconds: float
+    found: Measured
+
+
+@dataclass(frozen=True)
+class ArmResult:
+    """What an arm came to.
+
+    Attributes:
+        arm: as planned. lr: learning rate used. tried: learning rate -> reward, where there was a choice.
+        runs: seed -> points, the last one at the end.
+    """
+
+    arm: Arm
+    lr: float
+    tried: Mapping[str, float]
+    runs: Mapping[int, list[Point]]
