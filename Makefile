@@ -45,7 +45,7 @@ lint: $(READY)  ## ruff: lint and format
 types: $(READY)  ## mypy
 	$(BIN)/mypy ivtutorial
 
-unit: $(READY)  ## pytest tests/ (golden values from $IVTUTORIAL_GOLDEN, else ../shared/golden, else skipped)
+unit: $(READY)  ## pytest tests/ (a larger set of golden values: IVTUTORIAL_GOLDEN=folder)
 	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest $(XDIST) tests
 
 notebooks: $(READY)  ## run every notebook of the book

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.golden_folder import golden_folder
+
 if TYPE_CHECKING:
     from ivtutorial.models.backbone import Backbone
 
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 REAL_CLIPS = Path(os.environ.get("IVTUTORIAL_REAL_CLIPS", Path(__file__).parents[2] / "shared" / "real_clips"))
-GOLDEN = Path(os.environ.get("IVTUTORIAL_GOLDEN", Path(__file__).parents[2] / "shared" / "golden"))
+GOLDEN = golden_folder()
 WORDS = ("a", "the", "fox", "deer", "red", "running", "snow")
 
 
@@ -29,7 +31,7 @@ class GoldenFixture:
         from safetensors.torch import load_file
 
         if not (GOLDEN / f"{name}.json").is_file():
-            pytest.skip(f"no golden values {name} in {GOLDEN}; set IVTUTORIAL_GOLDEN to their folder")
+            pytest.skip(f"{name} is not among the golden values in {GOLDEN}; set IVTUTORIAL_GOLDEN to the larger set")
         self.manifest: dict[str, Any] = json.loads((GOLDEN / f"{name}.json").read_text(encoding="utf-8"))
         stored = load_file(GOLDEN / f"{name}.safetensors")
         self.tensors = {k: v.float() if v.is_floating_point() and v.itemsize < 4 else v for k, v in stored.items()}

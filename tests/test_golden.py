@@ -1,8 +1,8 @@
 """Values recorded from the authors' implementation: schedule, partial chain, video reward.
 
-Every setting is read from the manifests, so other fixtures of the same form run through these tests
-unchanged: point the environment variable IVTUTORIAL_GOLDEN at their folder. The networks and HPSv2's own
-score are in test_golden_models.py.
+Every setting is read from the manifests, so other fixtures of the same form run through these tests unchanged: point
+the environment variable IVTUTORIAL_GOLDEN at their folder (the default is in golden_folder.py). The networks and
+HPSv2's own score are in test_golden_models.py.
 """
 
 from __future__ import annotations
@@ -10,11 +10,9 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from fractions import Fraction
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -33,9 +31,10 @@ from ivtutorial.method.schedule import (
     partial_timesteps,
 )
 from ivtutorial.method.video_reward import VideoReward, choose_frames
+from tests.golden_folder import golden_folder
+from tests.tolerances import assert_close
 
-ROOT = Path(__file__).resolve().parents[1]
-FOLDER = Path(os.environ.get("IVTUTORIAL_GOLDEN", ROOT / "../shared/golden"))
+FOLDER = golden_folder()
 
 
 def read(name: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
@@ -43,7 +42,7 @@ def read(name: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
     from safetensors.torch import load_file
 
     if not (FOLDER / f"{name}.json").is_file():
-        pytest.skip(f"no golden values: {name}.json is not in {FOLDER} (set IVTUTORIAL_GOLDEN)")
+        pytest.skip(f"{name} is not among the golden values in {FOLDER}; set IVTUTORIAL_GOLDEN to the larger set")
     manifest = json.loads((FOLDER / f"{name}.json").read_text(encoding="utf-8"))
     return manifest, load_file(FOLDER / manifest["file"])
 
@@ -316,4 +315,4 @@ def test_reward_of_latents_and_its_gradient():
         gradient = torch.autograd.grad(loss, z)[0]
         chosen = gradient.gather(2, indices[:, None, :, None, None].expand_as(tensors[case["gradient"]]))
         assert_within(chosen, tensors[case["gradient"]], tolerance["gradient"], "gradient")
-        assert float(gradient.abs().sum() - chosen.abs().sum()) == pytest.approx(0, abs=1e-6)
+        assert_close(gradient.abs().sum(), chosen.abs().sum(), n=gradient.numel())  # none elsewhere

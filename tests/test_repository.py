@@ -139,6 +139,13 @@ def test_shipped_weights_are_small() -> None:
     assert sum(path.stat().st_size for path in weights) <= 40_000_000
 
 
+def test_golden_values_are_few_and_nothing_but_numbers() -> None:
+    """At most 2 MB in every clone: tensors, manifests and how they were made."""
+    files = [path for path in our_files() if path.parent == ROOT / "tests" / "golden"]
+    assert {path.suffix for path in files} == {".safetensors", ".json", ".md"}
+    assert sum(path.stat().st_size for path in files) <= 2_000_000
+
+
 def test_ci_runs_make_test() -> None:
     script = ROOT / ".ci" / "run"
     assert os.access(script, os.X_OK)
