@@ -101,7 +101,7 @@ ROWS = (
 )
 # Only where there are fast kernels for half precision. Each preset computes as training does, under autocast.
 GPU_ROWS = (
-    *(Row(f"preset {name}", {}, one["memory"], one["batch_size"], precision=one["mixed_precision"], autocast=True)
+    *(Row(f"preset {name}", {}, one["memory"], one["batch_size"], precision=one["precision"], autocast=True)
       for name, one in PRESETS.items()),
     Row("preset 8gb without autocast", {}, PRESETS["8gb"]["memory"], 1, precision="fp16"),
     Row("preset a100, compiled", {}, {"recompute_unet": True, "compile": True}, 2, precision="bf16", autocast=True),

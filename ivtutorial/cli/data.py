@@ -35,8 +35,8 @@ def prepare(
     height: Height = None,
     width: Width = None,
     precision: Annotated[
-        str, typer.Option(help="Of the encoder: 'no', 'bf16' or 'fp16'; as mixed_precision of `finetune` will be.")
-    ] = "no",
+        str, typer.Option(help="Of the encoder on a GPU: 'fp32', 'bf16' or 'fp16'; as --precision of `finetune`.")
+    ] = "fp32",
     from_prompts: Annotated[
         bool, typer.Option("--from-prompts", help="Make the clips by sampling the model itself; resumable.")
     ] = False,
@@ -123,12 +123,12 @@ def _prepared(
     import torch
 
     from ivtutorial.data.preparation import prepare as run
+    from ivtutorial.models.memory import DTYPES
 
-    types = {"no": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-    if precision not in types:
-        raise InputError(f"--precision {precision}: expected 'no', 'bf16' or 'fp16'.")
+    if precision not in DTYPES:
+        raise InputError(f"--precision {precision}: expected {', '.join(DTYPES)}.")
     gpu = device != "cpu" and torch.cuda.is_available()
     return run(
-        clips or out, out, None if check_only else model, dtype=types[precision] if gpu else torch.float32,
+        clips or out, out, None if check_only else model, dtype=DTYPES[precision] if gpu else torch.float32,
         device="cuda" if gpu else "cpu", processes=1 if gpu else processes, progress=True, **settings,
     )  # fmt: skip

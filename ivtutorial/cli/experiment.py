@@ -35,8 +35,8 @@ def experiment(
         Path | None, typer.Option(help="Folder with reduced, reward and judge; default the shipped models.")
     ] = None,
     precision: Annotated[
-        str, typer.Option(help="'no' (float32) or 'bf16': faster on processors with bfloat16 units, else slower.")
-    ] = "no",
+        str, typer.Option(help="'fp32' or 'bf16', which is faster on processors with bfloat16 units, else slower.")
+    ] = "fp32",
     processes: Processes = None,
     json_output: Json = False,
 ) -> None:

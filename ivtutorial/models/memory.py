@@ -141,7 +141,7 @@ def offload_text(backbone: Backbone, reward: ImageReward) -> None:
 # By what is given up: nothing first, then time, then quality.
 KNOBS = (
     "batch_size=1 with accumulation for the rest",
-    "mixed_precision=fp16 (or bf16)",
+    "precision=fp16 (or bf16)",
     "recompute_unet, recompute_decode with decode_chunk=1, and recompute_reward",
     "guidance_passes=2 and offload_text",
     "K=1 and fewer segments S",
@@ -155,12 +155,12 @@ SAMPLING_KNOBS = (
 _ALONE = "no other program on this GPU (nvidia-smi lists them)"
 OPENING_KNOBS = (
     _ALONE,
-    "half precision: mixed_precision of finetune, precision of prepare, dtype of open_model",
+    "half precision: precision of finetune, precision of prepare, dtype of open_model",
     "device=cpu",
 )
 ENCODING_KNOBS = (  # there is no batch: clips are encoded one by one
     _ALONE,
-    "half precision: mixed_precision of finetune, and the same precision of prepare",
+    "half precision: precision of finetune, and the same precision of prepare",
     "fewer frames, or a smaller height and width",
 )
 

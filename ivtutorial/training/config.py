@@ -19,18 +19,17 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 from ivtutorial.data.clips import check_caption
 from ivtutorial.errors import InputError
 from ivtutorial.method.instructvideo import InstructVideo
 from ivtutorial.method.video_reward import choose_frames
-from ivtutorial.models.memory import Memory
+from ivtutorial.models.memory import Memory, Precision
 from ivtutorial.training.guards import Guards
 from ivtutorial.training.methods import METHODS, Method
 from ivtutorial.training.trackers import check_trackers
 
-Precision = Literal["no", "bf16", "fp16"]
 # What may differ when a run is continued: it does not change the steps themselves.
 FREE = (
     "steps",
@@ -64,7 +63,7 @@ class FinetuneConfig:
         lora_rank: inner width of the adapter.
         frames: frames of a clip, F. fps: at which they are read. height, width: in pixels, None for the model's own.
         memory: what is recomputed, kept outside the GPU or held in half precision, see `ivtutorial.models.memory`.
-        mixed_precision: "no", "bf16", or (on a GPU) "fp16" with loss scaling.
+        precision: that the networks compute in: "fp32", "bf16", or (on a GPU) "fp16" with loss scaling.
         max_skipped: so many steps in a row whose loss or gradient is not finite end the run.
         checkpoint_every: steps between checkpoints. keep: how many checkpoints to keep.
         sample_every: steps between rounds of sample clips, 0 for none.
@@ -102,7 +101,7 @@ class FinetuneConfig:
     height: int | None = None
     width: int | None = None
     memory: Memory = field(default_factory=Memory)
-    mixed_precision: Precision = "no"
+    precision: Precision = "fp32"
     max_skipped: int = 10
     checkpoint_every: int = 100
     keep: int = 2
@@ -129,8 +128,8 @@ class FinetuneConfig:
         _ = self.guards
         # Not 'random', which would draw from the global generator.
         choose_frames(self.frames, self.method.S, 1, selection="dense" if self.method.selection == "dense" else "first")
-        if self.mixed_precision not in get_args(Precision):
-            raise InputError(f"mixed_precision = {self.mixed_precision!r}: expected 'no', 'bf16' or 'fp16'.")
+        if self.precision not in get_args(Precision):
+            raise InputError(f"precision = {self.precision!r}: expected 'fp32', 'bf16' or 'fp16'.")
         if self.patience is not None and not self.sample_every:
             raise InputError(
                 "patience counts rounds of samples: set sample_every, and sample_prompts that are held out."

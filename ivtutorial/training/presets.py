@@ -22,20 +22,20 @@ _RECOMPUTE = {"recompute_unet": True, "recompute_decode": True, "decode_chunk": 
 _SMALL = {**_RECOMPUTE, "recompute_reward": True, "offload_text": True}
 
 PRESETS: dict[str, dict[str, Any]] = {
-    "t4": {"batch_size": 1, "accumulation": 8, "mixed_precision": "fp16", "memory": _SMALL},
+    "t4": {"batch_size": 1, "accumulation": 8, "precision": "fp16", "memory": _SMALL},
     "8gb": {
         "batch_size": 1,
         "accumulation": 8,
-        "mixed_precision": "fp16",
+        "precision": "fp16",
         "memory": {**_SMALL, "guidance_passes": 2},
     },
     "24gb": {
         "batch_size": 2,
         "accumulation": 4,
-        "mixed_precision": "bf16",
+        "precision": "bf16",
         "memory": {**_RECOMPUTE, "offload_text": True},
     },
-    "a100": {"batch_size": 2, "accumulation": 4, "mixed_precision": "bf16", "memory": {"recompute_unet": True}},
+    "a100": {"batch_size": 2, "accumulation": 4, "precision": "bf16", "memory": {"recompute_unet": True}},
 }
 
 

@@ -60,21 +60,22 @@ def make_accelerator(given: Given) -> Any:
         cpu = given.model.device.type == "cpu"
     if given.device not in (None, "cpu", "cuda") or (cpu and given.device == "cuda"):
         raise InputError(f"device = {given.device!r}: expected 'cpu', or 'cuda' where there is a GPU.")
-    if cpu and given.config.mixed_precision == "fp16":
-        raise InputError("mixed_precision = 'fp16' needs a GPU: use 'no' on a CPU.")
+    if cpu and given.config.precision == "fp16":
+        raise InputError("precision = 'fp16' needs a GPU: use 'fp32' or 'bf16' on a CPU.")
     # It keeps its settings in global state; a second run in this process, in a notebook, may want others.
     AcceleratorState._reset_state(reset_partial_state=True)
     GradientState._reset_state()
-    accelerator = Accelerator(cpu=cpu, mixed_precision=given.config.mixed_precision)
+    mixed = "no" if given.config.precision == "fp32" else given.config.precision
+    accelerator = Accelerator(cpu=cpu, mixed_precision=mixed)
     check_sharding(accelerator, given.config)
     return accelerator
 
 
 def weights_dtypes(config: FinetuneConfig, device: torch.device) -> dict[str, torch.dtype]:
     """On a GPU the frozen weights, too, are held in the precision they compute in; the adapter stays float32."""
-    if device.type == "cpu" or config.mixed_precision == "no":
+    if device.type == "cpu" or config.precision == "fp32":
         return config.memory.dtypes("fp32")
-    return config.memory.dtypes(config.mixed_precision)
+    return config.memory.dtypes(config.precision)
 
 
 def load_data(given: Given, backbone: Backbone, accelerator: Any) -> LatentDataset:

@@ -122,7 +122,7 @@ def end_if_diverged(run: Run, progress: Progress) -> None:
         raise InputError(
             f"{progress.skipped_in_row} steps in a row, up to step {progress.step}, had a loss or gradient that is not "
             f"finite. The last checkpoint in {run.out} is from before. Lower lr, set grad_clip, or use "
-            "mixed_precision 'no' or 'bf16'."
+            "precision 'fp32' or 'bf16'."
         )
 
 

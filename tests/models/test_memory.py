@@ -177,7 +177,7 @@ def test_settings_out_of_range(settings: dict[str, Any], says: str) -> None:
 def test_a_preset_is_valid_and_keeps_the_papers_eight_clips_a_step(name: str) -> None:
     chosen = preset(name)
     assert chosen["batch_size"] * chosen["accumulation"] == 8
-    dtypes = Memory(**chosen["memory"]).dtypes(chosen["mixed_precision"])
+    dtypes = Memory(**chosen["memory"]).dtypes(chosen["precision"])
     assert set(dtypes.values()) <= {torch.float16, torch.bfloat16}, "no part in float32"
 
 
@@ -216,7 +216,7 @@ def test_a_run_whose_models_do_not_fit_names_the_knobs_too(tmp_path: Path, monke
     """Already opening the models may be too much; nothing is left behind."""
     monkeypatch.setattr("ivtutorial.models.backbone_folder.load_backbone", out_of_memory)
     data = LatentDataset(noise(1, 4, 16, 8, 8), ("a fox",))
-    with pytest.raises(InputError, match=r"order: 1\. no other program .* 2\. half precision: mixed_precision"):
+    with pytest.raises(InputError, match=r"order: 1\. no other program .* 2\. half precision: precision"):
         finetune("anything", data, redness, tmp_path / "run", FinetuneConfig(steps=1), device="cpu", progress=False)
     assert not (tmp_path / "run").exists()
 
@@ -259,7 +259,7 @@ def test_other_errors_pass_unchanged() -> None:
 
 def test_a_preset_on_the_command_line_can_be_changed_setting_by_setting(tmp_path: Path) -> None:
     config = merge_settings(None, {"batch_size": 2}, {}, ["memory.decode_chunk=4"], False, "8gb")
-    assert (config.batch_size, config.accumulation, config.mixed_precision) == (2, 8, "fp16")
+    assert (config.batch_size, config.accumulation, config.precision) == (2, 8, "fp16")
     assert config.memory == Memory(**{**PRESETS["8gb"]["memory"], "decode_chunk": 4})
     (tmp_path / "config.json").write_text(json.dumps(config.to_dict()))
     assert read_config(tmp_path) == config, "and it is stored with the run"

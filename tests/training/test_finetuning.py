@@ -459,7 +459,7 @@ def test_settings_survive_json() -> None:
         ({"betas": [0.9]}, "two numbers"),
         ({"betas": [0.9, 1.0]}, "two numbers"),
         ({"grad_clip": 0}, "grad_clip = 0"),
-        ({"mixed_precision": "fp8"}, "fp8"),
+        ({"precision": "fp8"}, "fp8"),
         ({"patience": 2}, "sample_every"),
         ({"sample_prompts": "a fox"}, "list"),
         ({"sample_prompts": [""]}, "empty"),

@@ -32,14 +32,14 @@ if TYPE_CHECKING:
 
 METHOD = InstructVideo(tau=0.5, D=2, S=2)
 CONFIG = FinetuneConfig(
-    METHOD, steps=6, lr=1e-3, frames=2, batch_size=1, trackers=(), checkpoint_every=1, mixed_precision="fp16"
+    METHOD, steps=6, lr=1e-3, frames=2, batch_size=1, trackers=(), checkpoint_every=1, precision="fp16"
 )
 START = 2.0**16
 
 
 def fp16_on_cpu(given: Given) -> Any:
     """What accelerate sets up on a GPU and refuses on a CPU."""
-    accelerator = make_accelerator(replace(given, config=replace(given.config, mixed_precision="no")))
+    accelerator = make_accelerator(replace(given, config=replace(given.config, precision="fp32")))
     accelerator.state._mixed_precision, accelerator.native_amp = "fp16", True
     accelerator.scaler = torch.amp.GradScaler("cpu")
     return accelerator
@@ -129,5 +129,5 @@ def test_an_infinite_loss_is_skipped_counted_and_halves_the_scale(
 
 
 def test_on_a_cpu_fp16_is_refused(half: Backbone, data: LatentDataset, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="mixed_precision = 'fp16' needs a GPU"):
+    with pytest.raises(InputError, match="precision = 'fp16' needs a GPU"):
         finetune(half, data, steep, tmp_path / "run", CONFIG, progress=False)

@@ -15,11 +15,12 @@ from typing import Any, Literal
 from ivtutorial.errors import InputError
 from ivtutorial.method.instructvideo import InstructVideo
 from ivtutorial.method.settings import gradient_steps
+from ivtutorial.models.memory import Precision
 from ivtutorial.rivals.ddpo import DDPO
 from ivtutorial.rivals.draft import Draft
 from ivtutorial.rivals.rwr import RWR
 from ivtutorial.rivals.supervised import Supervised
-from ivtutorial.training.config import FinetuneConfig, Precision
+from ivtutorial.training.config import FinetuneConfig
 from ivtutorial.training.methods import Method
 
 ClipSet = Literal["web", "clean"]
@@ -66,7 +67,7 @@ class Arm:
         return max(1, round(self.budget / (self.captions * step_cost(self)) / points)) * points
 
     def finetuning(
-        self, processes: int, seed: int, lr: float, points: int, precision: Precision = "no"
+        self, processes: int, seed: int, lr: float, points: int, precision: Precision = "fp32"
     ) -> FinetuneConfig:
         """Settings of a run that leaves `points` checkpoints.
 
@@ -80,7 +81,7 @@ class Arm:
             method=self.method, steps=steps, lr=lr, batch_size=self.captions // processes, seed=seed,
             warmup=min(10, steps // 4), checkpoint_every=steps // points, keep=points,
             sample_every=0 if self.patience is None else max(1, steps // 8), patience=self.patience,
-            data_weight=self.data_weight, kl_weight=self.kl_weight, mixed_precision=precision,
+            data_weight=self.data_weight, kl_weight=self.kl_weight, precision=precision,
         )  # fmt: skip
 
     def key(self, *of: Any) -> str:

@@ -2,7 +2,7 @@
 
 | key             | what                                                                                            |
 |-----------------|-------------------------------------------------------------------------------------------------|
-| `precision`     | "no" (float32) or "bf16"                                                                         |
+| `precision`     | "fp32" or "bf16"                                                                                |
 | `plan`          | the experiment as planned, with what a step costs                                               |
 | `base`          | LIST-D -> column -> mean, std, bootstrap 95 % interval, n, of the untouched model               |
 | `arms`          | name -> `lr`, `tried`, `steps`, `curve`, `final`, `values`                                      |
@@ -45,7 +45,7 @@ def summarise(
     base: Measured,
     arms: Sequence[ArmResult],
     data: Mapping[str, Any] | None = None,
-    precision: str = "no",
+    precision: str = "fp32",
 ) -> dict[str, Any]:
     """The content of result.json; see the module.
 

@@ -290,7 +290,7 @@ def test_what_a_strip_shows(models: Path, tmp_path: Path) -> None:
     for arms, labels in (((arm,), ["step 1", "step 2"]), ((arm, half), ["edit", "half"])):
         one = replace(plan, arms=arms)
         run_experiment(one, tmp_path, models=models, progress=False)
-        rows = strips(Conduct(one, tmp_path, models, {}, 1, weights_hash(models), "no", progress=False))
+        rows = strips(Conduct(one, tmp_path, models, {}, 1, weights_hash(models), "fp32", progress=False))
         assert [list(clips) for _, clips in rows] == [["untouched", *labels]] * 3
         assert all(np.asarray(clip).shape == (16, 64, 64, 3) for _, clips in rows for clip in clips.values())
     assert len({np.asarray(clip).tobytes() for clip in rows[0][1].values()}) == 3
@@ -319,11 +319,11 @@ def test_two_processes_walk_through_it_together(models: Path, tmp_path: Path) ->
 def test_half_precision_is_another_run_that_finds_nearly_the_same(models: Path, tmp_path: Path) -> None:
     """bfloat16 keeps 8 bits: rewards of untouched and tuned samples agree to 0.02."""
     plan = replace(PLAN, arms=(replace(PLAN.arms[0], rates=(1e-2,)),), seeds=(0,))
-    found = {p: run_experiment(plan, tmp_path, models=models, progress=False, precision=p) for p in ("no", "bf16")}
-    assert {name: one["precision"] for name, one in found.items()} == {"no": "no", "bf16": "bf16"}
+    found = {p: run_experiment(plan, tmp_path, models=models, progress=False, precision=p) for p in ("fp32", "bf16")}
+    assert {name: one["precision"] for name, one in found.items()} == {"fp32": "fp32", "bf16": "bf16"}
     assert len(list((tmp_path / "runs").glob("instructvideo-*"))) == 2 == len(list((tmp_path / "runs").glob("base-*")))
     for pick in (lambda r: r["base_values"], lambda r: r["arms"]["edit"]["values"]):
-        one, other = (pick(found[p])["in_domain-2"]["reward"] for p in ("no", "bf16"))
+        one, other = (pick(found[p])["in_domain-2"]["reward"] for p in ("fp32", "bf16"))
         assert one != other and one == pytest.approx(other, abs=0.02)
     with pytest.raises(InputError, match="'no' or 'bf16'"):
         run_experiment(plan, tmp_path, models=models, progress=False, precision="fp16")
