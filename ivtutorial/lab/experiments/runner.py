@@ -32,10 +32,9 @@ from ivtutorial.video.reader import read_video
 
 if TYPE_CHECKING:
     from ivtutorial.data.clips import Clip
-    from ivtutorial.training.config import Precision
+    from ivtutorial.models.memory import Precision
 
 TUNING_LIST, TUNING_SEEDS, HELD_OUT = "unseen", 2, 6
-_WEIGHTS = {"no": "float32", "bf16": "bfloat16"}
 
 
 @dataclass(frozen=True)
@@ -45,7 +44,7 @@ class Conduct:
     Attributes:
         plan: the experiment. root: folder of all experiments. models: folder with `reduced`, `reward`, `judge`.
         clips: arm name -> clips. processes: how many walk together. weights: hash of the models.
-        precision: "no" (float32) or "bf16". progress: show progress bars.
+        precision: "fp32" or "bf16". progress: show progress bars.
         opened: model, reward and judge of the measurements.
     """
 
@@ -66,7 +65,7 @@ def run_experiment(
     processes: int = 1,
     models: str | Path | None = None,
     progress: bool = True,
-    precision: str = "no",
+    precision: str = "fp32",
 ) -> dict[str, Any]:
     """Run an experiment, or what is missing of it.
 
@@ -76,7 +75,7 @@ def run_experiment(
         processes: single-threaded CPU processes.
         models: folder with `reduced`, `reward` and `judge`; default the shipped ones.
         progress: show progress bars.
-        precision: of the networks, in fine-tuning and in sampling: "no" (float32) or "bf16", which is faster on
+        precision: of the networks, in fine-tuning and in sampling: "fp32" or "bf16", which is faster on
             processors with instructions for it and slower on others.
 
     Returns:
@@ -86,8 +85,8 @@ def run_experiment(
         InputError: an unknown precision, models are missing, processes that cannot share a step, or a folder that
             cannot be written.
     """
-    if precision not in _WEIGHTS:
-        raise InputError(f"precision = {precision!r}: expected 'no' or 'bf16'.")
+    if precision not in ("fp32", "bf16"):
+        raise InputError(f"precision = {precision!r}: expected 'fp32' or 'bf16'.")
     root = Path(root)
     models = Path(models) if models is not None else data_path("models")
     clips = {arm.name: clip_set(arm.clips, arm.clip_count, root / "clips") for arm in plan.arms}
@@ -122,7 +121,7 @@ def arm_folder(conduct: Conduct, arm: Arm) -> Path:
 
 def base_folder(conduct: Conduct) -> Path:
     """Folder of what the untouched model is measured to be."""
-    end = "" if conduct.precision == "no" else f"-{conduct.precision}"
+    end = "" if conduct.precision == "fp32" else f"-{conduct.precision}"
     return conduct.root / "runs" / f"base-{conduct.weights[:12]}{end}"
 
 
@@ -149,12 +148,11 @@ def _conduct(conduct: Conduct) -> tuple[Measured, list[ArmResult]]:
 
 
 def _open(conduct: Conduct) -> tuple[Any, Any, Any]:
-    import torch
-
     from ivtutorial.lab.world.judge import open_judge
+    from ivtutorial.models.memory import DTYPES
     from ivtutorial.models.named import open_model, open_reward
 
-    models, dtype = conduct.models, getattr(torch, _WEIGHTS[conduct.precision])
+    models, dtype = conduct.models, DTYPES[conduct.precision]
     return open_model(models / "reduced", dtype), open_reward(models / "reward"), open_judge(models / "judge").columns
 
 
