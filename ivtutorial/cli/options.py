@@ -8,14 +8,16 @@ from typing import Annotated
 
 import typer
 
+from ivtutorial.rewards.shipped import SHIPPED
+
 Model = Annotated[
     str, typer.Option(help="Text-to-video model: 'reduced', 'modelscope', a diffusers folder or a hub name.")
 ]
 Reward = Annotated[
     str,
     typer.Option(
-        help="Image reward r: reduced, hpsv2, hpsv2.1, pickscore, imagereward, aesthetic, clip, NAME:FILE-OR-FOLDER, a "
-        "folder, package.module:function, or a sum like '0.7*hpsv2 + 0.02*aesthetic'."
+        help=f"Image reward r: reduced, {', '.join(SHIPPED)}, NAME:FILE-OR-FOLDER, a folder, package.module:function, "
+        "or a sum like '0.7*hpsv2 + 0.02*aesthetic'."
     ),
 ]
 Out = Annotated[Path, typer.Option(help="Folder to write into; made if absent.")]

@@ -6,15 +6,13 @@
 | `too short`   | ends before frame F at the wanted rate                                         |
 | `undecodable` | no video, damaged, a picture or sound under a video's name, or a bad list row  |
 | `no caption`  | none, empty, a number, or not text                                             |
-| `duplicate`   | the same bytes and start as an earlier clip                                    |
+| `duplicate`   | the same bytes, start and caption as an earlier clip                           |
 | `missing`     | no such file                                                                   |
 | `refused`     | a path that leaves the data root                                               |
 """
 
 from __future__ import annotations
 
-import csv
-import io
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -25,12 +23,17 @@ from pathlib import Path
 import numpy as np
 
 from ivtutorial.data.lists import Clip, Entry, Status
+from ivtutorial.data.places import printable
+from ivtutorial.data.text import csv_text
 from ivtutorial.errors import InputError
 from ivtutorial.system.files import atomic_write_text, sha256
-from ivtutorial.video.reader import Frames, TooShort, VideoFacts, read_video, video_facts
+from ivtutorial.video.reader import Frames, TooShort, VideoFacts, read_video_with_notes, video_facts
 from ivtutorial.video.sheet import contact_sheet, save_picture
 
 THUMB, STRIP, PAGE, COLUMNS = 96, 4, 24, 2
+COLUMNS_OF_REPORT = (
+    "entry", "status", "problem", "caption", "start", "seconds", "fps", "height", "width", "codec", "notes",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,7 @@ class Checked:
         problem: what is wrong; empty if nothing is.
         clip: with the file's hash; None where the list names none.
         facts: of the file, None where it has none.
+        notes: what was converted or guessed while it was read, or is cut off its caption.
     """
 
     name: str
@@ -50,6 +54,7 @@ class Checked:
     problem: str = ""
     clip: Clip | None = None
     facts: VideoFacts | None = None
+    notes: Sequence[str] = ()
 
 
 def check_entries(
@@ -84,14 +89,16 @@ def check_entries(
         return _check(entry, frames, fps, small)
 
     results: list[Checked] = []
-    first_names: dict[tuple[str | None, float], str] = {}
+    first_names: dict[tuple[str | None, float, str], str] = {}
     page: list[tuple[Frames, str]] = []
     pages = 0
     for found, strip in _in_order(entries, look, workers):
         if found.clip is not None and found.status == "ok":
-            first = first_names.setdefault((found.clip.sha256, found.clip.start), found.name)
+            key = (found.clip.sha256, found.clip.start, found.clip.caption)
+            first = first_names.setdefault(key, found.name)
             if first is not found.name:
-                found = replace(found, status="duplicate", problem=f"{found.name}: the same clip as {first}.")
+                problem = f"{found.name}: the same clip and caption as {first}."
+                found = replace(found, status="duplicate", problem=problem)
         results.append(found)
         if sheets is not None and strip is not None and found.status == "ok" and found.clip is not None:
             page.append((strip, found.clip.caption))
@@ -114,15 +121,13 @@ def write_report(path: Path, results: Sequence[Checked]) -> None:
     Raises:
         InputError: the file cannot be written.
     """
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(("entry", "status", "problem", "caption", "start", "seconds", "fps", "height", "width", "codec"))
-    for one in results:
-        clip, f = one.clip, one.facts
-        said = ("", "") if clip is None else (clip.caption, clip.start)
+    rows: list[tuple[object, ...]] = [COLUMNS_OF_REPORT]
+    for item in results:
+        clip, f = item.clip, item.facts
+        words = ("", "") if clip is None else (clip.caption, clip.start)
         facts = ("",) * 5 if f is None else (f"{f.seconds:.3f}", f"{f.fps:.3f}", f.height, f.width, f.codec)
-        writer.writerow((one.name, one.status, one.problem, *said, *facts))
-    atomic_write_text(path, text.getvalue())
+        rows.append((item.name, item.status, item.problem, *words, *facts, "; ".join(item.notes)))
+    atomic_write_text(path, printable(csv_text(rows)))
 
 
 def _check(entry: Entry, frames: int, fps: float, size: tuple[int, int]) -> tuple[Checked, Frames | None]:
@@ -135,12 +140,13 @@ def _check(entry: Entry, frames: int, fps: float, size: tuple[int, int]) -> tupl
             raise InputError(f"{clip.path}: has changed since it was prepared.")
         clip = replace(clip, sha256=content)
         facts = video_facts(clip.path)
-        pixels = read_video(clip.path, frames, fps, size, clip.start)
-    except InputError as error:
+        pixels, notes = read_video_with_notes(clip.path, frames, fps, size, clip.start)
+    except Exception as error:  # whatever a decoder comes up with costs this clip, not the whole list
         status: Status = "too short" if isinstance(error, TooShort) else "undecodable"
-        return Checked(entry.name, status, f"{entry.name}: {error}", clip, facts), None
-    shown = [round(k) for k in np.linspace(0, frames - 1, min(STRIP, frames))]
-    return Checked(entry.name, "ok", "", clip, facts), pixels[shown]
+        reason = str(error) if isinstance(error, InputError) else f"unexpected {type(error).__name__}: {error}"
+        return Checked(entry.name, status, printable(f"{entry.name}: {reason}"), clip, facts), None
+    strip = [round(k) for k in np.linspace(0, frames - 1, min(STRIP, frames))]
+    return Checked(entry.name, "ok", "", clip, facts, notes), pixels[strip]
 
 
 def _in_order(

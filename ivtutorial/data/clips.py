@@ -2,27 +2,24 @@
 
 The forms of a list are those of `ivtutorial.data.lists`: CSV, JSONL, lines of a path and a caption, or a folder. Every
 bad entry is found before anything is returned, and one error names them all: a bad file never becomes a grey clip or an
-empty caption. With `skip_bad` it is left out, and told.
+empty caption. With `skip_bad` it is left out, and a warning names it.
 """
 
 from __future__ import annotations
 
-import csv
-import io
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from ivtutorial.data.lists import VIDEO_SUFFIXES, Clip, check_caption, read_entries
+from ivtutorial.data.lists import Clip as Clip, read_entries
+from ivtutorial.data.text import bad_entries, csv_text
 from ivtutorial.errors import InputError
 from ivtutorial.system.files import atomic_write_text
 from ivtutorial.video.reader import read_video
 
 if TYPE_CHECKING:
     import torch
-
-__all__ = ["VIDEO_SUFFIXES", "Clip", "bad_clips", "check_caption", "load_frames", "read_clips", "write_clips"]
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -52,16 +49,10 @@ def read_clips(source: str | Path, root: str | Path | None = None, skip_bad: boo
     clips = [entry.clip for entry in entries if entry.clip is not None]
     problems = [entry.problem for entry in entries if entry.clip is None]
     if problems and not skip_bad or not clips:
-        raise bad_clips(str(source), problems, len(entries))
+        raise bad_entries(str(source), problems, len(entries))
     if problems:
-        logger.warning("%s", bad_clips(f"left out of {source}", problems, len(entries)))
+        logger.warning("%s", bad_entries(f"left out of {source}", problems, len(entries)))
     return clips
-
-
-def bad_clips(where: str, problems: Sequence[str], total: int) -> InputError:
-    """The error that names every bad entry at once."""
-    listed = "\n  ".join(problems)
-    return InputError(f"{where}: {len(problems)} bad of {total}:\n  {listed}")
 
 
 def write_clips(path: str | Path, clips: Sequence[Clip]) -> None:
@@ -76,15 +67,13 @@ def write_clips(path: str | Path, clips: Sequence[Clip]) -> None:
     """
     root = Path(path).resolve().parent
     starts = any(clip.start for clip in clips)
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(("video", "caption", "start") if starts else ("video", "caption"))
+    rows: list[tuple[str | float, ...]] = [("video", "caption", "start") if starts else ("video", "caption")]
     for clip in clips:
         if not clip.path.resolve().is_relative_to(root):
             raise InputError(f"{clip.path} is not below {root}: a list names only clips in its own folder.")
-        row = [clip.path.resolve().relative_to(root).as_posix(), clip.caption]
-        writer.writerow([*row, clip.start] if starts else row)
-    atomic_write_text(path, text.getvalue())
+        row = (clip.path.resolve().relative_to(root).as_posix(), clip.caption)
+        rows.append((*row, clip.start) if starts else row)
+    atomic_write_text(path, csv_text(rows))
 
 
 def load_frames(
@@ -122,5 +111,5 @@ def _every(items: Iterable[Item], read: Callable[[Item], Result], where: str) ->
         except InputError as error:
             problems.append(str(error))
     if problems:
-        raise bad_clips(where, problems, len(results) + len(problems))
+        raise bad_entries(where, problems, len(results) + len(problems))
     return results

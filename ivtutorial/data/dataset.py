@@ -16,7 +16,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,8 +24,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ivtutorial.data.clips import Clip, bad_clips, check_caption
+from ivtutorial.data.captions import check_caption
 from ivtutorial.data.latent_cache import FrameSettings, LatentCache, pin
+from ivtutorial.data.lists import Clip
+from ivtutorial.data.text import bad_entries
 from ivtutorial.errors import InputError
 from ivtutorial.method.batch import Batch
 from ivtutorial.method.ddim import check_latents
@@ -148,12 +150,17 @@ def encode_clips(
         raise InputError("no clips to train on: the list is empty.")
     store = LatentCache(cache, backbone, FrameSettings.of(backbone, frames, fps, height, width))
     pinned, problems = pin(clips)
+    first: dict[Clip, Clip] = {}
+    for index, clip in enumerate(pinned):
+        same = first.setdefault(replace(clip, path=Path()), clip)
+        if same is not clip and index not in problems:
+            problems[index] = f"{clip.path}: the same clip and caption as {same.path}."
     mine = [place for place in range(rank, len(clips), world) if place not in problems]
     found = store.fill([pinned[place] for place in mine], advance=lambda count: advance(count * world))
     problems |= dict(gather([(mine[k], problem) for k, problem in found.items()]))
     listed = [problems[place] for place in sorted(problems)]
     good = [clip for place, clip in enumerate(pinned) if place not in problems]
     if listed and not skip_bad or not good:
-        raise bad_clips("the training clips", listed, len(clips))
+        raise bad_entries("the training clips", listed, len(clips))
     store.fill(good)  # nothing is left to do, but where each machine has a disk of its own
     return LatentDataset(torch.stack([store.read(clip) for clip in good]), [clip.caption for clip in good], listed)

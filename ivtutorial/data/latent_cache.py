@@ -8,16 +8,14 @@ bytes and of the second the clip starts at. So a renamed file is found again, an
 cut-off encoding goes on where it stopped, and latents can never be taken for another model's or clip's.
 
 Nothing here is drawn at random: frames are the first F from the start of the clip, cut in the centre, and the latents
-are the posterior's mean. So the number of reading threads or processes does not matter.
+are the posterior's mean. So the number of processes does not matter.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -33,8 +31,6 @@ from ivtutorial.video.reader import Frames, read_video
 
 if TYPE_CHECKING:
     from ivtutorial.models.backbone import Backbone
-
-AHEAD = 2
 
 
 @dataclass(frozen=True)
@@ -109,14 +105,11 @@ class LatentCache:
         except (OSError, SafetensorError, KeyError) as error:
             raise InputError(f"the latent cache {path} is damaged ({error}). Delete it; it is made again.") from error
 
-    def fill(
-        self, clips: Sequence[Clip], workers: int = 1, advance: Callable[[int], None] = lambda count: None
-    ) -> dict[int, str]:
+    def fill(self, clips: Sequence[Clip], advance: Callable[[int], None] = lambda count: None) -> dict[int, str]:
         """Encode every clip that is not there yet; one at a time, so that only one is in memory.
 
         Args:
             clips: files and captions.
-            workers: threads that read files ahead of the encoder.
             advance: called with the number of clips done.
 
         Returns:
@@ -126,11 +119,14 @@ class LatentCache:
             InputError: the cache cannot be written, or the GPU's memory is too small.
         """
         problems = {}
-        for place, pixels in _read_ahead(self, clips, workers):
-            if isinstance(pixels, InputError):
-                problems[place] = str(pixels)
-            elif pixels is not None:
-                self._store(clips[place], pixels)
+        for index, clip in enumerate(clips):
+            try:
+                pixels = self.pixels(clip)
+            except InputError as error:
+                problems[index] = str(error)
+            else:
+                if pixels is not None:
+                    self._store(clip, pixels)
             advance(1)
         return problems
 
@@ -181,27 +177,6 @@ def fingerprint(module: nn.Module) -> str:
         digest.update(f"{name} {tuple(weight.shape)}".encode())
         digest.update(weight.detach().flatten()[:16].float().cpu().numpy().tobytes())
     return digest.hexdigest()[:16]
-
-
-def _read_ahead(
-    cache: LatentCache, clips: Sequence[Clip], workers: int
-) -> Iterator[tuple[int, Frames | InputError | None]]:
-    """Yields (place, frames, or the error, or None where nothing is to do), in order."""
-
-    def finish(place: int, future: Future[Frames | None]) -> tuple[int, Frames | InputError | None]:
-        try:
-            return place, future.result()
-        except InputError as error:
-            return place, error
-
-    with ThreadPoolExecutor(max(1, workers)) as pool:
-        waiting: deque[tuple[int, Future[Frames | None]]] = deque()
-        for place, clip in enumerate(clips):
-            waiting.append((place, pool.submit(cache.pixels, clip)))
-            if len(waiting) > AHEAD * max(1, workers):
-                yield finish(*waiting.popleft())
-        while waiting:
-            yield finish(*waiting.popleft())
 
 
 def _hash(text: str) -> str:

@@ -2,40 +2,51 @@
 
 | list                         | form                                                                               |
 |------------------------------|------------------------------------------------------------------------------------|
-| `*.csv`                      | a header with `video`, `path` or `file_name`, and `caption` or `text`; UTF-8       |
+| `*.csv`, `*.tsv`             | a header with `video`, `path` or `file_name`, and `caption` or `text`; divided by  |
+|                              | commas, semicolons or tabs (`ivtutorial.data.text.read_table`)                     |
 | `*.jsonl`                    | one object a line with the same names                                              |
 | any other file               | path, three bars and caption on each line, as WebVid lists were shared             |
 | folder with a list           | a `captions` or `metadata` file of one of these forms in it (`LISTS`)              |
 | folder of videos             | each with its caption in a text file of the same name (`fox.mp4`, `fox.txt`)       |
 | folder that `prepare` wrote  | `prepared.json`, which names the data root, and `manifest.jsonl`                   |
 
-Further columns are ignored, but for `start`: seconds at which the clip begins in its file, 0 by default.
+Further columns are ignored, but for `start`: seconds at which the clip begins in its file, 0 by default. Several
+captions of one clip are several entries; the same clip with the same caption is a duplicate.
 
-Paths are relative to the data root, by default the list's own folder, and may not leave it, also not through a link:
-a list from elsewhere cannot make a program open other files. What `prepare` wrote may name another root; there each
-file has its hash in the manifest, and one of other content is refused before it is decoded.
+Where paths may lead is told in `ivtutorial.data.places`; what else lies in a folder is counted in a warning.
 """
 
 from __future__ import annotations
 
-import csv
-import io
-import json
+import logging
 import math
+import os
+import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from ivtutorial.data.captions import check_caption, number
+from ivtutorial.data.places import find_file, inside, printable
+from ivtutorial.data.text import lines, read_object, read_table, read_text
 from ivtutorial.errors import InputError
 
 Status = Literal["ok", "too short", "undecodable", "no caption", "duplicate", "missing", "refused"]
 Row = tuple[str, Mapping[str, Any]]
 
-VIDEO_SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".gif")
-LISTS = ("captions.csv", "captions.jsonl", "metadata.csv", "metadata.jsonl", "captions.txt")
+VIDEO_SUFFIXES = (
+    ".mp4", ".m4v", ".mov", ".qt", ".mkv", ".webm", ".avi", ".gif", ".apng", ".mpg", ".mpeg", ".vob", ".ts", ".mts",
+    ".m2ts", ".wmv", ".asf", ".3gp", ".3g2", ".ogv", ".flv", ".f4v", ".mxf", ".y4m",
+)  # fmt: skip
+LISTS = (
+    "captions.csv", "captions.jsonl", "metadata.csv", "metadata.jsonl", "captions.txt", "captions.tsv", "metadata.tsv",
+)  # fmt: skip
 PREPARED, MANIFEST, LATENTS = "prepared.json", "manifest.jsonl", "latents"  # of a folder that `prepare` wrote
 _VIDEO, _CAPTION, _BAR = ("video", "path", "file_name"), ("caption", "text"), "|||"
+_SUFFIXES = "|".join(suffix[1:] for suffix in VIDEO_SUFFIXES)
+_ROW_IN_CAPTION = re.compile(rf"[\r\n][^,;\t\r\n]*\.({_SUFFIXES})\s*[,;\t]", re.IGNORECASE)
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -81,31 +92,6 @@ class Entry:
     problem: str = ""
 
 
-def check_caption(caption: Any) -> str:
-    """Returns a caption without space at its ends, if it is one.
-
-    Args:
-        caption: any text in any script; emoji are text.
-
-    Returns:
-        The caption.
-
-    Raises:
-        InputError: not a `str`, empty, a number (a missing value is often written `nan`), or control
-            characters, as a binary file read as text has them.
-    """
-    if not isinstance(caption, str):
-        raise InputError(f"a caption is text, got {caption!r} of type {type(caption).__name__}.")
-    text = caption.strip()
-    if not text:
-        raise InputError("the caption is empty: say in a few words what the clip shows.")
-    if _number(text) is not None:
-        raise InputError(f"a caption is words, got the number {text!r}.")
-    if any(ord(character) < 32 and character not in "\t\r\n" for character in text):
-        raise InputError(f"a caption is text, got control characters in {text[:40]!r}.")
-    return text
-
-
 def read_entries(source: str | Path, root: str | Path | None = None) -> list[Entry]:
     """Every entry of a list; the videos are not opened.
 
@@ -119,7 +105,7 @@ def read_entries(source: str | Path, root: str | Path | None = None) -> list[Ent
     Raises:
         InputError: no such list, not UTF-8, a column is missing, or no entries.
     """
-    source = _list_in(Path(source))
+    folder, source = Path(source), list_in(Path(source))
     if source.is_dir():
         if root is not None:
             raise InputError(f"{source} is a folder of videos, which is its own data root: leave {root} out.")
@@ -132,130 +118,140 @@ def read_entries(source: str | Path, root: str | Path | None = None) -> list[Ent
         entries = [_entry(place, *row) for row in _rows(source)]
     else:
         raise InputError(f"{source}: no such file or folder; give a CSV (video,caption) or a folder.")
+    rest = "" if source.name == PREPARED or not folder.is_dir() else _passed_over(folder, source, entries)
     if not entries:
-        raise InputError(f"{source}: no clips in it; the help of `ivtutorial.data.lists` shows the forms.")
+        forms = "Give captions.csv with the columns video,caption, or fox.txt beside fox.mp4"
+        raise InputError(f"{source}: no clips in it{f' ({rest})' if rest else ''}. {forms}.")
+    if rest:
+        logger.warning("%s: %s.", folder, rest)
+    return _without_duplicates(entries)
+
+
+def list_in(source: Path) -> Path:
+    """The list in a folder, where it has one; else `source` itself."""
+    names = (PREPARED, *LISTS) if source.is_dir() else ()
+    return next((source / name for name in names if (source / name).is_file()), source)
+
+
+def _without_duplicates(entries: list[Entry]) -> list[Entry]:
+    """A clip that is there twice with the same start and caption is one clip."""
+    first: dict[Any, str] = {}
+    for index, entry in enumerate(entries):
+        if entry.clip is not None:
+            name = first.setdefault(replace(entry.clip, sha256=None), entry.name)
+            if name is not entry.name:
+                problem = f"{entry.name}: the same clip and caption as {name}."
+                entries[index] = replace(entry, status="duplicate", clip=None, problem=problem)
     return entries
 
 
-def _list_in(source: Path) -> Path:
-    if source.is_dir():
-        for name in (PREPARED, *LISTS):
-            if (source / name).is_file():
-                return source / name
-    return source
+def _passed_over(folder: Path, source: Path, entries: list[Entry]) -> str:
+    """What lies in a folder and is not read, in words."""
+    inner = [Path(name) for path, _, names in os.walk(folder) if Path(path) != folder for name in names]
+    files = [file for file in folder.iterdir() if file.is_file() and file != source]
+    videos = [file for file in files if file.suffix.lower() in VIDEO_SUFFIXES]
+    used = {entry.clip.path.name for entry in entries if entry.clip is not None}
+    unnamed = 0 if source == folder else sum(file.name not in used for file in videos)
+    below = sum(file.suffix.lower() in VIDEO_SUFFIXES for file in inner) if source == folder else 0
+    kinds = (".csv", ".tsv", ".jsonl", ".txt", ".parquet", *(() if entries else (".json",)))
+    stems = {file.stem for file in videos}
+    texts = sorted(printable(f.name) for f in files if f.suffix.lower() in kinds and f.stem not in stems)
+    parts = [f"{_videos(unnamed)} that {source.name} does not name"] if unnamed else []
+    parts += [f"{_videos(below)} in its subfolders"] if below else []
+    parts += [", ".join(texts[:4]) + (f" and {len(texts) - 4} more lists" if len(texts) > 4 else "")] if texts else []
+    return f"not read are {'; '.join(parts)}" if parts else ""
+
+
+def _videos(count: int) -> str:
+    return "1 video" if count == 1 else f"{count} videos"
 
 
 def _prepared(file: Path, root: str | Path | None) -> list[Entry]:
-    about = _object(_text(file), str(file))
+    about = read_object(read_text(file), str(file))
     place = Path(root) if root is not None else file.parent / str(about.get("root", "."))
     return [_entry(place, *row, pinned=True) for row in _rows(file.parent / MANIFEST)]
 
 
 def _rows(file: Path) -> Iterator[Row]:
     """Yields (where, fields) for each entry of a list."""
-    text = _text(file)
-    if file.suffix.lower() == ".csv":
-        return _from_csv(text, file)
-    if file.suffix.lower() == ".jsonl":
-        return _from_jsonl(text)
-    return _from_lines(text, file)
-
-
-def _from_csv(text: str, file: Path) -> Iterator[Row]:
-    reader = csv.DictReader(io.StringIO(text, newline=""), skipinitialspace=True)
-    names = [name.strip() for name in reader.fieldnames or []]
-    if not set(names) & set(_VIDEO) or not set(names) & set(_CAPTION):
-        raise InputError(f"{file}: needs the columns video,caption; it has {','.join(names) or 'none'}.")
-    reader.fieldnames = names
-    for row in reader:
-        yield f"line {reader.line_num}", row
-
-
-def _from_jsonl(text: str) -> Iterator[Row]:
-    for number, line in enumerate(text.splitlines(), start=1):
-        if line.strip():
+    text = read_text(file)
+    if file.suffix.lower() in (".csv", ".tsv"):
+        for line, cells in read_table(text, file, (_VIDEO, _CAPTION)):
+            yield f"line {line}", {"problem": cells} if isinstance(cells, str) else cells
+    elif file.suffix.lower() == ".jsonl":
+        if text.lstrip().startswith("["):
+            raise InputError(f"{file}: is one JSON array; write one object a line.")
+        for line, content in lines(text):
             try:
-                yield f"line {number}", _object(line, "this line")
+                yield f"line {line}", read_object(content, "this line")
             except InputError as error:
-                yield f"line {number}", {"problem": str(error)}
-
-
-def _from_lines(text: str, file: Path) -> Iterator[Row]:
-    lines = [(number, line) for number, line in enumerate(text.splitlines(), start=1) if line.strip()]
-    if lines and not any(_BAR in line for _, line in lines):
-        raise InputError(f"{file}: no line has the form path{_BAR}caption; or name the file .csv or .jsonl.")
-    for number, line in lines:
-        video, _, caption = line.partition(_BAR)
-        yield f"line {number}", {"video": video, "caption": caption}
+                yield f"line {line}", {"problem": str(error)}
+    else:
+        numbered = lines(text)
+        if numbered and not any(_BAR in line for _, line in numbered):
+            raise InputError(f"{file}: no line has the form path{_BAR}caption; or name the file .csv, .tsv or .jsonl.")
+        for line, content in numbered:
+            video, _, caption = content.partition(_BAR)
+            yield f"line {line}", {"video": video, "caption": caption}
 
 
 def _entry(root: Path, where: str, row: Mapping[str, Any], pinned: bool = False) -> Entry:
     """Checks one row; with `pinned` a file may be absent, since its hash may be all that is needed."""
-    if "problem" in row:
+    if isinstance(row.get("problem"), str) and len(row) == 1:
         return Entry(where, "undecodable", None, f"{where}: {row['problem']}")
-    video = str(_first(row, _VIDEO) or "").strip()
-    if not video:
-        return Entry(where, "missing", None, f"{where}: no video is named.")
-    name, path = f"{where}: {video}", root / video
-    if "\0" in video or not path.resolve().is_relative_to(root.resolve()):
-        return Entry(name, "refused", None, f"{name} leaves the list's folder; put the clip below {root}.")
-    if not pinned and not path.is_file():
-        return Entry(name, "missing", None, f"{name}: no such file.")
+    problem, video, caption = "", "", None
+    try:
+        video, caption = str(_only(row, _VIDEO) or "").strip(), _only(row, _CAPTION)
+    except InputError as error:
+        problem = str(error)
+    if problem or not video:
+        return Entry(where, "missing", None, f"{where}: {problem or 'no video is named.'}")
+    name = f"{where}: {printable(video)}"
+    path, hint = find_file(root, video)
+    if not inside(path, root):
+        return Entry(name, "refused", None, f"{name} leaves the list's folder {root}{hint}")
+    if not pinned and not os.path.isfile(path):
+        return Entry(name, "missing", None, f"{name}: no such file{hint or '.'}")
     sha256 = row.get("sha256") if pinned else None
-    return _checked(name, path, _first(row, _CAPTION), row.get("start"), str(sha256) if sha256 else None)
+    return _checked(name, path, caption, row.get("start"), str(sha256) if sha256 else None)
 
 
 def _beside_text(root: Path, path: Path) -> Entry:
-    text = path.with_suffix(".txt")
-    if not path.resolve().is_relative_to(root.resolve()):
-        return Entry(
-            path.name, "refused", None, f"{path.name} is a link that leaves {root}; put the clip itself there."
-        )
+    name, text = printable(path.name), path.with_suffix(".txt")
+    if not inside(path, root):
+        problem = f"{name} is a link that leaves {root}; put the clip itself there (cp -L)."
+        return Entry(name, "refused", None, problem)
     if not text.is_file():
-        return Entry(path.name, "no caption", None, f"{path.name}: no caption: {text.name} is missing.")
+        text = next((file for file in root.iterdir() if file.name.lower() == text.name.lower()), text)
+    if not text.is_file():
+        return Entry(name, "no caption", None, f"{name}: no caption: {printable(text.name)} is missing.")
     try:
-        return _checked(path.name, path, _text(text))
+        return _checked(name, path, read_text(text))
     except InputError as error:
-        return Entry(path.name, "no caption", None, str(error))
+        return Entry(name, "no caption", None, printable(str(error)))
 
 
 def _checked(name: str, path: Path, caption: Any, start: Any = None, sha256: str | None = None) -> Entry:
-    seconds = 0.0 if start in (None, "") else _number(start)
+    seconds = 0.0 if start in (None, "") else number(start)
     if seconds is None or not 0 <= seconds < math.inf:
         return Entry(name, "undecodable", None, f"{name}: start = {start!r}: expected seconds, 0 or more.")
     try:
         text = check_caption("" if caption is None else caption)
     except InputError as error:
         return Entry(name, "no caption", None, f"{name}: {error}")
+    if swallowed := _ROW_IN_CAPTION.search(text):
+        problem = f"the caption holds another row, {swallowed[0]!r}: a double quote is closed too late."
+        return Entry(name, "no caption", None, f"{name}: {problem}")
     return Entry(name, "ok", Clip(path, text, seconds, sha256))
 
 
-def _first(row: Mapping[str, Any], names: tuple[str, ...]) -> Any:
-    return next((row[name] for name in names if name in row), None)
+def _only(row: Mapping[str, Any], names: tuple[str, ...]) -> Any:
+    """The value under one of several names.
 
-
-def _object(text: str, where: str) -> dict[str, Any]:
-    try:
-        found = json.loads(text)
-    except ValueError as error:
-        raise InputError(f"{where} is not JSON ({error}).") from error
-    if not isinstance(found, dict):
-        raise InputError(f"{where} is not a JSON object.")
-    return found
-
-
-def _text(file: Path) -> str:
-    """UTF-8 text; a byte order mark, which spreadsheets write, is dropped."""
-    try:
-        return file.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise InputError(f"{file}: is not UTF-8 text (byte {error.start}); save it as UTF-8.") from error
-    except OSError as error:
-        raise InputError(f"{file}: cannot be read: {error.strerror or error}.") from error
-
-
-def _number(value: Any) -> float | None:
-    try:
-        return float(value)
-    except (TypeError, ValueError):
-        return None
+    Raises:
+        InputError: two of them hold different values.
+    """
+    values = {name: row[name] for name in names if row.get(name) not in (None, "")}
+    if len({str(value) for value in values.values()}) > 1:
+        raise InputError(f"{' and '.join(map(repr, values))} say different things; keep one of them.")
+    return next(iter(values.values()), None)

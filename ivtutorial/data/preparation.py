@@ -15,16 +15,17 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from ivtutorial.data.check import Checked, check_entries, counts, write_report
-from ivtutorial.data.clips import bad_clips
 from ivtutorial.data.latent_cache import FrameSettings, LatentCache
-from ivtutorial.data.lists import LATENTS, MANIFEST, PREPARED, Clip, read_entries
+from ivtutorial.data.lists import LATENTS, MANIFEST, PREPARED, Clip, list_in, read_entries
+from ivtutorial.data.places import below
+from ivtutorial.data.text import bad_entries, json_line
 from ivtutorial.errors import InputError
 from ivtutorial.models.named import describe, open_model
 from ivtutorial.sampling.generation import bar, own_share
@@ -117,17 +118,28 @@ def prepare(
     with bar(len(entries), progress, "checking clips") as advance:
         size = (settings.height, settings.width)
         results = check_entries(entries, out / SHEETS if sheets else None, frames, fps, size, workers, advance)
+    if backbone is not None:
+        results = [_with_length_of_caption(item, backbone) for item in results]
     write_report(out / REPORT, results)
     good = [one.clip for one in results if one.status == "ok" and one.clip is not None]
     problems = [one.problem for one in results if one.status != "ok"]
     if problems and not skip_bad or not good:
-        told = bad_clips(str(source), problems, len(entries))
+        told = bad_entries(str(source), problems, len(entries))
         raise InputError(f"{told}\nThe report is {out / REPORT}. Mend them, or leave them out with skip_bad.")
     _write_manifest(out, _root(Path(source), root), good, results, settings, model)
     if model is not None and backbone is not None:
         asked = (good, out / LATENTS, settings, dtype, device, progress)
         launch(_encode_share, processes, backbone if processes == 1 else model, *asked)
     return Prepared(out, good, counts(results), problems)
+
+
+def _with_length_of_caption(item: Checked, backbone: Backbone) -> Checked:
+    """Notes a caption that is longer than what the model reads; rewards warn of their own limits when they score."""
+    limit = backbone.tokenizer.model_max_length
+    count = 0 if item.clip is None else len(backbone.tokenizer(item.clip.caption, verbose=False).input_ids)
+    if count <= limit:
+        return item
+    return replace(item, notes=[*item.notes, f"the caption has {count} tokens, the model reads {limit}"])
 
 
 def _encode_share(
@@ -144,17 +156,17 @@ def _encode_share(
     with bar(len(clips), progress and rank == 0, "encoding clips") as advance:
         problems = store.fill(clips[rank::world], advance=lambda count: advance(count * world))
     if problems:
-        raise bad_clips("while encoding", list(problems.values()), len(clips))
+        raise bad_entries("while encoding", list(problems.values()), len(clips))
 
 
 def _root(source: Path, root: str | Path | None) -> Path:
     """The folder that the list's paths are relative to."""
+    file = list_in(source)
     if root is not None:
         return Path(root)
-    about = (source if source.name == PREPARED else source / PREPARED) if source.exists() else source
-    if about.is_file() and about.name == PREPARED:
-        return about.parent / str(json.loads(about.read_text(encoding="utf-8")).get("root", "."))
-    return source if source.is_dir() else source.parent
+    if file.name == PREPARED:
+        return file.parent / str(json.loads(file.read_text(encoding="utf-8")).get("root", "."))
+    return file if file.is_dir() else file.parent
 
 
 def _write_manifest(
@@ -167,15 +179,14 @@ def _write_manifest(
 ) -> None:
     place = root.resolve()
     rows = [
-        {"video": clip.path.resolve().relative_to(place).as_posix(), "caption": clip.caption, "start": clip.start,
-         "sha256": clip.sha256}
+        {"video": below(clip.path, root), "caption": clip.caption, "start": clip.start, "sha256": clip.sha256}
         for clip in clips
-    ]  # fmt: skip
+    ]
     try:
         shown = Path(os.path.relpath(place, out.resolve())).as_posix()
     except ValueError:  # another drive
         shown = place.as_posix()
     named = None if model is None else describe(model)
     about = {"root": shown, "frames": asdict(settings), "counts": counts(results), "model": named}
-    atomic_write_text(out / MANIFEST, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+    atomic_write_text(out / MANIFEST, "".join(json_line(row) for row in rows))
     atomic_write_text(out / PREPARED, json.dumps(about, indent=1) + "\n")

@@ -1,23 +1,25 @@
-"""Lists of prompts from files: plain text, CSV or JSON; in the reduced world with the facts a judge can check.
+"""Lists of prompts from files; in the reduced world with the facts a judge can check.
 
-| file    | form                                                                                   |
-|---------|----------------------------------------------------------------------------------------|
-| `.csv`  | a column `prompt`; every other column is ignored                                       |
-| `.json` | a list of texts, or of objects with `prompt` and, optionally, `facts` (an object)      |
-| other   | UTF-8 text, one prompt a line; empty lines and lines that begin with # are left out    |
+| file            | form                                                                                       |
+|-----------------|--------------------------------------------------------------------------------------------|
+| `.csv`, `.tsv`  | a column `prompt`; every other column is ignored (`ivtutorial.data.text.read_table`)       |
+| `.json`         | a list of texts, or of objects with `prompt` and, optionally, `facts` (an object)          |
+| `.jsonl`        | one such text or object a line                                                             |
+| `.txt`, no name | one prompt a line; empty lines and lines that begin with # are left out                    |
+
+All are UTF-8. A file of another kind is refused: read as text it would give prompts that nobody wrote.
 """
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ivtutorial.data.clips import check_caption
+from ivtutorial.data.captions import check_caption
+from ivtutorial.data.text import bad_entries, lines, read_table, read_text
 from ivtutorial.errors import InputError
 
 
@@ -26,7 +28,7 @@ class Prompt:
     """A text to generate from, and what must be seen then.
 
     Attributes:
-        text: as `ivtutorial.data.clips.check_caption` allows.
+        text: as `ivtutorial.data.captions.check_caption` allows.
         facts: fields of `ivtutorial.lab.world.facts.ClipFacts`, where the truth is known.
 
     Raises:
@@ -51,75 +53,88 @@ def as_prompts(prompts: str | Path | Sequence[str | Prompt]) -> list[Prompt]:
     """
     if isinstance(prompts, (str, Path)):
         return read_prompts(prompts)
-    return _checked(list(prompts), "the list of prompts")
+    return _checked(_numbered(prompts), "the list of prompts")
 
 
 def read_prompts(path: str | Path) -> list[Prompt]:
     """Prompts of a file, see the module's first lines.
 
     Raises:
-        InputError: no such file, not UTF-8, no prompt in it, a missing column, or bad entries, all of which are named.
+        InputError: no such file, not UTF-8, no prompt in it, a missing column, another kind of file, or bad entries,
+            all of which are named.
 
     Example:
         >>> read_prompts("data/prompts/in_domain.json")[0].text  # doctest: +SKIP
         'a red fox trotting through the snow'
     """
     path = Path(path)
-    text = _read(path)
-    readers = {".csv": _from_csv, ".json": _from_json}
-    read = readers.get(path.suffix.lower(), _from_lines)
-    return _checked(read(text, path), str(path))
+    kind = path.suffix.lower()
+    if kind not in ("", ".txt", ".csv", ".tsv", ".json", ".jsonl"):
+        raise InputError(f"{path}: prompts are read from .txt, .csv, .tsv, .json and .jsonl; save it as one of them.")
+    text = read_text(path)
+    entries: list[tuple[str, Any]]
+    if kind in (".csv", ".tsv"):
+        rows = read_table(text, path, (("prompt",),))
+        entries = [(f"line {line}", InputError(row) if isinstance(row, str) else row["prompt"]) for line, row in rows]
+    elif kind == ".json":
+        entries = _numbered(_array(text, path))
+    elif kind == ".jsonl":
+        entries = [(f"line {line}", _value(content)) for line, content in lines(text)]
+    else:
+        entries = [(f"line {line}", content) for line, content in lines(text) if not content.strip().startswith("#")]
+        _refuse_other_forms([content for _, content in entries], path)
+    return _checked(entries, str(path))
 
 
-def _read(path: Path) -> str:
+def _numbered(entries: Sequence[Any]) -> list[tuple[str, Any]]:
+    return [(f"entry {number}", entry) for number, entry in enumerate(entries, start=1)]
+
+
+def _array(text: str, path: Path) -> list[Any]:
+    entries = _value(text)
+    if isinstance(entries, InputError):
+        raise InputError(f"{path}: {entries} A file with one object a line is named .jsonl.")
+    if not isinstance(entries, list):
+        raise InputError(f"{path}: expected a list of texts or of objects with 'prompt', got {type(entries).__name__}.")
+    return entries
+
+
+def _value(text: str) -> Any:
+    """What a piece of JSON holds, or the error."""
     try:
-        return path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: is not UTF-8 text (byte {error.start}). Give a text, CSV or JSON file.") from error
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror or error}). Give a file with prompts.") from error
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        return InputError(f"is not JSON ({error}).")
 
 
-def _from_lines(text: str, path: Path) -> list[Any]:
-    lines = [line.strip() for line in text.splitlines()]
-    return [line for line in lines if line and not line.startswith("#")]
+def _refuse_other_forms(texts: Sequence[str], path: Path) -> None:
+    """Plain text whose first line is data of another form is that form under a wrong name."""
+    first = texts[0].strip() if texts else ""
+    if first[:1] in ("{", "[") and not isinstance(_value(first), InputError):
+        raise InputError(f"{path}: its first line is JSON, {first[:60]!r}; name the file .jsonl or .json.")
+    if first.lower().split(",")[0].split("\t")[0].strip('" ') == "prompt":
+        raise InputError(f"{path}: its first line is a table's header, {first[:60]!r}; name the file .csv or .tsv.")
+    if "|||" in first:
+        raise InputError(f"{path}: is a list of clips (path|||caption), {first[:60]!r}; give one prompt a line.")
 
 
-def _from_csv(text: str, path: Path) -> list[Any]:
-    reader = csv.DictReader(io.StringIO(text, newline=""), skipinitialspace=True)
-    names = [name.strip() for name in reader.fieldnames or []]
-    if "prompt" not in names:
-        raise InputError(f"{path}: needs a column 'prompt', it has {', '.join(names) or 'none'}.")
-    reader.fieldnames = names
-    return [row["prompt"] for row in reader]
-
-
-def _from_json(text: str, path: Path) -> list[Any]:
-    try:
-        rows = json.loads(text)
-    except ValueError as error:
-        raise InputError(f"{path}: is not JSON ({error}).") from error
-    if not isinstance(rows, list):
-        raise InputError(f"{path}: expected a list of texts or of objects with 'prompt', got {type(rows).__name__}.")
-    return rows
-
-
-def _checked(entries: list[Any], where: str) -> list[Prompt]:
-    found, problems = [], []
-    for number, entry in enumerate(entries, start=1):
+def _checked(entries: Sequence[tuple[str, Any]], where: str) -> list[Prompt]:
+    prompts, problems = [], []
+    for name, entry in entries:
         try:
-            found.append(_prompt(entry))
+            prompts.append(_prompt(entry))
         except InputError as error:
-            problems.append(f"entry {number}: {error}")
+            problems.append(f"{name}: {error}")
     if problems:
-        listed = "\n  ".join(problems)
-        raise InputError(f"{where}: {len(problems)} bad of {len(entries)}:\n  {listed}")
-    if not found:
+        raise bad_entries(where, problems, len(entries))
+    if not prompts:
         raise InputError(f"{where}: no prompt in it. Give at least one, in words.")
-    return found
+    return prompts
 
 
 def _prompt(entry: Any) -> Prompt:
+    if isinstance(entry, InputError):
+        raise entry
     if isinstance(entry, Prompt):
         return entry
     if isinstance(entry, Mapping):

@@ -31,7 +31,7 @@ from torch import Tensor
 
 from ivtutorial.errors import InputError
 from ivtutorial.method.ddim import check_latents
-from ivtutorial.rewards.base import ImageReward, check_captions, check_frames
+from ivtutorial.rewards.base import ImageReward, check_captions, check_frames, check_scores
 
 Selection = Literal["random", "first", "middle", "dense"]
 
@@ -212,10 +212,5 @@ class VideoReward:
 
     def _score(self, frames: Tensor, captions: list[str]) -> Tensor:
         check_frames(frames)
-        scores = self.image_reward(frames, captions)
-        if scores.shape != (len(captions),):
-            raise InputError(
-                f"the image reward returned shape {tuple(scores.shape)}: "
-                f"expected one score for each of {len(captions)} frames."
-            )
+        scores = check_scores(self.image_reward(frames, captions), len(captions))
         return scores.to(torch.promote_types(scores.dtype, torch.float32))

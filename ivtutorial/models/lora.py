@@ -25,11 +25,11 @@ import torch
 from torch import Tensor
 
 from ivtutorial.errors import InputError
+from ivtutorial.models.lora_formats import LORA_FILE as LORA_FILE, find_adapter, read_adapter
 from ivtutorial.models.unet import VideoUNet
 
 TARGETS = ("to_q", "to_k", "to_v", "to_out.0")
 ADAPTER = "default"
-LORA_FILE = "pytorch_lora_weights.safetensors"
 PREFIX = "unet."
 
 
@@ -136,16 +136,18 @@ def save_lora(unet: VideoUNet, folder: str | Path) -> Path:
 
 
 def load_lora(unet: VideoUNet, folder: str | Path) -> list[torch.nn.Parameter]:
-    """Attach the adapter stored in `folder` (or in a .safetensors file) and return its parameters.
+    """Attach the adapter stored in `folder` (or in a file) and return its parameters.
+
+    Besides our own files those of diffusers, PEFT and kohya are read, see `ivtutorial.models.lora_formats`.
 
     Raises:
-        InputError: no such file, an unreadable one, one that was made for another model, or `unet` already
-            has one.
+        InputError: no such file, an unreadable or incomplete one, one of another method, one that was made for another
+            model, or `unet` already has one.
     """
-    path = _lora_path(folder)
+    path = find_adapter(folder)
     _require_no_lora(unet)
-    _check_fits(unet, _read_state(path), path)
-    unet.load_lora_adapter(str(path.parent), weight_name=path.name, prefix="unet", adapter_name=ADAPTER)
+    state = {f"{PREFIX}{name}": tensor for name, tensor in read_adapter(path, unet).items()}
+    unet.load_lora_adapter(state, prefix="unet", adapter_name=ADAPTER)
     return _only_lora_trains(unet)
 
 
@@ -175,41 +177,6 @@ def _lora_state(unet: VideoUNet) -> dict[str, Tensor]:
         state[f"{PREFIX}{name}.lora_A.weight"] = down.contiguous()
         state[f"{PREFIX}{name}.lora_B.weight"] = (up * (layer.lora_alpha[adapter] / layer.r[adapter])).contiguous()
     return state
-
-
-def _lora_path(folder: str | Path) -> Path:
-    path = Path(folder)
-    if path.is_dir():
-        path = path / LORA_FILE
-    if not path.is_file():
-        raise InputError(f"No adapter at {path}. Give the folder that save_lora wrote (it holds {LORA_FILE}).")
-    return path
-
-
-def _read_state(path: Path) -> dict[str, Tensor]:
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    try:
-        return load_file(path)
-    except (OSError, SafetensorError) as error:
-        raise InputError(f"{path} is not a readable safetensors file ({error}). Save the adapter again.") from error
-
-
-def _check_fits(unet: VideoUNet, state: dict[str, Tensor], path: Path) -> None:
-    """Every stored matrix must belong to a projection of this UNet and have its width."""
-    for key, tensor in state.items():
-        name, _, matrix = key.removeprefix(PREFIX).removesuffix(".weight").rpartition(".")
-        try:
-            width = unet.get_submodule(name).weight.shape[1 if matrix == "lora_A" else 0]
-        except AttributeError:
-            width = None
-        side = 1 if matrix == "lora_A" else 0
-        if not key.startswith(PREFIX) or matrix not in ("lora_A", "lora_B") or width != tensor.shape[side]:
-            raise InputError(
-                f"The adapter {path} does not fit this UNet: {key} of shape {tuple(tensor.shape)} has no "
-                "matching projection. Load the base model that the adapter was trained on."
-            )
 
 
 def _require_lora(unet: VideoUNet) -> None:

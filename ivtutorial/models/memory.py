@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 import torch
 
 from ivtutorial.errors import InputError
+from ivtutorial.rewards.base import HasTextTower
 
 if TYPE_CHECKING:
     from ivtutorial.models.backbone import Backbone
@@ -133,7 +134,8 @@ def offload_text(backbone: Backbone, reward: ImageReward) -> None:
     """
     if backbone.memory.offload_text:
         backbone.text_encoder.to("cpu")
-        getattr(reward, "offload_text", lambda device: None)("cpu")
+        if isinstance(reward, HasTextTower):
+            reward.offload_text("cpu")
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
 

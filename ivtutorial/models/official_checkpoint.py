@@ -91,9 +91,11 @@ def official_config(state: Mapping[str, Tensor]) -> dict[str, Any]:
             "attention_head_dim": state["input_blocks.0.1.proj_in.weight"].shape[0] // 8,
         }
     except (KeyError, IndexError, ValueError, StopIteration) as error:
+        reason = f"there is no {error}" if isinstance(error, KeyError) else "a level of blocks is missing"
+        names = ", ".join(list(state)[:2])
         raise InputError(
-            f"These weights are not those of the authors' UNet (there is no {error}): expected names such as "
-            "input_blocks.0.0.weight."
+            f"These weights are not those of the authors' UNet ({reason}; there are {names}, ...): expected names such "
+            "as input_blocks.0.0.weight."
         ) from error
     if len(set(depths)) != 1:
         raise InputError(

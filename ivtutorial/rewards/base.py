@@ -5,12 +5,16 @@ Anything with this call is an image reward; `ivtutorial.method.video_reward` mak
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
+import torch
 from torch import Tensor
 
 from ivtutorial.errors import InputError
+
+logger = logging.getLogger(__name__)
 
 
 @runtime_checkable
@@ -35,6 +39,53 @@ class ImageReward(Protocol):
         ...
 
 
+@runtime_checkable
+class HasTextTower(Protocol):
+    """What a reward may offer besides its call, if it encodes captions apart from frames; without it, it has neither.
+
+    All captions of a run can then be encoded once, and the text tower leaves the GPU.
+    """
+
+    def text_features(self, captions: Sequence[str]) -> Any:
+        """Encodes captions now and remembers them."""
+        ...
+
+    def offload_text(self, device: str | torch.device = "cpu") -> None:
+        """Moves the text tower to another device."""
+        ...
+
+
+class CaptionLimit:
+    """Warns of captions that are longer than what a reward reads: two that differ only beyond it score the same.
+
+    Args:
+        reward: its name, for the warning.
+        tokens: how many it reads.
+    """
+
+    def __init__(self, reward: str, tokens: int) -> None:
+        self.reward, self.tokens = reward, tokens
+        self.cut: dict[str, int] = {}
+        self._next = 1
+
+    def check(self, captions: Sequence[str], lengths: Sequence[int]) -> None:
+        """Logs a warning at the first captions that are cut, and again when there are twice as many.
+
+        Args:
+            captions: N texts.
+            lengths: N numbers of tokens, with those for beginning and end.
+        """
+        new = {text: n for text, n in zip(captions, lengths, strict=True) if n > self.tokens and text not in self.cut}
+        self.cut |= new
+        if new and len(self.cut) >= self._next:
+            self._next = 2 * len(self.cut)
+            text, n = next(iter(new.items()))
+            logger.warning(
+                "%d captions so far are longer than the %d tokens that %s reads; their ends do not count: %r has %d",
+                len(self.cut), self.tokens, self.reward, text if len(text) <= 60 else text[:60] + "…", n,
+            )  # fmt: skip
+
+
 def check_frames(frames: Tensor, captions: Sequence[str] | None = None) -> None:
     """Reject input that would be scored silently wrong.
 
@@ -49,6 +100,8 @@ def check_frames(frames: Tensor, captions: Sequence[str] | None = None) -> None:
     Raises:
         InputError: with the offending value, what was expected and the fix.
     """
+    if not isinstance(frames, Tensor):
+        raise InputError(f"Frames must be a torch tensor, got {type(frames).__name__}. Use torch.as_tensor(frames).")
     if frames.ndim != 4 or frames.shape[1] != 3:
         raise InputError(f"Frames must have shape (N, 3, H, W), got {tuple(frames.shape)}.")
     if not frames.is_floating_point():
@@ -76,3 +129,18 @@ def check_captions(captions: Sequence[str], n: int | None = None) -> None:
             raise InputError(f"A caption must be text, got {caption!r} ({type(caption).__name__}).")
     if n is not None and len(captions) != n:
         raise InputError(f"Expected one caption per frame: {n} frames, {len(captions)} captions. Repeat or trim them.")
+
+
+def check_scores(scores: Any, n: int) -> Tensor:
+    """What a reward returned for n frames, if it is one score a frame.
+
+    Raises:
+        InputError: not a tensor, or of another shape.
+    """
+    if not isinstance(scores, Tensor):
+        raise InputError(f"the image reward returned {type(scores).__name__}: expected a torch tensor of {n} scores.")
+    if scores.shape != (n,):
+        raise InputError(
+            f"the image reward returned shape {tuple(scores.shape)}: expected one score for each of {n} frames."
+        )
+    return scores

@@ -23,7 +23,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ivtutorial.errors import InputError
-from ivtutorial.rewards.base import check_captions, check_frames
+from ivtutorial.rewards.base import CaptionLimit, check_captions, check_frames
 from ivtutorial.rewards.preprocess import check_kind, fit, normalise
 
 CONFIG_FILE = "open_clip_config.json"
@@ -71,6 +71,7 @@ class ClipReward(nn.Module):
         # Numbers, not buffers: a reward in half precision still normalises in the precision of the frames.
         self.mean, self.std = _three(visual.image_mean), _three(visual.image_std)
         self._text_features: dict[str, Tensor] = {}
+        self._limit: CaptionLimit | None = None
 
     def forward(self, frames: Tensor, captions: Sequence[str]) -> Tensor:
         """Scaled cosine of each frame with its caption; arguments and result as `ImageReward`."""
@@ -89,10 +90,15 @@ class ClipReward(nn.Module):
         if new:
             with torch.no_grad():
                 tokens = self.tokenizer(new).to(self._text_device)
+                self._warn_of_long(new, tokens.shape[-1])
                 features = F.normalize(self.model.encode_text(tokens).float(), dim=-1)
             # Kept on the CPU, so that moving the reward to another device leaves them valid.
             self._text_features.update(zip(new, features.cpu(), strict=True))
         return torch.stack([self._text_features[caption] for caption in captions]).to(self.device)
+
+    def _warn_of_long(self, captions: Sequence[str], tokens: int) -> None:
+        self._limit = self._limit or CaptionLimit("this reward", tokens)
+        self._limit.check(captions, [count_tokens(self.tokenizer, caption) for caption in captions])
 
     def offload_text(self, device: str | torch.device = "cpu") -> None:
         """Move all but the image tower to another device: captions already encoded need it no more.
@@ -211,6 +217,18 @@ def no_warnings() -> Iterator[None]:
         yield
     finally:
         logging.disable(before)
+
+
+def count_tokens(tokenizer: Any, caption: str) -> int:
+    """Tokens of a caption, with those for beginning and end; 0 for a tokenizer that cannot say, as it cuts first.
+
+    Args:
+        tokenizer: open_clip's own, or open_clip's around one of transformers.
+        caption: text.
+    """
+    if hasattr(tokenizer, "tokenizer"):
+        return len(tokenizer.tokenizer(caption, verbose=False).input_ids)
+    return len(tokenizer.encode(caption)) + 2 if hasattr(tokenizer, "encode") else 0
 
 
 def _three(values: Sequence[float]) -> tuple[float, ...]:

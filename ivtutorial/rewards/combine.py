@@ -11,11 +11,11 @@ from functools import partial
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint as recomputed
 
 from ivtutorial.errors import InputError
-from ivtutorial.rewards.base import ImageReward
+from ivtutorial.rewards.base import HasTextTower, ImageReward, check_scores
 
 
 class _Composite:
@@ -27,17 +27,20 @@ class _Composite:
     def text_features(self, captions: Sequence[str]) -> None:
         """Let every reward encode the captions now, if it can."""
         for reward in self.rewards:
-            getattr(reward, "text_features", lambda captions: None)(captions)
+            if isinstance(reward, HasTextTower):
+                reward.text_features(captions)
 
     def offload_text(self, device: str | torch.device = "cpu") -> None:
         """Move every text tower that is no longer needed to another device, if there is one."""
         for reward in self.rewards:
-            getattr(reward, "offload_text", lambda device: None)(device)
+            if isinstance(reward, HasTextTower):
+                reward.offload_text(device)
 
     def to(self, *args: Any, **kwargs: Any) -> _Composite:
         """Move every reward that can be moved."""
         for reward in self.rewards:
-            getattr(reward, "to", lambda *args, **kwargs: None)(*args, **kwargs)
+            if isinstance(reward, (nn.Module, _Composite)):
+                reward.to(*args, **kwargs)
         return self
 
 
@@ -74,7 +77,7 @@ class WeightedSum(_Composite):
 
     def parts(self, frames: Tensor, captions: Sequence[str]) -> list[Tensor]:
         """The score of each reward by itself, (N,) each, without its weight."""
-        return [reward(frames, captions) for reward in self.rewards]
+        return [check_scores(reward(frames, captions), len(frames)) for reward in self.rewards]
 
 
 class Recomputed(_Composite):
@@ -97,5 +100,8 @@ class Recomputed(_Composite):
     def __call__(self, frames: Tensor, captions: Sequence[str]) -> Tensor:
         """The scores (N,) of the wrapped reward; arguments as `ImageReward`."""
         score = partial(recomputed, self.rewards[0], use_reentrant=False)
-        n = range(0, len(frames), self.chunk)
-        return torch.cat([score(frames[i : i + self.chunk], captions[i : i + self.chunk]) for i in n])
+        parts = []
+        for i in range(0, len(frames), self.chunk):
+            chunk = frames[i : i + self.chunk]
+            parts.append(check_scores(score(chunk, captions[i : i + self.chunk]), len(chunk)))
+        return torch.cat(parts)

@@ -67,6 +67,11 @@ def load_hpsv2(
     return ClipReward(model.to(dtype), open_clip.get_tokenizer(ARCHITECTURE), config, preprocessing)
 
 
+def load_hpsv2_1(place: str | Path | None = None, dtype: torch.dtype = torch.float32) -> ClipReward:
+    """HPSv2.1; arguments and errors as `load_hpsv2`."""
+    return load_hpsv2(place, "v2.1", dtype=dtype)
+
+
 def _find(place: str | Path | None, version: str) -> Path:
     if version not in FILES:
         raise InputError(f"Unknown HPSv2 version {version!r}. Choose one of {', '.join(FILES)}.")

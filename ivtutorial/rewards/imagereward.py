@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from ivtutorial.errors import InputError
 from ivtutorial.rewards.aesthetic import score_head
-from ivtutorial.rewards.base import check_frames
+from ivtutorial.rewards.base import CaptionLimit, check_frames
 from ivtutorial.rewards.preprocess import fit, normalise
 from ivtutorial.weights.files import fill, read_weights, tensors_of
 from ivtutorial.weights.hub import first_line, hub_file, is_hub_name
@@ -84,6 +84,7 @@ class BlipReward(nn.Module):
         self.text = BlipTextModel(settings, add_pooling_layer=False)
         self.head = score_head(settings.hidden_size)
         self.tokenizer = tokenizer
+        self._limit = CaptionLimit("ImageReward", LENGTH)
         self.eval().requires_grad_(False)
 
     def forward(self, frames: Tensor, captions: Sequence[str]) -> Tensor:
@@ -105,10 +106,12 @@ class BlipReward(nn.Module):
         return next(self.vision.parameters()).dtype
 
     def _tokens(self, captions: Sequence[str], device: torch.device) -> dict[str, Tensor]:
-        found = self.tokenizer(
+        different = list(dict.fromkeys(captions))
+        self._limit.check(different, [len(ids) for ids in self.tokenizer(different, verbose=False)["input_ids"]])
+        tokens = self.tokenizer(
             list(captions), padding="max_length", truncation=True, max_length=LENGTH, return_tensors="pt"
         )
-        return {name: found[name].to(device) for name in ("input_ids", "attention_mask")}
+        return {name: tokens[name].to(device) for name in ("input_ids", "attention_mask")}
 
 
 def from_published(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -2,12 +2,8 @@
 
 | text | reward |
 |---|---|
-| `hpsv2`, `hpsv2.1` | HPSv2, the paper's reward, or its successor |
-| `pickscore` | PickScore |
-| `imagereward` | ImageReward (supplement H) |
-| `aesthetic` | LAION's aesthetic score; ignores the caption |
-| `clip` | the CLIP score |
-| `NAME:PLACE` | one of these, from a file, a folder or another hub name |
+| a name | one of `ivtutorial.rewards.shipped` |
+| `NAME:PLACE` | the same, from a file, a folder or another hub name |
 | a folder | an open_clip model, as `ClipReward.save` writes it |
 | a file (.pt, .pth, .bin) | an HPSv2 checkpoint |
 | `package.module:function` | your own: any (frames, captions) -> scores |
@@ -24,14 +20,14 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 
 from ivtutorial.errors import InputError
 from ivtutorial.rewards.base import ImageReward
+from ivtutorial.rewards.shipped import SHIPPED
 
-NAMES = ("hpsv2", "hpsv2.1", "pickscore", "imagereward", "aesthetic", "clip")
 CHECKPOINT_SUFFIXES = (".pt", ".pth", ".bin")
 _NUMBER = r"[-+]?\d*\.?\d+(?:[eE][-+]?\d+)?"
 _TERM = re.compile(rf"\s*({_NUMBER})\s*\*\s*(.+?)\s*")
@@ -67,12 +63,15 @@ def open_named(
 
         return WeightedSum([_term(part, device, dtype, own) for part in _BETWEEN.split(text)])
     name, _, place = text.partition(":")
-    if name in NAMES:
-        return _open_name(name, place or None, dtype).to(device)
+    if name in SHIPPED:
+        module, function, _ = SHIPPED[name]
+        load = getattr(importlib.import_module(f"ivtutorial.rewards.{module}"), function)
+        shipped: Any = load(place or None, dtype=dtype).to(device)
+        return cast(ImageReward, shipped)
     if match := _FUNCTION.fullmatch(text):
         return _import(match[1], match[2])
     raise InputError(
-        f"No reward {text!r}: expected {', '.join([*own, *NAMES])}, a folder, an HPSv2 checkpoint file, "
+        f"No reward {text!r}: expected {', '.join([*own, *SHIPPED])}, a folder, an HPSv2 checkpoint file, "
         "package.module:function, or a sum such as '0.7*hpsv2 + 0.02*aesthetic'."
     )
 
@@ -96,37 +95,17 @@ def _open_place(place: Path, dtype: torch.dtype) -> Any:
     return ClipReward.from_folder(place, dtype=dtype)
 
 
-def _open_name(name: str, place: str | None, dtype: torch.dtype) -> Any:
-    """The modules are imported where they are needed: each brings in a large library."""
-    if name.startswith("hpsv2"):
-        from ivtutorial.rewards.hpsv2 import load_hpsv2
-
-        return load_hpsv2(place, "v2.1" if name == "hpsv2.1" else "v2.0", dtype=dtype)
-    if name == "imagereward":
-        from ivtutorial.rewards.imagereward import load_imagereward
-
-        return load_imagereward(place, dtype=dtype)
-    if name == "aesthetic":
-        from ivtutorial.rewards.aesthetic import load_aesthetic
-
-        return load_aesthetic(place, dtype=dtype)
-    from ivtutorial.rewards.transformers_clip import load_clip_score, load_pickscore
-
-    return (load_pickscore if name == "pickscore" else load_clip_score)(place, dtype)
-
-
 def _import(module: str, function: str) -> ImageReward:
     with _current_folder_importable():
         try:
-            found = getattr(importlib.import_module(module), function, None)
+            reward = getattr(importlib.import_module(module), function, None)
         except ImportError as error:
             raise InputError(
                 f"Cannot import the reward's module {module!r} ({error}). Run the command in its folder, or install it."
             ) from error
-    if not callable(found):
+    if not callable(reward):
         raise InputError(f"{module} has no function {function!r}: expected (frames, captions) -> scores.")
-    reward: ImageReward = found
-    return reward
+    return cast(ImageReward, reward)
 
 
 @contextmanager

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ivtutorial.data.clips import check_caption
+from ivtutorial.data.captions import check_caption
 from ivtutorial.errors import InputError
 from ivtutorial.method.chain import network_mode, sample
 from ivtutorial.method.schedule import ddim_timesteps

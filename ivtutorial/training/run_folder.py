@@ -129,7 +129,7 @@ def log_metrics(run: Path, row: Mapping[str, float]) -> None:
             file.write(json.dumps(plain) + "\n")
     except OSError as error:
         raise InputError(
-            f"cannot write {path}: {error.strerror or error}. The last checkpoint is whole: free some space or restore "
+            f"cannot write {path}: {error.strerror or error}. Checkpoints are whole: free some space or restore "
             "write access, then continue with resume."
         ) from error
 

@@ -16,6 +16,7 @@ from ivtutorial.errors import InputError
 from ivtutorial.models.lora import attach_lora, load_lora
 from ivtutorial.models.memory import offload_text
 from ivtutorial.models.named import describe
+from ivtutorial.rewards.base import HasTextTower
 from ivtutorial.sampling.generation import bar
 from ivtutorial.training import checkpoints as training_state, run_folder
 from ivtutorial.training.checkpoints import Progress
@@ -152,10 +153,17 @@ def start(
 def _warm_up(backbone: Backbone, reward: ImageReward, captions: Sequence[str], chunk: int = 32) -> None:
     """Encode every caption once, always in the same groups: the last bits of an encoding depend on its group."""
     texts = list(dict.fromkeys(["", *captions]))
-    text_features = getattr(reward, "text_features", lambda captions: None)
     for first in range(0, len(texts), chunk):
         backbone.embed(texts[first : first + chunk])
-        text_features(texts[first : first + chunk])
+        if isinstance(reward, HasTextTower):
+            reward.text_features(texts[first : first + chunk])
+
+
+_CONTENT = {
+    "model": "other weights of the model (fingerprint)",
+    "data": "other clips or captions, or others that were left out (fingerprint)",
+    "reward": "another reward",
+}
 
 
 def _check_same(out: Path, now: dict[str, Any], checkpoint: Path) -> Progress:
@@ -163,7 +171,7 @@ def _check_same(out: Path, now: dict[str, Any], checkpoint: Path) -> Progress:
     progress, was = training_state.read_state(checkpoint)
     names = [name for name in differing(was["config"], now["config"]) if name != "accumulation"]
     told = [f"{name} = {was['config'].get(name)!r}, now {now['config'].get(name)!r}" for name in names]
-    told += [f"{name} {was[name]}, now {now[name]}" for name in ("model", "data", "reward") if was[name] != now[name]]
+    told += [f"{words}: {was[name]}, now {now[name]}" for name, words in _CONTENT.items() if was[name] != now[name]]
     if was["slots"] != now["slots"]:
         told.append(f"processes * accumulation = {was['slots']}, now {now['slots']}")
     if told:

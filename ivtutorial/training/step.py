@@ -27,7 +27,7 @@ from ivtutorial.data.dataset import LatentDataset, positions, slot_generator
 from ivtutorial.errors import InputError
 from ivtutorial.method.batch import Batch
 from ivtutorial.method.chain import network_mode
-from ivtutorial.training.checkpoints import Progress
+from ivtutorial.training.checkpoints import Progress, latest_checkpoint
 from ivtutorial.training.config import FinetuneConfig
 from ivtutorial.training.methods import StepLosses
 
@@ -119,10 +119,11 @@ def end_if_diverged(run: Run, progress: Progress) -> None:
     # With fp16 some steps are skipped by design, while the loss scale is on its way down from 65536 = 2^16.
     limit = run.config.max_skipped + (0 if run.accelerator.scaler is None else _SCALE_SEARCH)
     if progress.skipped_in_row >= limit:
+        last = latest_checkpoint(run.out)
+        before = "No checkpoint had been written" if last is None else f"The last checkpoint, {last}, is from before"
         raise InputError(
             f"{progress.skipped_in_row} steps in a row, up to step {progress.step}, had a loss or gradient that is not "
-            f"finite. The last checkpoint in {run.out} is from before. Lower lr, set grad_clip, or use "
-            "precision 'fp32' or 'bf16'."
+            f"finite. {before}. Lower lr, set grad_clip, or use precision 'fp32' or 'bf16'."
         )
 
 

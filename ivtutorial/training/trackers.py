@@ -151,7 +151,7 @@ def _told(folder: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise InputError(
-            f"cannot write {folder}: {error.strerror or error}. The last checkpoint is whole: free some space or "
+            f"cannot write {folder}: {error.strerror or error}. Checkpoints are whole: free some space or "
             "restore write access, then continue with resume."
         ) from error
 

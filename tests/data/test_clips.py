@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from ivtutorial.data.clips import Clip, check_caption, load_frames, read_clips, write_clips
+from ivtutorial.data.captions import check_caption
+from ivtutorial.data.clips import Clip, load_frames, read_clips, write_clips
 from ivtutorial.errors import InputError
 from ivtutorial.video.reader import read_video
 from ivtutorial.video.writer import write_video
@@ -43,6 +44,10 @@ def test_a_csv_gives_clips_in_its_order(folder: Path) -> None:
         "\ufeffvideo,caption\r\na.mp4,größer als ein Löwe\r\n",  # as spreadsheets write it
         "path,caption\na.mp4,größer als ein Löwe\n",
         "caption, video\ngrößer als ein Löwe, a.mp4\n",
+        "video;caption\r\na.mp4;größer als ein Löwe\r\n",  # as European spreadsheets write it
+        "Video\tCaption\na.mp4\tgrößer als ein Löwe\n",
+        "\n\nvideo,caption,,\na.mp4,größer als ein Löwe,,\n,,,\n",  # empty cells and rows of a spreadsheet
+        "video,caption\ra.mp4,größer als ein Löwe\r",
     ],
 )
 def test_common_ways_to_write_a_csv_are_understood(folder: Path, text: str) -> None:
@@ -165,7 +170,7 @@ def test_a_link_out_of_the_folder_leaves_it_too(folder: Path, tmp_path_factory: 
 
 
 def test_every_video_without_a_good_caption_is_named_at_once(folder: Path) -> None:
-    (folder / "a.txt").write_bytes(b"\xff\xfe not UTF-8")
+    (folder / "a.txt").write_bytes(b"\xff\xff not UTF-8")
     with pytest.raises(InputError, match=r"2 bad of 2(.|\n)*a\.txt: is not UTF-8(.|\n)*b\.mp4: no caption: b\.txt"):
         read_clips(folder)
 
@@ -174,7 +179,8 @@ def test_every_video_without_a_good_caption_is_named_at_once(folder: Path) -> No
     ("text", "says"),
     [
         ("file,caption\na.mp4,a fox\n", "needs the columns video,caption; it has file,caption"),
-        ("video;caption\na.mp4;a fox\n", "it has video;caption"),
+        ("video:caption\na.mp4:a fox\n", "it has video:caption"),
+        ("video,caption,caption\na.mp4,a fox,a hen\n", "has the column 'caption' twice"),
         ("", "needs the columns video,caption; it has none"),
         ("video,caption\n", "no clips in it"),
         (b"video,caption\na.mp4,\xe4\n", "is not UTF-8 text"),

@@ -233,7 +233,7 @@ def test_unusable_files(unet: VideoUNet, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="No adapter at"):
         load_lora(unet, tmp_path)
     (tmp_path / LORA_FILE).write_bytes(b"not safetensors")
-    with pytest.raises(InputError, match="not a readable safetensors"):
+    with pytest.raises(InputError, match="does not hold readable LoRA weights"):
         load_lora(unet, tmp_path)
     assert not has_lora(unet)
 

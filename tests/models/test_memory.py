@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -128,6 +129,8 @@ def test_offloaded_text_towers_leave_what_they_encoded(tuned: Backbone) -> None:
     told: list[str] = []
 
     class Reward:
+        def text_features(self, captions: Sequence[str]) -> None: ...
+
         def offload_text(self, device: str) -> None:
             told.append(device)
 

@@ -190,8 +190,8 @@ def test_prompts_with_facts(tmp_path: Path) -> None:
     [
         ("a.txt", b"\n# nothing\n", "no prompt in it"),
         ("a.txt", b"\xff\xfe\x00", "UTF-8"),
-        ("a.csv", b"text\na fox\n", "column 'prompt'"),
-        ("a.csv", b"prompt\nnan\na fox\n12\n", r"2 bad of 3:\n  entry 1.*\n  entry 3"),
+        ("a.csv", b"text\na fox\n", "columns prompt"),
+        ("a.csv", b"prompt\nnan\na fox\n12\n", r"2 bad of 3:\n  line 2.*\n  line 4"),
         ("a.json", b"{", "not JSON"),
         ("a.json", b'{"prompt": "a fox"}', "list"),
         ("a.json", b'[{"text": "a fox"}]', "expected 'prompt'"),

@@ -258,7 +258,7 @@ def test_a_run_on_other_clips_or_another_model_is_not_continued(
     fresh_toy: Backbone, toy: Backbone, data: LatentDataset, unbroken: FinetuneResult
 ) -> None:
     other = LatentDataset(data.latents + 0.1, data.captions)
-    with pytest.raises(InputError, match=r"\n  data \w+, now \w+$"):
+    with pytest.raises(InputError, match=r"\n  other clips or captions, .* \w+, now \w+$"):
         finetune(toy, other, redness, unbroken.folder, CONFIG, resume=True, progress=False)
     with torch.no_grad():
         fresh_toy.unet.conv_in.weight.mul_(1.1)

@@ -150,7 +150,7 @@ def test_a_full_disk_is_one_clear_error(tmp_path: Path, monkeypatch: pytest.Monk
             raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", types.SimpleNamespace(SummaryWriter=Full))
-    told = r"cannot write .*tensorboard: No space left on device\. The last checkpoint is whole"
+    told = r"cannot write .*tensorboard: No space left on device\. Checkpoints are whole"
     with pytest.raises(InputError, match=told), tracking(("tensorboard",), tmp_path, 0, {}) as trackers:
         trackers[0].log(1, {"loss": 0.5})
 

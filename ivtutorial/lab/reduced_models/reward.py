@@ -33,10 +33,12 @@ from ivtutorial.lab.reduced_models import loop as training
 from ivtutorial.lab.reduced_models.tokenizer import MAX_LENGTH, save_tokenizer
 from ivtutorial.lab.world import annotators, facts as world, samples as frames
 from ivtutorial.lab.world.drawing.subjects import subject
+from ivtutorial.rewards.clip import WEIGHTS_FILE
+from ivtutorial.rewards.preprocess import CLIP_MEAN, CLIP_STD
 from ivtutorial.system.files import atomic_write, atomic_write_text
 
-WEIGHTS = "open_clip_model.safetensors"
-MEAN, STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
+WEIGHTS = WEIGHTS_FILE
+MEAN, STD = CLIP_MEAN, CLIP_STD
 
 ANNOTATORS = 9  # who look at each pair; the loss sees the share of their votes
 
