@@ -68,7 +68,7 @@ lock: $(UV)  ## renew requirements.lock after a change of the dependencies in py
 	$(UV) pip compile --quiet --upgrade $(LOCK) --output-file requirements.lock pyproject.toml
 
 clean:  ## remove the environments and everything built; runs/ stays
-	rm -rf $(VENV) $(LOWEST) .uv _build build dist .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(LOWEST) .uv .hpsv2 _build build dist .mypy_cache .pytest_cache .ruff_cache
 
 # Made again when the lock or the package's metadata changes. The stamp comes last: a broken set-up is done again.
 $(READY): requirements.lock pyproject.toml | $(UV)

@@ -1,7 +1,7 @@
 """Our HPSv2 against the hpsv2 package's own `score`, on the same checkpoint file: a small network with random weights.
 
-The package's pins fit no current environment, so this runs where `scripts/check_hpsv2.py` provides the package alone,
-and is skipped elsewhere. Both compute in float32 on the CPU, in another order.
+Run by `scripts/check_hpsv2.py`, which puts the package on the path; pytest does not collect this file by itself. Both
+compute in float32 on the CPU, in another order.
 """
 
 from __future__ import annotations
@@ -13,21 +13,14 @@ import numpy as np
 import open_clip
 import pytest
 import torch
+from hpsv2 import img_score
+from hpsv2.src.open_clip.model import CLIP
+from hpsv2.src.open_clip.transform import image_transform
 from PIL import Image
 
 from ivtutorial.rewards.clip import ClipReward
 from tests.tolerances import assert_close, roundings
 
-try:
-    from hpsv2 import img_score
-    from hpsv2.src.open_clip.model import CLIP
-    from hpsv2.src.open_clip.transform import image_transform
-
-    LACKING = ""
-except (ImportError, FileNotFoundError) as error:  # the published wheel lacks a vocabulary file
-    LACKING = f"no usable hpsv2 package ({error}); `python scripts/check_hpsv2.py` runs this test with one"
-
-pytestmark = pytest.mark.skipif(bool(LACKING), reason=LACKING)
 SIZE, PROMPT = 64, "A fox & a deer, running; photo (4k)"
 CONFIG = {
     "embed_dim": 16,
@@ -64,12 +57,12 @@ def ours(checkpoint: Path) -> ClipReward:
     return ClipReward(model, open_clip.get_tokenizer("ViT-H-14"), CONFIG, preprocessing="hpsv2")
 
 
-@pytest.mark.parametrize("shape", SHAPES, ids=str)
-def test_scores_agree_with_the_package(theirs: Any, ours: ClipReward, checkpoint: Path, shape: tuple[int, int]) -> None:
-    pixels = np.random.default_rng(sum(shape)).integers(256, size=(*shape, 3), dtype=np.uint8)
-    expected = theirs(Image.fromarray(pixels), PROMPT, cp=str(checkpoint))
-    frames = torch.from_numpy(pixels).permute(2, 0, 1)[None] / 255
-    assert_close(ours(frames, [PROMPT]).item(), float(expected[0]), n=roundings(ours.model), size=1.0)
+def test_scores_agree_with_the_package(theirs: Any, ours: ClipReward, checkpoint: Path) -> None:
+    pixels = [np.random.default_rng(sum(s)).integers(256, size=(*s, 3), dtype=np.uint8) for s in SHAPES]
+    expected = theirs([Image.fromarray(one) for one in pixels], PROMPT, cp=str(checkpoint))
+    frames = [torch.from_numpy(one).permute(2, 0, 1)[None] / 255 for one in pixels]
+    scores = [ours(one, [PROMPT]).item() for one in frames]
+    assert_close(scores, [float(one) for one in expected], n=roundings(ours.model), size=1.0)
 
 
 def test_the_scores_above_tell_pictures_apart(ours: ClipReward) -> None:
