@@ -38,9 +38,10 @@ demo: $(READY)  ## the main job: fine-tune the small model, compare before and a
 test: $(READY)  ## every check: lint, format, types, unit tests, notebooks
 	@for check in lint types unit notebooks; do $(MAKE) --no-print-directory $$check || exit 1; done
 
-lint: $(READY)  ## ruff: lint and format
+lint: $(READY)  ## ruff: lint and format; import-linter: imports go one way
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-logo
 
 types: $(READY)  ## mypy
 	$(BIN)/mypy ivtutorial

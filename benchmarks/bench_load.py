@@ -29,8 +29,9 @@ def measure(name: str, options: argparse.Namespace) -> dict[str, Any]:
     began = meter.clock()
     from ivtutorial.models.backbone import Backbone  # noqa: F401
     from ivtutorial.models.lora import attach_lora, lora_parameters
-    from ivtutorial.models.named import open_model, open_reward
+    from ivtutorial.models.named import open_model
     from ivtutorial.rewards.clip import ClipReward  # noqa: F401
+    from ivtutorial.rewards.named import open_reward
 
     if name == "import":
         return {"seconds": meter.clock() - began, **meter.memory()}

@@ -30,8 +30,10 @@ from ivtutorial.method.instructvideo import InstructVideo
 from ivtutorial.method.video_reward import VideoReward, VideoRewardOutput
 from ivtutorial.models.backbone import Backbone
 from ivtutorial.models.lora import attach_lora
-from ivtutorial.models.memory import DTYPES, Memory, fitted, offload_text
-from ivtutorial.models.named import open_model, open_reward
+from ivtutorial.models.memory import DTYPES, Memory
+from ivtutorial.models.named import open_model
+from ivtutorial.rewards.named import open_reward
+from ivtutorial.training.fit import fitted, offload_text
 from ivtutorial.training.presets import PRESETS
 
 RESULT = Path("data/results/bench_step.json")

@@ -24,8 +24,9 @@ from ivtutorial.method.schedule import make_scheduler
 from ivtutorial.models.backbone import Backbone
 from ivtutorial.models.backbone_folder import save_backbone
 from ivtutorial.models.unet import VideoUNet
-from ivtutorial.rewards.clip import ClipReward, no_warnings
+from ivtutorial.rewards.clip import ClipReward
 from ivtutorial.system.files import atomic_write
+from ivtutorial.system.quiet import no_warnings
 
 
 def random_backbone(divide: int, seed: int, device: str) -> Backbone:

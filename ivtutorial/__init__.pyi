@@ -32,12 +32,13 @@ from ivtutorial.models.lora import (
     set_lora_scale as set_lora_scale,
 )
 from ivtutorial.models.memory import Memory as Memory
-from ivtutorial.models.named import open_model as open_model, open_reward as open_reward
+from ivtutorial.models.named import open_model as open_model
 from ivtutorial.pages.embed import html_video as html_video
 from ivtutorial.rewards.base import ImageReward as ImageReward
 from ivtutorial.rewards.clip import ClipReward as ClipReward
 from ivtutorial.rewards.combine import WeightedSum as WeightedSum
 from ivtutorial.rewards.hpsv2 import load_hpsv2 as load_hpsv2
+from ivtutorial.rewards.named import open_reward as open_reward
 from ivtutorial.rivals.ddpo import DDPO as DDPO
 from ivtutorial.rivals.draft import Draft as Draft
 from ivtutorial.rivals.rwr import RWR as RWR

@@ -89,13 +89,11 @@ def model_for(name: str, device: str | None) -> Any:
     """
     import torch
 
-    if device not in (None, "cpu", "cuda") or (device == "cuda" and not torch.cuda.is_available()):
-        raise InputError(f"--device {device}: expected 'cpu', or 'cuda' where there is a GPU.")
-    if device == "cpu" or not torch.cuda.is_available():
-        return name
     from ivtutorial.models.named import open_model
+    from ivtutorial.system.device import choose_device
 
-    return open_model(name, torch.float16, "cuda")
+    chosen = choose_device(device)
+    return name if chosen.type == "cpu" else open_model(name, torch.float16, chosen)
 
 
 def estimate_line(name: str, e: dict[str, Any]) -> str:

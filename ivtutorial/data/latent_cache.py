@@ -13,7 +13,6 @@ are the posterior's mean. So the number of processes does not matter.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -21,13 +20,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ivtutorial.data.lists import Clip
 from ivtutorial.errors import InputError
-from ivtutorial.models.memory import ENCODING_KNOBS, explain_out_of_memory
-from ivtutorial.system.files import atomic_write, atomic_write_text, sha256
+from ivtutorial.system.files import atomic_write, atomic_write_text, key, sha256
+from ivtutorial.system.out_of_memory import ENCODING_KNOBS, explain_out_of_memory
 from ivtutorial.video.reader import Frames, read_video
+from ivtutorial.weights.fingerprint import fingerprint
 
 if TYPE_CHECKING:
     from ivtutorial.models.backbone import Backbone
@@ -78,7 +78,7 @@ class LatentCache:
             "dtype": str(vae.dtype),
             **asdict(settings),
         }
-        self.folder = Path(folder) / _hash(json.dumps(self.about))
+        self.folder = Path(folder) / key(self.about)[:20]
         self._backbone = backbone
 
     def path(self, clip: Clip) -> Path:
@@ -88,7 +88,7 @@ class LatentCache:
             InputError: the video cannot be read.
         """
         content = clip.sha256 or sha256(clip.path)
-        return self.folder / f"{_hash(f'{content} {clip.start:g}')}.safetensors"
+        return self.folder / f"{key(content, float(clip.start))[:20]}.safetensors"
 
     def read(self, clip: Clip) -> Tensor:
         """Latents (C, F, h, w) of a clip that is stored.
@@ -168,16 +168,3 @@ def pin(clips: Sequence[Clip]) -> tuple[list[Clip], dict[int, str]]:
         except InputError as error:
             problems[place] = str(error)
     return pinned, problems
-
-
-def fingerprint(module: nn.Module) -> str:
-    """A short hash of a model: names and shapes of its weights, and the first 16 values of each in float32."""
-    digest = hashlib.sha256()
-    for name, weight in module.state_dict().items():
-        digest.update(f"{name} {tuple(weight.shape)}".encode())
-        digest.update(weight.detach().flatten()[:16].float().cpu().numpy().tobytes())
-    return digest.hexdigest()[:16]
-
-
-def _hash(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:20]

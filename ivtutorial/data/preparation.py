@@ -27,11 +27,12 @@ from ivtutorial.data.lists import LATENTS, MANIFEST, PREPARED, Clip, list_in, re
 from ivtutorial.data.places import below
 from ivtutorial.data.text import bad_entries, json_line
 from ivtutorial.errors import InputError
-from ivtutorial.models.named import describe, open_model
-from ivtutorial.sampling.generation import bar, own_share
-from ivtutorial.system.files import atomic_write_text
+from ivtutorial.models.named import open_model
+from ivtutorial.system.files import atomic_write_text, check_writable
 from ivtutorial.system.processes import launch
-from ivtutorial.training.run_folder import check_writable
+from ivtutorial.system.progress import bar
+from ivtutorial.system.provenance import describe
+from ivtutorial.system.share import own_share, rank_and_world
 
 if TYPE_CHECKING:
     from ivtutorial.models.backbone import Backbone
@@ -151,10 +152,10 @@ def _encode_share(
     device: str,
     progress: bool,
 ) -> None:
-    _, rank, world = own_share([])
+    rank, world = rank_and_world()
     store = LatentCache(cache, open_model(model, dtype, device), settings)
     with bar(len(clips), progress and rank == 0, "encoding clips") as advance:
-        problems = store.fill(clips[rank::world], advance=lambda count: advance(count * world))
+        problems = store.fill(own_share(clips), advance=lambda count: advance(count * world))
     if problems:
         raise bad_entries("while encoding", list(problems.values()), len(clips))
 

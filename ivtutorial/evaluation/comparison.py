@@ -17,6 +17,7 @@ import numpy as np
 from ivtutorial.errors import InputError
 from ivtutorial.evaluation.evaluation import Evaluation
 from ivtutorial.evaluation.intervals import bootstrap_interval
+from ivtutorial.system.files import plain_json
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ class Comparison:
 
     def to_dict(self) -> dict[str, dict[str, Any]]:
         """Plain numbers for JSON; what is not finite becomes None."""
-        return {name: _finite(asdict(difference)) for name, difference in self.columns.items()}
+        return {name: plain_json(asdict(difference)) for name, difference in self.columns.items()}
 
 
 def compare(before: Evaluation | str | Path, after: Evaluation | str | Path) -> Comparison:
@@ -127,7 +128,3 @@ def _matching(first: Evaluation, second: Evaluation) -> list[int]:
             f"({strange[1]!r}) with seed {strange[2]}. Evaluate both with the same list and seeds."
         )
     return [places[key] for key in first.keys]
-
-
-def _finite(numbers: dict[str, Any]) -> dict[str, Any]:
-    return {k: v if not isinstance(v, float) or math.isfinite(v) else None for k, v in numbers.items()}

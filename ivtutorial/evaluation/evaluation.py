@@ -22,7 +22,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
 from ivtutorial.data.prompts import Prompt, as_prompts
 from ivtutorial.errors import InputError
@@ -32,10 +31,14 @@ from ivtutorial.evaluation.judging import ClipJudge
 from ivtutorial.evaluation.looks import measure
 from ivtutorial.evaluation.page import write_page
 from ivtutorial.evaluation.scoring import score
-from ivtutorial.models.named import describe, open_model, open_reward
-from ivtutorial.sampling.generation import Job, Sampling, adapter, bar, make_jobs, own_share, sample_batches
+from ivtutorial.models.named import open_model
+from ivtutorial.rewards.named import open_reward
+from ivtutorial.sampling.generation import Job, Sampling, adapter, make_jobs, sample_batches
 from ivtutorial.system.files import atomic_write_text
 from ivtutorial.system.processes import launch
+from ivtutorial.system.progress import bar
+from ivtutorial.system.provenance import describe
+from ivtutorial.system.share import gather, own_share, rank_and_world, wait_for_all
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -204,9 +207,10 @@ def evaluate(
     jobs = make_jobs([prompt.text for prompt in asked], seeds)
     folder = None if out is None else Path(out)
     task = _Task(model, asked, jobs, reward, folder, sampling, lora, lora_scale, judge, S, fps, progress)
-    parts, rank = _gathered(launch(_evaluate_share, processes, task))
+    parts = launch(_evaluate_share, processes, task)
     order = {(job.index, job.seed): place for place, job in enumerate(jobs)}
-    found = sorted((one for part in parts for one in part), key=lambda one: order[one[0]["index"], one[0]["seed"]])
+    every = gather([one for part in parts for one in part])
+    found = sorted(every, key=lambda one: order[one[0]["index"], one[0]["seed"]])
     _add_diversity(found)
     settings = {
         "model": describe(model),
@@ -217,22 +221,11 @@ def evaluate(
         **asdict(sampling),
     }
     result = Evaluation([row for row, _, _ in found], settings)
-    if folder is not None and rank == 0:
+    if folder is not None and rank_and_world()[0] == 0:
         result.save(folder)
         _write_sheet(folder / SHEET_FILE, found)
-    if torch.distributed.is_available() and torch.distributed.is_initialized():
-        torch.distributed.barrier()  # so that the files are there for every process
+    wait_for_all()  # so that the files are there for every process
     return result
-
-
-def _gathered(parts: list[list[Found]]) -> tuple[list[list[Found]], int]:
-    """What all processes found, and this one's rank, where the caller itself is one of several."""
-    dist = torch.distributed
-    if not (dist.is_available() and dist.is_initialized()):
-        return parts, 0
-    every: list[Any] = [None] * dist.get_world_size()
-    dist.all_gather_object(every, parts[0])
-    return every, dist.get_rank()
 
 
 def _add_diversity(found: Sequence[Found]) -> None:
@@ -245,10 +238,10 @@ def _evaluate_share(task: _Task) -> list[Found]:
     """What this process found."""
     backbone = open_model(task.model)
     reward = open_reward(task.reward, backbone.device)
-    mine, rank, world = own_share(task.jobs)
+    rank, world = rank_and_world()
     found: list[Found] = []
     with adapter(backbone, task.lora, task.lora_scale), bar(len(task.jobs), task.progress and rank == 0) as advance:
-        for jobs, clips in sample_batches(backbone, mine, task.sampling):
+        for jobs, clips in sample_batches(backbone, own_share(task.jobs), task.sampling):
             found += _rows(task, jobs, clips.to(backbone.device), reward)
             advance(len(jobs) * world)
     return found

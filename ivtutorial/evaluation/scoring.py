@@ -16,8 +16,8 @@ from torch import Tensor
 from ivtutorial.errors import InputError
 from ivtutorial.evaluation.intervals import Estimate, estimate
 from ivtutorial.method.video_reward import VideoReward
-from ivtutorial.models.memory import SAMPLING_KNOBS, explain_out_of_memory
-from ivtutorial.models.named import open_reward
+from ivtutorial.rewards.named import open_reward
+from ivtutorial.system.out_of_memory import SAMPLING_KNOBS, explain_out_of_memory
 
 if TYPE_CHECKING:
     from ivtutorial.rewards.base import ImageReward

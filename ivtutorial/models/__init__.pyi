@@ -12,17 +12,7 @@ from ivtutorial.models.lora import (
     save_lora as save_lora,
     set_lora_scale as set_lora_scale,
 )
-from ivtutorial.models.memory import (
-    DTYPES as DTYPES,
-    Memory as Memory,
-    explain_out_of_memory as explain_out_of_memory,
-    fitted as fitted,
-    offload_text as offload_text,
-)
-from ivtutorial.models.named import (
-    model_location as model_location,
-    open_model as open_model,
-    open_reward as open_reward,
-)
+from ivtutorial.models.memory import DTYPES as DTYPES, Memory as Memory
+from ivtutorial.models.named import model_location as model_location, open_model as open_model
 from ivtutorial.models.official_checkpoint import convert_checkpoint as convert_checkpoint
 from ivtutorial.models.unet import RECOMPUTED_BLOCKS as RECOMPUTED_BLOCKS, VideoUNet as VideoUNet

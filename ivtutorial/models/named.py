@@ -1,29 +1,28 @@
-"""Names of models and rewards: the only place that knows what "reduced" or "modelscope" stands for.
+"""Models by name: the only place that knows what "reduced" or "modelscope" stands for.
 
-| name         | model                            | reward               |
-|--------------|----------------------------------|----------------------|
-| `reduced`    | `data/models/reduced`            | `data/models/reward` |
-| `modelscope` | damo-vilab/text-to-video-ms-1.7b | -                    |
-| `zeroscope`  | cerspense/zeroscope_v2_576w      | -                    |
+| name         | model                            |
+|--------------|----------------------------------|
+| `reduced`    | `data/models/reduced`            |
+| `modelscope` | damo-vilab/text-to-video-ms-1.7b |
+| `zeroscope`  | cerspense/zeroscope_v2_576w      |
 
-The other rewards (`hpsv2`, `pickscore`, ...) are named in `ivtutorial.rewards.named`. Anything else is a folder, a file
-or a hub name. Objects pass through unchanged, so every function that takes a model takes either form.
+Anything else is a folder or a hub name. Objects pass through unchanged, so every function that takes a model takes
+either form. Rewards have their names in `ivtutorial.rewards.named`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from ivtutorial.errors import InputError
+import torch
+
 from ivtutorial.system.files import data_path
+from ivtutorial.system.out_of_memory import OPENING_KNOBS, explain_out_of_memory
 
 if TYPE_CHECKING:
-    import torch
-
     from ivtutorial.models.backbone import Backbone
-    from ivtutorial.rewards.base import ImageReward
 
 HUB_NAMES = {"modelscope": "damo-vilab/text-to-video-ms-1.7b", "zeroscope": "cerspense/zeroscope_v2_576w"}
 
@@ -61,46 +60,9 @@ def open_model(
     """
     if not isinstance(model, (str, Path)):
         return model
-    import torch
-
     from ivtutorial.models.backbone_folder import load_backbone
-    from ivtutorial.models.memory import OPENING_KNOBS, explain_out_of_memory
 
     chosen = dtype or torch.float32
     unet = chosen if isinstance(chosen, torch.dtype) else chosen.get("unet", torch.float32)
     with explain_out_of_memory(OPENING_KNOBS):
         return load_backbone(model_location(model), chosen, device, None if unet == torch.float32 else "fp16")
-
-
-def open_reward(
-    reward: ImageReward | str | Path, device: str | torch.device = "cpu", dtype: torch.dtype | None = None
-) -> ImageReward:
-    """An image reward by name, folder, HPSv2 checkpoint file, function or mixture; an object is returned as it is.
-
-    Args:
-        reward: "reduced", anything that `ivtutorial.rewards.named` knows, or an image reward.
-        device: where to put it.
-        dtype: of its weights; float32 by default.
-
-    Raises:
-        InputError: nothing usable there, an object that cannot be called, or the GPU's memory is too small.
-    """
-    if not isinstance(reward, (str, Path)):
-        if not callable(reward):
-            raise InputError(f"A reward is a function (frames, captions) -> scores, got {reward!r}.")
-        return reward
-    import torch
-
-    from ivtutorial.models.memory import OPENING_KNOBS, explain_out_of_memory
-    from ivtutorial.rewards.named import open_named
-
-    places = {"reduced": data_path("models", "reward")} if "reduced" in str(reward) else {}
-    with explain_out_of_memory(OPENING_KNOBS):
-        return open_named(str(reward), device, dtype or torch.float32, places)
-
-
-def describe(thing: Any) -> str:
-    """How a model or reward is named in a run's `config.json`: its name as given, or its class."""
-    return (
-        str(thing) if isinstance(thing, (str, Path)) else f"object of {type(thing).__module__}.{type(thing).__name__}"
-    )

@@ -15,8 +15,6 @@ The interactive pieces are in :mod:`ivtutorial.notebook.widgets`.
 
 from __future__ import annotations
 
-import logging
-import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -31,6 +29,8 @@ from torch import Tensor
 from ivtutorial.errors import InputError
 from ivtutorial.notebook.widgets import clip_row as clip_row, stepper as stepper
 from ivtutorial.pages.embed import picture as picture
+from ivtutorial.system.provenance import peak_memory_mb
+from ivtutorial.system.quiet import no_warnings
 
 if TYPE_CHECKING:
     from ivtutorial.models.backbone import Backbone
@@ -95,7 +95,8 @@ def open_scale(name: str = "reduced", reward: str | Path | None = None) -> Scale
     Raises:
         InputError: an unknown scale, no GPU for "modelscope", or a model that cannot be opened.
     """
-    from ivtutorial.models.named import open_model, open_reward
+    from ivtutorial.models.named import open_model
+    from ivtutorial.rewards.named import open_reward
 
     if name not in ("reduced", "modelscope"):
         raise InputError(f"IVTUTORIAL_SCALE = {name!r}: expected 'reduced' or 'modelscope'.")
@@ -213,14 +214,8 @@ def print_cost(scale: Scale) -> None:
     import time
 
     line = f"At the scale {scale.name} this chapter took {time.process_time():.0f} s of processor time"
-    try:
-        import resource
-    except ImportError:  # Windows does not count memory this way
-        print(f"{line}.")
-        return
-    unit = 2**20 if sys.platform == "darwin" else 2**10  # macOS counts bytes, Linux KiB
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
-    line += f" and {peak:.0f} MiB of memory"
+    if peak := peak_memory_mb():
+        line += f" and {peak:.0f} MiB of memory"
     if scale.device == "cuda":
         line += f", and {torch.cuda.max_memory_allocated() / 2**20:.0f} MiB of the GPU's"
     print(f"{line}.")
@@ -243,11 +238,9 @@ def _quiet() -> Iterator[None]:
 
     for library in (diffusers.utils.logging, transformers.utils.logging):
         library.disable_progress_bar()
-    before = logging.root.manager.disable
-    logging.disable(logging.WARNING)
     try:
-        yield
+        with no_warnings():
+            yield
     finally:
-        logging.disable(before)
         for library in (diffusers.utils.logging, transformers.utils.logging):
             library.enable_progress_bar()

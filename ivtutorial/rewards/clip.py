@@ -12,9 +12,7 @@ Every caption is encoded once. When all captions of a run have been, `offload_te
 from __future__ import annotations
 
 import json
-import logging
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +23,7 @@ from torch import Tensor, nn
 from ivtutorial.errors import InputError
 from ivtutorial.rewards.base import CaptionLimit, check_captions, check_frames
 from ivtutorial.rewards.preprocess import check_kind, fit, normalise
+from ivtutorial.system.quiet import no_warnings
 
 CONFIG_FILE = "open_clip_config.json"
 WEIGHTS_FILE = "open_clip_model.safetensors"
@@ -206,17 +205,6 @@ class ClipReward(nn.Module):
                 "scale": self.scale,
             },
         }
-
-
-@contextmanager
-def no_warnings() -> Iterator[None]:
-    """open_clip warns that a model has random weights; here they are read right afterwards, and checked."""
-    before = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        yield
-    finally:
-        logging.disable(before)
 
 
 def count_tokens(tokenizer: Any, caption: str) -> int:

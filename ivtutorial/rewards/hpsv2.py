@@ -19,9 +19,10 @@ from pathlib import Path
 import torch
 
 from ivtutorial.errors import InputError
-from ivtutorial.rewards.clip import ClipReward, no_warnings
+from ivtutorial.rewards.clip import ClipReward
+from ivtutorial.system.quiet import no_warnings
 from ivtutorial.weights.files import fill, read_weights, tensors_of
-from ivtutorial.weights.hub import check_sha256, hub_file, is_hub_name
+from ivtutorial.weights.hub import check_sha256, local_or_hub
 
 HUB_NAME = "xswu/HPSv2"
 FILES = {"v2.0": "HPS_v2_compressed.pt", "v2.1": "HPS_v2.1_compressed.pt"}
@@ -53,7 +54,9 @@ def load_hpsv2(
     """
     import open_clip
 
-    path = _find(place, version)
+    if version not in FILES:
+        raise InputError(f"Unknown HPSv2 version {version!r}. Choose one of {', '.join(FILES)}.")
+    path = local_or_hub(place, FILES[version], HUB_NAME, "HPSv2 checkpoint")
     if sha256 is not None:
         check_sha256(path, sha256)
     state = tensors_of(read_weights(path, f"HPSv2 {version} weights"), path, "state_dict")
@@ -70,19 +73,3 @@ def load_hpsv2(
 def load_hpsv2_1(place: str | Path | None = None, dtype: torch.dtype = torch.float32) -> ClipReward:
     """HPSv2.1; arguments and errors as `load_hpsv2`."""
     return load_hpsv2(place, "v2.1", dtype=dtype)
-
-
-def _find(place: str | Path | None, version: str) -> Path:
-    if version not in FILES:
-        raise InputError(f"Unknown HPSv2 version {version!r}. Choose one of {', '.join(FILES)}.")
-    local = Path(place) if place is not None else None
-    if local is not None and local.is_dir():
-        local = local / FILES[version]
-    if local is not None and local.is_file():
-        return local
-    if place is None or is_hub_name(place):
-        return hub_file(HUB_NAME if place is None else str(place), FILES[version])
-    raise InputError(
-        f"No HPSv2 checkpoint at {local}. Give the file {FILES[version]}, its folder, or a hub name; without any of "
-        f"them it is downloaded from {HUB_NAME}."
-    )

@@ -19,12 +19,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ivtutorial.errors import InputError
+from ivtutorial.errors import InputError, first_line
 from ivtutorial.rewards.aesthetic import score_head
 from ivtutorial.rewards.base import CaptionLimit, check_frames
 from ivtutorial.rewards.preprocess import fit, normalise
 from ivtutorial.weights.files import fill, read_weights, tensors_of
-from ivtutorial.weights.hub import first_line, hub_file, is_hub_name
+from ivtutorial.weights.hub import local_or_hub
 
 HUB_NAME, FILE = "THUDM/ImageReward", "ImageReward.pt"
 VOCABULARY = "google-bert/bert-base-uncased"
@@ -147,24 +147,13 @@ def load_imagereward(
     Raises:
         InputError: no such file or download, or a file that does not hold this model; missing weights are named.
     """
-    path = _find(place)
+    path = local_or_hub(place, FILE, HUB_NAME, "ImageReward checkpoint")
     state = from_published(tensors_of(read_weights(path, "ImageReward weights"), path, "state_dict"))
     reward = BlipReward(_bert_tokenizer(vocabulary or VOCABULARY))
     fill(reward, state, path, "ImageReward")
     reward.vision.to(dtype)
     reward.text.to(dtype)
     return reward
-
-
-def _find(place: str | Path | None) -> Path:
-    local = Path(place) if place is not None else None
-    if local is not None and local.is_dir():
-        local = local / FILE
-    if local is not None and local.is_file():
-        return local
-    if place is None or is_hub_name(place):
-        return hub_file(HUB_NAME if place is None else str(place), FILE)
-    raise InputError(f"No ImageReward checkpoint at {local}. Give the file {FILE}, its folder, or a hub name.")
 
 
 def _bert_tokenizer(place: str | Path) -> Any:

@@ -2,6 +2,7 @@
 
 | text | reward |
 |---|---|
+| `reduced` | `data/models/reward`, the small HPS of the reduced world |
 | a name | one of `ivtutorial.rewards.shipped` |
 | `NAME:PLACE` | the same, from a file, a folder or another hub name |
 | a folder | an open_clip model, as `ClipReward.save` writes it |
@@ -27,12 +28,36 @@ import torch
 from ivtutorial.errors import InputError
 from ivtutorial.rewards.base import ImageReward
 from ivtutorial.rewards.shipped import SHIPPED
+from ivtutorial.system.files import data_path
+from ivtutorial.system.out_of_memory import OPENING_KNOBS, explain_out_of_memory
 
 CHECKPOINT_SUFFIXES = (".pt", ".pth", ".bin")
 _NUMBER = r"[-+]?\d*\.?\d+(?:[eE][-+]?\d+)?"
 _TERM = re.compile(rf"\s*({_NUMBER})\s*\*\s*(.+?)\s*")
 _BETWEEN = re.compile(rf"\s*\+\s*(?={_NUMBER}\s*\*)")
 _FUNCTION = re.compile(r"([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*):([A-Za-z_]\w*)")
+
+
+def open_reward(
+    reward: ImageReward | str | Path, device: str | torch.device = "cpu", dtype: torch.dtype | None = None
+) -> ImageReward:
+    """An image reward by name, folder, HPSv2 checkpoint file, function or mixture; an object is returned as it is.
+
+    Args:
+        reward: "reduced", anything in the table of the module, or an image reward.
+        device: where to put it.
+        dtype: of its weights; float32 by default.
+
+    Raises:
+        InputError: nothing usable there, an object that cannot be called, or the GPU's memory is too small.
+    """
+    if not isinstance(reward, (str, Path)):
+        if not callable(reward):
+            raise InputError(f"A reward is a function (frames, captions) -> scores, got {reward!r}.")
+        return reward
+    places = {"reduced": data_path("models", "reward")} if "reduced" in str(reward) else {}
+    with explain_out_of_memory(OPENING_KNOBS):
+        return open_named(str(reward), device, dtype or torch.float32, places)
 
 
 def open_named(

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,9 +21,11 @@ from ivtutorial.data.captions import check_caption
 from ivtutorial.errors import InputError
 from ivtutorial.method.chain import network_mode, sample
 from ivtutorial.method.schedule import ddim_timesteps
-from ivtutorial.models.memory import SAMPLING_KNOBS, explain_out_of_memory
 from ivtutorial.models.named import open_model
+from ivtutorial.system.out_of_memory import SAMPLING_KNOBS, explain_out_of_memory
 from ivtutorial.system.processes import launch
+from ivtutorial.system.progress import bar
+from ivtutorial.system.share import own_share, rank_and_world
 
 if TYPE_CHECKING:
     from ivtutorial.models.backbone import Backbone
@@ -199,13 +200,6 @@ def adapter(backbone: Backbone, lora: str | Path | None, scale: float = 1.0) -> 
         backbone.unet.unload_lora()
 
 
-def own_share(jobs: Sequence[Job]) -> tuple[list[Job], int, int]:
-    """The jobs of this process, its rank, and the number of processes; all jobs if there is no group."""
-    group = torch.distributed.is_available() and torch.distributed.is_initialized()
-    rank, world = (torch.distributed.get_rank(), torch.distributed.get_world_size()) if group else (0, 1)
-    return list(jobs[rank::world]), rank, world
-
-
 def _generate_share(
     model: Backbone | str | Path,
     jobs: Sequence[Job],
@@ -215,27 +209,13 @@ def _generate_share(
     progress: bool,
 ) -> list[tuple[Job, Tensor]]:
     backbone = open_model(model)
-    mine, rank, world = own_share(jobs)
+    rank, world = rank_and_world()
     made: list[tuple[Job, Tensor]] = []
     with adapter(backbone, lora, lora_scale), bar(len(jobs), progress and rank == 0) as advance:
-        for batch, clips in sample_batches(backbone, mine, sampling):
+        for batch, clips in sample_batches(backbone, own_share(jobs), sampling):
             made.extend(zip(batch, clips, strict=True))
             advance(len(batch) * world)
     return made
-
-
-@contextmanager
-def bar(total: int, show: bool, title: str = "clips") -> Iterator[partial[None]]:
-    """A progress bar; yields the function that moves it on."""
-    from tqdm.auto import tqdm
-
-    with tqdm(total=total, desc=title, disable=not show) as shown:
-        yield partial(_advance, shown)
-
-
-def _advance(shown: object, count: int) -> None:
-    # Shares differ by one clip, so counting them all times N may overshoot at the end.
-    shown.update(min(count, shown.total - shown.n))  # type: ignore[attr-defined]
 
 
 def _latent_shape(backbone: Backbone, sampling: Sampling) -> tuple[int, ...]:

@@ -21,13 +21,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ivtutorial.data.clips import Clip, write_clips
-from ivtutorial.data.latent_cache import fingerprint
 from ivtutorial.errors import InputError
 from ivtutorial.models.named import open_model
-from ivtutorial.sampling.generation import Job, Sampling, bar, make_jobs, own_share, sample_batches
+from ivtutorial.sampling.generation import Job, Sampling, make_jobs, sample_batches
 from ivtutorial.system.files import atomic_write_text
 from ivtutorial.system.processes import launch
+from ivtutorial.system.progress import bar
+from ivtutorial.system.share import own_share, rank_and_world
 from ivtutorial.video.writer import write_video
+from ivtutorial.weights.fingerprint import fingerprint
 
 if TYPE_CHECKING:
     from ivtutorial.models.backbone import Backbone
@@ -102,7 +104,7 @@ def _sample_share(
     model: Backbone | str | Path, jobs: Sequence[Job], folder: Path, sampling: Sampling, fps: float, progress: bool
 ) -> None:
     missing = [job for job in jobs if not _file(folder, job).is_file()]
-    mine, rank, world = own_share(missing)
+    mine, (rank, world) = own_share(missing), rank_and_world()
     with bar(len(missing), progress and rank == 0, "sampling clips") as advance:
         for batch, clips in sample_batches(open_model(model), mine, sampling) if mine else ():
             for job, clip in zip(batch, clips, strict=True):

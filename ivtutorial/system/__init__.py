@@ -1,12 +1,17 @@
 """Files, processes, and what a result was made with.
 
-| module         | holds                                                   |
-|----------------|---------------------------------------------------------|
-| `files`        | files written whole or not at all; shipped data; hashes |
-| `processes`    | a function run in several processes                     |
-| `interruption` | Ctrl-C and SIGTERM noted, so that a step can finish     |
-| `provenance`   | versions, hardware, commit and date                     |
-| `lazy`         | the doors of the package and its rooms                  |
+| module          | holds                                                             |
+|-----------------|-------------------------------------------------------------------|
+| `files`         | files written whole or not at all; shipped data; hashes           |
+| `processes`     | a function run in several processes                               |
+| `share`         | the share of one of several processes, and what all of them found |
+| `progress`      | progress bars                                                     |
+| `device`        | the GPU or the CPU                                                |
+| `interruption`  | Ctrl-C and SIGTERM noted, so that a step can finish               |
+| `out_of_memory` | which settings to turn, in which order                            |
+| `quiet`         | libraries held back from warning                                  |
+| `provenance`    | versions, hardware, commit and date                               |
+| `lazy`          | the doors of the package and its rooms                            |
 """
 
 from ivtutorial.system.lazy import offer

@@ -3,19 +3,23 @@
 | function | what it does |
 |---|---|
 | `atomic_write`, `atomic_write_text` | a reader sees the old file or the new one, never half of one |
+| `check_writable` | an error before the work, not after it |
+| `plain_json` | values without infinities, for JSON |
 | `data_path` | the folder `data/` of a checkout, or its copy inside the installed package |
-| `sha256` | the hash that model cards and checkpoints quote |
+| `sha256`, `key` | the hash of a file, which model cards and checkpoints quote; and of plain values |
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
+import math
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from ivtutorial.errors import InputError
 
@@ -80,6 +84,33 @@ def atomic_write_text(path: str | Path, text: str) -> None:
         file.write(text.encode("utf-8"))
 
 
+def check_writable(folder: Path) -> None:
+    """Refuse a folder that cannot be written before minutes of work, not after them; nothing is made.
+
+    Raises:
+        InputError: the folder, or the nearest one above it that exists, cannot be written.
+    """
+    nearest = folder.absolute()
+    while not nearest.exists() and nearest != nearest.parent:
+        nearest = nearest.parent
+    if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
+        raise InputError(f"cannot write {folder}: {nearest} is no folder that you may write to. Choose another.")
+
+
+def plain_json(value: Any) -> Any:
+    """The same value with None for every number that is not finite, for which JSON has no word.
+
+    Example:
+        >>> plain_json({"loss": [0.5, float("nan")]})
+        {'loss': [0.5, None]}
+    """
+    if isinstance(value, Mapping):
+        return {name: plain_json(item) for name, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain_json(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
 def sha256(path: str | Path) -> str:
     """Returns the SHA-256 of a file as 64 hexadecimal digits, read in pieces of 1 MiB.
 
@@ -97,6 +128,11 @@ def sha256(path: str | Path) -> str:
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror or error}.") from error
     return digest.hexdigest()
+
+
+def key(*values: Any) -> str:
+    """The SHA-256 of plain values, as JSON with sorted names: what was made with equal values has the same key."""
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 
 def data_path(*parts: str) -> Path:

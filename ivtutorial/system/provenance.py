@@ -111,3 +111,10 @@ def _git(root: Path, *arguments: str) -> str:
     except (OSError, subprocess.TimeoutExpired):
         return ""
     return done.stdout.strip() if done.returncode == 0 else ""
+
+
+def describe(thing: Any) -> str:
+    """How a model or reward is named in a run's `config.json`: its name as given, or its class."""
+    return (
+        str(thing) if isinstance(thing, (str, Path)) else f"object of {type(thing).__module__}.{type(thing).__name__}"
+    )

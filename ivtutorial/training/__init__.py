@@ -7,6 +7,7 @@
 | `presets`     | settings for a kind of GPU                                |
 | `methods`     | every method behind one call                              |
 | `guards`      | losses against over-optimisation                          |
+| `fit`         | precision and recomputation, for the time of a run        |
 | `start`       | models, data, adapter and optimiser before the first step |
 | `step`        | one optimiser step                                        |
 | `loop`        | step, samples, log, checkpoint                            |

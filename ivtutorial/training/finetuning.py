@@ -35,11 +35,13 @@ from ivtutorial.data.dataset import LatentDataset
 from ivtutorial.data.lists import LATENTS, PREPARED, Clip
 from ivtutorial.errors import InputError
 from ivtutorial.models.lora import has_lora, load_lora, merge_lora
-from ivtutorial.models.memory import fitted
-from ivtutorial.models.named import open_model, open_reward
+from ivtutorial.models.named import open_model
+from ivtutorial.rewards.named import open_reward
+from ivtutorial.system.files import check_writable
 from ivtutorial.system.processes import launch
 from ivtutorial.training import run_folder
 from ivtutorial.training.config import FinetuneConfig, read_config
+from ivtutorial.training.fit import fitted
 from ivtutorial.training.loop import finish, train
 from ivtutorial.training.run_folder import FinetuneResult, read_metrics
 from ivtutorial.training.start import Given, load_data, make_accelerator, start, weights_dtypes
@@ -102,7 +104,7 @@ def finetune(
         >>> after = generate("reduced", prompts, lora=result.lora)  # doctest: +SKIP
     """
     folder = Path(out)
-    run_folder.check_writable(folder)
+    check_writable(folder)
     if not resume and (folder / run_folder.CONFIG_FILE).exists():
         raise InputError(f"{folder} holds a run already. Continue it with resume, or choose another folder.")
     settings, kept = config or FinetuneConfig(), Path(cache or _cache_of(clips) or folder / "cache")

@@ -1,6 +1,6 @@
 """The folder of a run: what it was, what it logged, what its samples looked like.
 
-RUN/config.json       settings, model, reward, data, versions
+RUN/config.json       settings, model, reward, data, provenance
 RUN/metrics.jsonl     one line a step; lines of step 0 and of every `sample_every` steps also have `sample_reward`
 RUN/samples/step-N/   clips (MP4) and sheet.png, the same prompts and noise in every round
 RUN/checkpoints/      see `ivtutorial.training.checkpoints`
@@ -11,21 +11,17 @@ RUN/tensorboard/      curves and samples, see `ivtutorial.training.trackers`
 from __future__ import annotations
 
 import json
-import math
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
 from ivtutorial.errors import InputError
-from ivtutorial.system.files import atomic_write_text
+from ivtutorial.system.files import atomic_write_text, plain_json
 
 CONFIG_FILE, METRICS_FILE, SAMPLES, LORA, BEST = "config.json", "metrics.jsonl", "samples", "lora", "best"
-_PACKAGES = ("ivtutorial", "torch", "diffusers", "transformers", "peft", "accelerate", "open_clip_torch", "numpy")
 
 
 @dataclass(frozen=True)
@@ -54,30 +50,6 @@ class FinetuneResult:
     def metrics(self) -> list[dict[str, Any]]:
         """All lines of metrics.jsonl."""
         return read_metrics(self.folder)
-
-
-def check_writable(folder: Path) -> None:
-    """Before minutes of work, not after them; nothing is made.
-
-    Raises:
-        InputError: the folder, or the nearest one above it that exists, cannot be written.
-    """
-    place = folder.absolute()
-    while not place.exists() and place != place.parent:
-        place = place.parent
-    if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
-        raise InputError(f"cannot write {folder}: {place} is no folder that you may write to. Choose another.")
-
-
-def versions() -> dict[str, str]:
-    """Versions of the packages that decide a run's numbers."""
-    found = {}
-    for name in _PACKAGES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            found[name] = "not installed"
-    return found
 
 
 def write_config(run: Path, values: Mapping[str, Any]) -> None:
@@ -122,11 +94,10 @@ def log_metrics(run: Path, row: Mapping[str, float]) -> None:
     Raises:
         InputError: the file cannot be written.
     """
-    plain = {name: value if math.isfinite(value) else None for name, value in row.items()}
     path = run / METRICS_FILE
     try:
         with open(path, "a", encoding="utf-8") as file:
-            file.write(json.dumps(plain) + "\n")
+            file.write(json.dumps(plain_json(dict(row))) + "\n")
     except OSError as error:
         raise InputError(
             f"cannot write {path}: {error.strerror or error}. Checkpoints are whole: free some space or restore "

@@ -14,6 +14,7 @@ from torch import Tensor
 from ivtutorial.evaluation.scoring import score
 from ivtutorial.models.lora import save_lora
 from ivtutorial.sampling.generation import Job, Sampling, make_jobs, sample_batches
+from ivtutorial.system.share import gather
 from ivtutorial.training import run_folder
 from ivtutorial.training.checkpoints import Progress
 from ivtutorial.training.config import FinetuneConfig
@@ -38,12 +39,10 @@ def sample_round(run: Run, progress: Progress, trackers: Sequence[Tracker] = ())
     Raises:
         InputError: the samples cannot be written, or their reward is not finite.
     """
-    from accelerate.utils import gather_object
-
     config = run.config
     prompts = list(config.sample_prompts) or list(dict.fromkeys(run.data.captions))[:FEW]
     jobs = make_jobs(prompts, config.sample_seed)
-    found = {job.index: (pixels, reward) for job, pixels, reward in gather_object(_sample(run, _share(run, jobs)))}
+    found = {job.index: (pixels, reward) for job, pixels, reward in gather(_sample(run, _share(run, jobs)))}
     clips = [found[job.index][0] for job in jobs]
     reward = torch.tensor([found[job.index][1] for job in jobs]).mean().item()
     best = _note(config, progress, reward)

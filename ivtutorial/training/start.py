@@ -11,19 +11,21 @@ import torch
 
 from ivtutorial.data.clips import Clip, read_clips
 from ivtutorial.data.dataset import LatentDataset, encode_clips
-from ivtutorial.data.latent_cache import fingerprint
 from ivtutorial.errors import InputError
 from ivtutorial.models.lora import attach_lora, load_lora
-from ivtutorial.models.memory import offload_text
-from ivtutorial.models.named import describe
 from ivtutorial.rewards.base import HasTextTower
-from ivtutorial.sampling.generation import bar
+from ivtutorial.system.device import choose_device
+from ivtutorial.system.progress import bar
+from ivtutorial.system.provenance import describe, provenance
+from ivtutorial.system.share import gather
 from ivtutorial.training import checkpoints as training_state, run_folder
 from ivtutorial.training.checkpoints import Progress
 from ivtutorial.training.config import FinetuneConfig, differing
+from ivtutorial.training.fit import offload_text
 from ivtutorial.training.methods import once, step_losses
 from ivtutorial.training.sharding import check_sharding, is_sharded, shard_frozen
 from ivtutorial.training.step import LossFn, Run
+from ivtutorial.weights.fingerprint import fingerprint
 
 if TYPE_CHECKING:
     from ivtutorial.models.backbone import Backbone
@@ -55,12 +57,8 @@ def make_accelerator(given: Given) -> Any:
     from accelerate import Accelerator
     from accelerate.state import AcceleratorState, GradientState
 
-    if isinstance(given.model, (str, Path)):
-        cpu = given.device == "cpu" or not torch.cuda.is_available()
-    else:
-        cpu = given.model.device.type == "cpu"
-    if given.device not in (None, "cpu", "cuda") or (cpu and given.device == "cuda"):
-        raise InputError(f"device = {given.device!r}: expected 'cpu', or 'cuda' where there is a GPU.")
+    chosen = choose_device(given.device)
+    cpu = (chosen if isinstance(given.model, (str, Path)) else given.model.device).type == "cpu"
     if cpu and given.config.precision == "fp16":
         raise InputError("precision = 'fp16' needs a GPU: use 'fp32' or 'bf16' on a CPU.")
     # It keeps its settings in global state; a second run in this process, in a notebook, may want others.
@@ -85,15 +83,13 @@ def load_data(given: Given, backbone: Backbone, accelerator: Any) -> LatentDatas
     Raises:
         InputError: clips that cannot be used, or whose frames the segments do not divide.
     """
-    from accelerate.utils import gather_object
-
     data, c = given.clips, given.config
     if not isinstance(data, LatentDataset):
         listed = read_clips(data, skip_bad=given.skip_bad) if isinstance(data, (str, Path)) else list(data)
         with bar(len(listed), given.progress and accelerator.is_main_process, "encoding clips") as advance:
             data = encode_clips(
                 backbone, listed, given.cache, c.frames, c.fps, c.height, c.width, advance, skip_bad=given.skip_bad,
-                rank=accelerator.process_index, world=accelerator.num_processes, gather=gather_object,
+                rank=accelerator.process_index, world=accelerator.num_processes, gather=gather,
             )  # fmt: skip
     frames = data.latents.shape[2]
     if frames % c.method.S and c.method.selection != "dense":
@@ -205,5 +201,5 @@ def _description(given: Given, run: Run) -> dict[str, Any]:
         "data": {"clips": len(run.data), "left_out": list(run.data.left_out), "key": run.data.key},
         "processes": run.accelerator.num_processes,
         "device": str(run.backbone.device),
-        "versions": run_folder.versions(),
+        "provenance": provenance(run.config.seed),
     }

@@ -27,6 +27,7 @@ from ivtutorial.data.dataset import LatentDataset, positions, slot_generator
 from ivtutorial.errors import InputError
 from ivtutorial.method.batch import Batch
 from ivtutorial.method.chain import network_mode
+from ivtutorial.system.share import average_gradients
 from ivtutorial.training.checkpoints import Progress, latest_checkpoint
 from ivtutorial.training.config import FinetuneConfig
 from ivtutorial.training.methods import StepLosses
@@ -131,7 +132,7 @@ def _take_update(run: Run, slots: Sequence[Iterator[dict[str, float]]], lr: floa
     """One optimiser update from the next loss of every slot."""
     run.optimizer.zero_grad(set_to_none=True)
     numbers = _mean_over_slots(run, [next(slot) for slot in slots])
-    _average_gradients(run)
+    average_gradients(run.parameters)
     if run.accelerator.scaler is not None:
         if not math.isfinite(numbers["loss"]):
             _spoil(run.parameters)
@@ -167,17 +168,6 @@ def _mean_over_slots(run: Run, passes: list[dict[str, float]]) -> dict[str, floa
     table = torch.tensor([[one[name] for name in names] for one in passes], dtype=torch.float64)
     means = run.accelerator.reduce(table.mean(0).to(run.backbone.device), "mean")
     return dict(zip(names, means.tolist(), strict=True))
-
-
-def _average_gradients(run: Run) -> None:
-    for p in run.parameters:
-        p.grad = torch.zeros_like(p) if p.grad is None else p.grad
-    if run.accelerator.num_processes == 1:
-        return
-    grads = _gradients(run.parameters)
-    flat = run.accelerator.reduce(torch.cat([grad.flatten() for grad in grads]), "mean")
-    for grad, part in zip(grads, flat.split([grad.numel() for grad in grads]), strict=True):
-        grad.copy_(part.view_as(grad))
 
 
 def _update(run: Run, good: bool, lr: float, norm: float) -> None:

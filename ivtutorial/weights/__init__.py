@@ -5,6 +5,7 @@
 | `files`           | one file into one network, every misfit named              |
 | `hub`             | files and folders of the Hugging Face hub, checked by hash |
 | `pipeline_folder` | folders in diffusers' pipeline layout                      |
+| `fingerprint`     | a short hash of a model                                    |
 """
 
 from ivtutorial.system.lazy import offer

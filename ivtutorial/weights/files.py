@@ -17,8 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ivtutorial.errors import InputError
-from ivtutorial.weights.hub import first_line
+from ivtutorial.errors import InputError, first_line
 
 
 def read_weights(path: str | Path, what: str = "weights") -> dict[str, Any]:

@@ -5,6 +5,7 @@
 | `is_hub_name` | whether a text looks like "owner/model" |
 | `hub_folder` | the files of a repository that match some patterns |
 | `hub_file` | one file; what the hub calls it (its SHA-256) must be what it is |
+| `local_or_hub` | a file here, or in the hub |
 
 Downloads show a progress bar and land in the hub's own cache, so the second time nothing is fetched, and a network is
 needed only for what is not there yet.
@@ -16,7 +17,7 @@ import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from ivtutorial.errors import InputError
+from ivtutorial.errors import InputError, first_line
 from ivtutorial.system.files import sha256
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -69,6 +70,31 @@ def hub_file(name: str, filename: str) -> Path:
     return path
 
 
+def local_or_hub(path: str | Path | None, filename: str, name: str, what: str) -> Path:
+    """A file of weights: on this machine, or downloaded.
+
+    Args:
+        path: the file, its folder, or a hub name; None for the usual place in the hub.
+        filename: of the file in a folder or repository.
+        name: the usual place, "owner/model".
+        what: it holds, for the message.
+
+    Raises:
+        InputError: nothing there; or as `hub_file`.
+    """
+    local = None if path is None else Path(path)
+    if local is not None and local.is_dir():
+        local = local / filename
+    if local is not None and local.is_file():
+        return local
+    if path is None or is_hub_name(path):
+        return hub_file(name if path is None else str(path), filename)
+    raise InputError(
+        f"No {what} at {local}. Give the file {filename}, its folder, or a hub name; without any of them it is "
+        f"downloaded from {name}."
+    )
+
+
 def check_sha256(path: Path, expected: str) -> None:
     """Reject a file that is not the one that was meant.
 
@@ -107,8 +133,3 @@ def _reason(error: Exception) -> str:
     if isinstance(error, errors.EntryNotFoundError) and not isinstance(error, FileNotFoundError):
         return "the model has no such file"
     return first_line(error)
-
-
-def first_line(error: Exception) -> str:
-    """What an error says, without what follows on further lines; its name if it says nothing."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

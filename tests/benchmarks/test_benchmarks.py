@@ -16,7 +16,8 @@ import torch
 from ivtutorial.errors import InputError
 from ivtutorial.method.instructvideo import InstructVideo
 from ivtutorial.method.video_reward import VideoReward
-from ivtutorial.models.memory import Memory, explain_out_of_memory
+from ivtutorial.models.memory import Memory
+from ivtutorial.system.out_of_memory import explain_out_of_memory
 from tests.tolerances import assert_close
 
 FOLDER = Path(__file__).resolve().parents[2] / "benchmarks"

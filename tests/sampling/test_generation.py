@@ -15,7 +15,8 @@ from ivtutorial.errors import InputError
 from ivtutorial.evaluation.scoring import score
 from ivtutorial.method.chain import sample
 from ivtutorial.models.lora import attach_lora, has_lora, lora_parameters, save_lora
-from ivtutorial.models.named import model_location, open_reward
+from ivtutorial.models.named import model_location
+from ivtutorial.rewards.named import open_reward
 from ivtutorial.sampling.generation import clip_generator, generate, make_jobs
 from tests.tolerances import assert_close, roundings
 from tests.toy import toy_backbone

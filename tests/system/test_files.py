@@ -129,3 +129,14 @@ def test_data_is_found_in_a_wheel_then_in_a_checkout(tmp_path: Path, monkeypatch
     assert files.data_path("models", "unet") == tmp_path / "data" / "models" / "unet"
     (package / "_data" / "models" / "unet").mkdir(parents=True)
     assert files.data_path("models", "unet") == package / "_data" / "models" / "unet"
+
+
+def test_a_key_depends_on_values_and_not_on_the_order_of_names() -> None:
+    assert (
+        files.key({"a": 1, "b": [2]}, "x") == files.key({"b": [2], "a": 1}, "x") != files.key({"a": 1, "b": [3]}, "x")
+    )
+
+
+def test_numbers_that_json_has_no_word_for_become_none() -> None:
+    values = {"loss": float("nan"), "curve": [1, float("inf"), 0.5], "name": "nan"}
+    assert files.plain_json(values) == {"loss": None, "curve": [1, None, 0.5], "name": "nan"}

@@ -141,7 +141,7 @@ def test_the_folder_of_a_run(unbroken: FinetuneResult) -> None:
     assert read_video(run / "samples" / "step-000006" / "001.mp4", 4, 8, (16, 16)).shape == (4, 16, 16, 3)
     assert (run / "samples" / "step-000006" / "sheet.png").stat().st_size > 0
     stored = json.loads((run / "config.json").read_text())
-    assert stored["data"]["clips"] == 5 and stored["versions"]["torch"] == version("torch")
+    assert stored["data"]["clips"] == 5 and stored["provenance"]["versions"]["torch"] == version("torch")
     assert read_config(run) == replace(CONFIG, sample_every=3, sample_prompts=("a fox", "snow"))
 
 

@@ -12,7 +12,6 @@ models, prompts and settings are the same.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -27,7 +26,7 @@ from ivtutorial.evaluation.evaluation import RESULT_FILE, Evaluation, evaluate
 from ivtutorial.lab.demo.report import ClipPair, Report, Row, write_report
 from ivtutorial.lab.world.judge import open_judge
 from ivtutorial.method.instructvideo import InstructVideo
-from ivtutorial.system.files import atomic_write_text, data_path, sha256
+from ivtutorial.system.files import atomic_write_text, data_path, key, sha256
 from ivtutorial.system.provenance import peak_memory_mb, provenance
 from ivtutorial.training.config import FinetuneConfig
 
@@ -211,8 +210,7 @@ def _measured(
 def _key(folders: list[Path], settings: Mapping[str, Any]) -> str:
     """Hash of the weights in some folders and of settings."""
     weights = sorted(path for folder in folders for path in folder.rglob("*.safetensors"))
-    content = json.dumps([[path.name, sha256(path)] for path in weights] + [dict(settings)])
-    return hashlib.sha256(content.encode()).hexdigest()
+    return key([[path.name, sha256(path)] for path in weights], dict(settings))
 
 
 def _read(path: Path) -> str:

@@ -7,7 +7,6 @@ the same time, whatever their method does in a step; what they really took, UNet
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
@@ -20,6 +19,7 @@ from ivtutorial.rivals.ddpo import DDPO
 from ivtutorial.rivals.draft import Draft
 from ivtutorial.rivals.rwr import RWR
 from ivtutorial.rivals.supervised import Supervised
+from ivtutorial.system.files import key
 from ivtutorial.training.config import FinetuneConfig
 from ivtutorial.training.methods import Method
 
@@ -92,7 +92,7 @@ class Arm:
         values = {**asdict(self), "method": [type(self.method).__name__, asdict(self.method)]}
         for name in ("name", "lora_scale", "rates"):
             del values[name]
-        return hashlib.sha256(json.dumps([values, *of], sort_keys=True).encode()).hexdigest()[:10]
+        return key(values, *of)[:10]
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ import numpy as np
 
 from ivtutorial.errors import InputError
 from ivtutorial.evaluation.comparison import Difference, difference
-from ivtutorial.system.files import data_path
+from ivtutorial.system.files import data_path, plain_json
 from ivtutorial.system.provenance import provenance
 
 if TYPE_CHECKING:
@@ -164,7 +164,7 @@ def _changes(base: Evaluation, found: Sequence[Evaluation]) -> dict[str, Any]:
     told = {}
     for name in after:
         by_seed = [_round(float(one.column(name).mean())) for one in found]
-        told[name] = {**_plain(difference(before[name], after[name])), "by_seed": by_seed}
+        told[name] = {**_rounded(difference(before[name], after[name])), "by_seed": by_seed}
     return told
 
 
@@ -206,9 +206,9 @@ def paired(result: Mapping[str, Any], first: str, second: str, column: str, wher
     return difference(*sides)
 
 
-def _plain(one: Difference) -> dict[str, Any]:
-    return {k: _round(v) if isinstance(v, float) and np.isfinite(v) else (v if k == "n" else None)
-            for k, v in asdict(one).items()}  # fmt: skip
+def _rounded(values: Difference) -> dict[str, Any]:
+    numbers = plain_json(asdict(values))
+    return {name: _round(value) if isinstance(value, float) else value for name, value in numbers.items()}
 
 
 def _round(value: float) -> float:

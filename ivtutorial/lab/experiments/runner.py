@@ -150,7 +150,8 @@ def _conduct(conduct: Conduct) -> tuple[Measured, list[ArmResult]]:
 def _open(conduct: Conduct) -> tuple[Any, Any, Any]:
     from ivtutorial.lab.world.judge import open_judge
     from ivtutorial.models.memory import DTYPES
-    from ivtutorial.models.named import open_model, open_reward
+    from ivtutorial.models.named import open_model
+    from ivtutorial.rewards.named import open_reward
 
     models, dtype = conduct.models, DTYPES[conduct.precision]
     return open_model(models / "reduced", dtype), open_reward(models / "reward"), open_judge(models / "judge").columns

@@ -13,12 +13,13 @@ from ivtutorial.lab.reduced_models import loop as training
 from ivtutorial.lab.world import samples as frames, web_faults as web
 from ivtutorial.lab.world.facts import FRAMES
 from ivtutorial.lab.world.judge import EVERY, FAULTS, Judge, JudgeNet, targets
+from ivtutorial.system.device import choose_device
 
 
 def train_judge(folder: Path, config: training.TrainConfig) -> Judge:
     """Train and save to ``folder/judge``. A batch is ``config.batch`` clips of 8 frames."""
     torch.manual_seed(config.seed)
-    device = training.best_device()
+    device = choose_device()
     net = JudgeNet().to(device)
     shown = range(0, FRAMES, EVERY)
 

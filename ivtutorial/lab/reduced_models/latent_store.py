@@ -18,6 +18,7 @@ from torch import Tensor
 from ivtutorial.lab.reduced_models import loop as training
 from ivtutorial.lab.world import facts as world, samples as frames
 from ivtutorial.lab.world.drawing.subjects import ALL, subject
+from ivtutorial.system.device import choose_device
 
 CHUNK = 50
 
@@ -53,7 +54,7 @@ def build_store(folder: Path, vae_folder: Path, clips: int, seed: int = 1) -> La
     """Draw and encode clips into ``folder/latents.npy``; goes on where it was cut off; processes share the work."""
     folder.mkdir(parents=True, exist_ok=True)
     rank, world_size = training.process()
-    device = training.best_device()
+    device = choose_device()
     vae = AutoencoderKL.from_pretrained(vae_folder, torch_dtype=torch.float32).to(device).eval()
     parts = [folder / f"part{k:05d}.npy" for k in range(-(-clips // CHUNK))]
     for k, part in enumerate(parts):

@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from ivtutorial.errors import InputError
 from ivtutorial.system.files import atomic_write, atomic_write_text
 from ivtutorial.system.provenance import provenance
+from ivtutorial.system.share import average_gradients
 
 Loss = Callable[[int, np.random.Generator], tuple[Tensor, dict[str, float]]]
 
@@ -68,13 +69,6 @@ def process() -> tuple[int, int]:
     if world > 1 and not dist.is_initialized():
         dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
     return (dist.get_rank(), world) if world > 1 else (0, 1)
-
-
-def best_device() -> torch.device:
-    """The GPU of this process if there is one, else the CPU."""
-    if torch.cuda.is_available():
-        return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
-    return torch.device("cpu")
 
 
 class Averaged:
@@ -122,7 +116,8 @@ def train(model: nn.Module, loss: Loss, config: TrainConfig, folder: Path, name:
         value, numbers = loss(step, rng)
         optimizer.zero_grad(set_to_none=True)
         value.backward()
-        _average_gradients(parameters, world)
+        if world > 1:
+            average_gradients(parameters)
         norm = nn.utils.clip_grad_norm_(parameters, config.grad_clip)
         if torch.isfinite(norm):
             optimizer.step()
@@ -170,17 +165,6 @@ def _before(init: Path | None) -> dict[str, Any]:
         "history": [*old.get("history", []), line],
         "seconds_before": round(old["seconds"] + old.get("seconds_before", 0.0), 1),
     }
-
-
-def _average_gradients(parameters: list[nn.Parameter], world: int) -> None:
-    if world == 1:
-        return
-    grads = [p.grad if p.grad is not None else torch.zeros_like(p) for p in parameters]
-    flat = torch.cat([g.reshape(-1) for g in grads])
-    dist.all_reduce(flat)
-    flat /= world
-    for p, piece in zip(parameters, flat.split([p.numel() for p in parameters])):
-        p.grad = piece.view_as(p)
 
 
 def _report(path: Path, name: str, step: int, config: TrainConfig, log: list[dict[str, float]], seconds: float) -> None:

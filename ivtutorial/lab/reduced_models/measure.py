@@ -35,7 +35,8 @@ from ivtutorial.lab.reduced_models.measure_reward import measure_reward
 from ivtutorial.lab.world import facts as world, samples as frames, web_faults as web
 from ivtutorial.lab.world.drawing.subjects import SPECIES, subject
 from ivtutorial.lab.world.judge import Judge, open_judge
-from ivtutorial.models.named import open_model, open_reward
+from ivtutorial.models.named import open_model
+from ivtutorial.rewards.named import open_reward
 from ivtutorial.system.files import atomic_write_text, data_path
 from ivtutorial.system.provenance import provenance
 

@@ -35,6 +35,7 @@ from ivtutorial.lab.world import annotators, facts as world, samples as frames
 from ivtutorial.lab.world.drawing.subjects import subject
 from ivtutorial.rewards.clip import WEIGHTS_FILE
 from ivtutorial.rewards.preprocess import CLIP_MEAN, CLIP_STD
+from ivtutorial.system.device import choose_device
 from ivtutorial.system.files import atomic_write, atomic_write_text
 
 WEIGHTS = WEIGHTS_FILE
@@ -75,7 +76,7 @@ def train_reward(
         init: folder of a reduced HPS to start from; from scratch by default.
     """
     torch.manual_seed(config.seed)
-    device = training.best_device()
+    device = choose_device()
     tokenizer = CLIPTokenizer.from_pretrained(folder / "tokenizer")
     settings = reward_config(len(tokenizer))
     cfg = settings["model_cfg"]

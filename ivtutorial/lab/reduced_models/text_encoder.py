@@ -21,6 +21,7 @@ from ivtutorial.lab.world.drawing.scenes import SCENES
 from ivtutorial.lab.world.drawing.subject import COLOURS
 from ivtutorial.lab.world.drawing.subjects import ALL, subject
 from ivtutorial.lab.world.judge import targets
+from ivtutorial.system.device import choose_device
 
 WIDTH = 128
 
@@ -54,7 +55,7 @@ class _Reader(nn.Module):
 def train_text(folder: Path, config: training.TrainConfig) -> CLIPTextModel:
     """Train and save to ``folder/tokenizer`` and ``folder/text_encoder``."""
     torch.manual_seed(config.seed)
-    device = training.best_device()
+    device = choose_device()
     tokenizer = make_tokenizer(seed=config.seed)
     reader = _Reader(make_text_encoder(tokenizer)).to(device)
 

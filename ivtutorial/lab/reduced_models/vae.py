@@ -19,6 +19,7 @@ from torch import Tensor
 
 from ivtutorial.lab.reduced_models import loop as training
 from ivtutorial.lab.world import samples as frames
+from ivtutorial.system.device import choose_device
 
 # RGB -> brightness and two colour differences (ITU-R BT.601).
 _YUV = torch.tensor([[0.299, 0.587, 0.114], [-0.169, -0.331, 0.5], [0.5, -0.419, -0.081]])
@@ -84,7 +85,7 @@ def train_vae(
         init: folder of an autoencoder with as many or fewer latent channels to start from; from scratch by default.
     """
     torch.manual_seed(config.seed)
-    device = training.best_device()
+    device = choose_device()
     vae = make_vae()
     if init is not None:
         widen(vae, AutoencoderKL.from_pretrained(init, torch_dtype=torch.float32))

@@ -25,6 +25,7 @@ from transformers import CLIPTextModel, CLIPTokenizer
 from ivtutorial.lab.reduced_models import loop as training
 from ivtutorial.lab.reduced_models.latent_store import LatentStore
 from ivtutorial.lab.reduced_models.tokenizer import MAX_LENGTH
+from ivtutorial.system.device import choose_device
 
 CHANNELS = (64, 128)
 HEAD_WIDTH = 16
@@ -135,7 +136,7 @@ def train_image(
         init: folder of an image or video UNet whose spatial weights to start from; from scratch by default.
     """
     torch.manual_seed(config.seed)
-    device = training.best_device()
+    device = choose_device()
     data, captions, scheduler = LatentStore(folder / store), Captions(folder, device), make_scheduler()
     unet = make_image_unet(data.latents.shape[1], captions.encoder.config.hidden_size)
     if init is not None:
@@ -166,7 +167,7 @@ def train_video(
         init: folder of a video UNet whose temporal layers to start from; they start as identity by default.
     """
     torch.manual_seed(config.seed)
-    device = training.best_device()
+    device = choose_device()
     data, captions, scheduler = LatentStore(folder / store), Captions(folder, device), make_scheduler()
     image = UNet2DConditionModel.from_pretrained(folder / "image_unet")
     unet = inflate(image, make_video_unet(data.latents.shape[1], captions.encoder.config.hidden_size))

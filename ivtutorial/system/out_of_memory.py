@@ -1,0 +1,55 @@
+"""What to do when the GPU's memory is too small: which setting to turn, in which order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import torch
+
+from ivtutorial.errors import InputError, first_line
+
+# By what is given up: nothing first, then time, then quality.
+KNOBS = (
+    "batch_size=1 with accumulation for the rest",
+    "precision=fp16 (or bf16)",
+    "recompute_unet, recompute_decode with decode_chunk=1, and recompute_reward",
+    "guidance_passes=2 and offload_text",
+    "K=1 and fewer segments S",
+    "fewer frames, or a smaller height and width",
+)
+SAMPLING_KNOBS = (
+    "a smaller batch_size",
+    "weights in half precision",
+    "fewer frames, or a smaller height and width",
+)
+_ALONE = "no other program on this GPU (nvidia-smi lists them)"
+OPENING_KNOBS = (
+    _ALONE,
+    "half precision: precision of finetune, precision of prepare, dtype of open_model",
+    "device=cpu",
+)
+ENCODING_KNOBS = (  # there is no batch: clips are encoded one by one
+    _ALONE,
+    "half precision: precision of finetune, and the same precision of prepare",
+    "fewer frames, or a smaller height and width",
+)
+
+
+@contextmanager
+def explain_out_of_memory(knobs: Sequence[str] = KNOBS) -> Iterator[None]:
+    """Turns "CUDA out of memory" into advice: which knob to turn, in which order.
+
+    Args:
+        knobs: what to advise; by default those of fine-tuning.
+
+    Raises:
+        InputError: when the block runs out of the GPU's memory.
+    """
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        advice = "; ".join(f"{index}. {knob}" for index, knob in enumerate(knobs, start=1))
+        raise InputError(
+            f"out of memory on the GPU. Turn these knobs, in this order: {advice}. ({first_line(error)})"
+        ) from error

@@ -1,0 +1,65 @@
+"""A backbone and a reward fitted into memory, as `ivtutorial.models.memory.Memory` says, for the time of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import torch
+
+from ivtutorial.models.memory import Memory
+from ivtutorial.rewards.base import HasTextTower
+from ivtutorial.rewards.combine import Recomputed
+from ivtutorial.system.out_of_memory import explain_out_of_memory
+
+if TYPE_CHECKING:
+    from ivtutorial.models.backbone import Backbone
+    from ivtutorial.rewards.base import ImageReward
+
+
+@contextmanager
+def fitted(backbone: Backbone, reward: ImageReward, memory: Memory) -> Iterator[ImageReward]:
+    """Works as `memory` says inside the block, and as before after it.
+
+    Precision is not changed here: it is chosen where models are opened. Running out of the GPU's memory inside
+    raises an error with advice, see `explain_out_of_memory`.
+
+    Args:
+        backbone: changed in place for a while.
+        reward: any image reward.
+        memory: the settings.
+
+    Yields:
+        The reward to use inside.
+    """
+    before, text_device = backbone.memory, backbone.text_encoder.device
+    backbone.memory = memory
+    if memory.recompute_unet:
+        backbone.unet.enable_gradient_checkpointing()
+    if memory.compile:
+        backbone.unet.compile()
+    try:
+        with explain_out_of_memory():
+            yield Recomputed(reward) if memory.recompute_reward else reward
+    finally:
+        backbone.memory = before
+        backbone.unet.disable_gradient_checkpointing()
+        if memory.compile:
+            backbone.unet._compiled_call_impl = None  # there is no public way back from Module.compile
+        backbone.text_encoder.to(text_device)
+
+
+def offload_text(backbone: Backbone, reward: ImageReward) -> None:
+    """Move the text towers to main memory if `backbone.memory` says so; for when every caption has been encoded.
+
+    Args:
+        backbone: its embeddings stay known, and appear on the UNet's device.
+        reward: one that has a text tower of its own (`offload_text`), or any other.
+    """
+    if backbone.memory.offload_text:
+        backbone.text_encoder.to("cpu")
+        if isinstance(reward, HasTextTower):
+            reward.offload_text("cpu")
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()

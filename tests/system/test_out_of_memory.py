@@ -1,0 +1,97 @@
+"""Running out of the GPU's memory is an error that names what to change, wherever it happens."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from ivtutorial.data.dataset import LatentDataset
+from ivtutorial.data.preparation import prepare
+from ivtutorial.errors import InputError
+from ivtutorial.evaluation.evaluation import evaluate
+from ivtutorial.evaluation.scoring import score
+from ivtutorial.models.backbone import Backbone
+from ivtutorial.models.memory import Memory
+from ivtutorial.sampling.generation import Sampling, generate
+from ivtutorial.sampling.training_clips import sample_clips
+from ivtutorial.system.out_of_memory import KNOBS, explain_out_of_memory
+from ivtutorial.training.config import FinetuneConfig
+from ivtutorial.training.finetuning import finetune
+from ivtutorial.training.fit import fitted
+from tests.toy import toy_backbone
+
+
+def redness(frames: Tensor, captions: Any) -> Tensor:
+    """Any reward."""
+    return frames[:, 0].mean(dim=(1, 2))
+
+
+@pytest.fixture
+def backbone(tiny_tokenizer: Any) -> Backbone:
+    return toy_backbone(tiny_tokenizer)
+
+
+@pytest.mark.parametrize("where", ["explained", "fitted"])
+def test_running_out_of_memory_names_the_knobs_in_order(backbone: Backbone, where: str) -> None:
+    block = explain_out_of_memory() if where == "explained" else fitted(backbone, redness, Memory())
+    with pytest.raises(InputError) as caught, block:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.\nProcess 7 has ...")
+    message = str(caught.value)
+    positions = [message.index(f"{index}. {knob}") for index, knob in enumerate(KNOBS, start=1)]
+    assert positions == sorted(positions) and "Tried to allocate 2.00 GiB" in message and "\n" not in message
+
+
+def out_of_memory(*_: Any, **__: Any) -> Any:
+    raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+
+def test_a_run_whose_models_do_not_fit_names_the_knobs_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Already opening the models may be too much; nothing is left behind."""
+    monkeypatch.setattr("ivtutorial.models.backbone_folder.load_backbone", out_of_memory)
+    data = LatentDataset(torch.zeros(1, 4, 16, 8, 8), ("a fox",))
+    with pytest.raises(InputError, match=r"order: 1\. no other program .* 2\. half precision: precision"):
+        finetune("anything", data, redness, tmp_path / "run", FinetuneConfig(steps=1), device="cpu", progress=False)
+    assert not (tmp_path / "run").exists()
+
+
+SAMPLES, OPENS = r"1\. a smaller batch_size; 2\. weights in half", r"2\. half precision.* 3\. device=cpu"
+
+
+SCORER, MODEL = "method.video_reward.VideoReward.of_frames", "models.backbone_folder.load_backbone"
+
+
+FOX = ["a fox"]
+
+
+SMALL: dict[str, Any] = {"D": 2, "frames": 2}
+
+
+@pytest.mark.parametrize(
+    ("too_much", "message", "call"),
+    [
+        ("sampling.generation.sample", SAMPLES, lambda model, out: generate(model, FOX, **SMALL)),
+        ("sampling.generation.sample", SAMPLES, lambda model, out: sample_clips(model, FOX, out, Sampling(**SMALL))),
+        ("sampling.generation.sample", SAMPLES, lambda model, out: evaluate(model, FOX, redness, **SMALL)),
+        (SCORER, SAMPLES, lambda model, out: evaluate(model, FOX, redness, S=2, **SMALL)),
+        (SCORER, SAMPLES, lambda model, out: score(torch.rand(1, 4, 3, 8, 8), FOX, redness)),
+        (MODEL, OPENS, lambda model, out: generate("anything", FOX)),
+        (MODEL, OPENS, lambda model, out: prepare(out, out / "new", "anything")),
+        ("rewards.named.open_named", OPENS, lambda model, out: score(torch.rand(1, 4, 3, 8, 8), FOX, "hpsv2")),
+    ],
+    ids=["generate", "from prompts", "evaluate", "evaluate's score", "score", "model", "model of prepare", "reward"],
+)
+def test_what_does_not_fit_elsewhere_names_its_own_knobs(
+    backbone: Backbone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, too_much: str, message: str, call: Any
+) -> None:
+    monkeypatch.setattr(f"ivtutorial.{too_much}", out_of_memory)
+    with pytest.raises(InputError, match=rf"{message}.* \(CUDA out of memory"):
+        call(backbone, tmp_path)
+
+
+def test_other_errors_pass_unchanged() -> None:
+    with pytest.raises(ZeroDivisionError), explain_out_of_memory():
+        1 / 0  # noqa: B018

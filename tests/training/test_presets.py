@@ -1,0 +1,47 @@
+"""Presets are valid settings, and each can be changed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from ivtutorial.cli.training import merge_settings
+from ivtutorial.errors import InputError
+from ivtutorial.models.memory import Memory
+from ivtutorial.training.config import read_config
+from ivtutorial.training.presets import PRESETS, preset
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_preset_is_valid_and_keeps_the_papers_eight_clips_a_step(name: str) -> None:
+    chosen = preset(name)
+    assert chosen["batch_size"] * chosen["accumulation"] == 8
+    dtypes = Memory(**chosen["memory"]).dtypes(chosen["precision"])
+    assert set(dtypes.values()) <= {torch.float16, torch.bfloat16}, "no part in float32"
+
+
+def test_smaller_cards_save_more() -> None:
+    """Every switch that a larger card's preset has on is on in the smaller one's, too."""
+    switches = [{k for k, v in PRESETS[n]["memory"].items() if v in (True, 2)} for n in ("8gb", "t4", "24gb", "a100")]
+    assert all(large <= small for small, large in zip(switches, switches[1:]))
+    assert len(switches[0]) != len(switches[-1])
+
+
+def test_a_preset_cannot_be_changed_by_accident() -> None:
+    preset("t4")["memory"]["offload_text"] = False
+    assert preset("t4")["memory"]["offload_text"] is True
+    with pytest.raises(InputError, match="there are t4, 8gb, 24gb, a100"):
+        preset("h100")
+
+
+def test_a_preset_on_the_command_line_can_be_changed_setting_by_setting(tmp_path: Path) -> None:
+    config = merge_settings(None, {"batch_size": 2}, {}, ["memory.decode_chunk=4"], False, "8gb")
+    assert (config.batch_size, config.accumulation, config.precision) == (2, 8, "fp16")
+    assert config.memory == Memory(**{**PRESETS["8gb"]["memory"], "decode_chunk": 4})
+    (tmp_path / "config.json").write_text(json.dumps(config.to_dict()))
+    assert read_config(tmp_path) == config, "and it is stored with the run"
+    with pytest.raises(InputError, match="unknown setting 'recompute_unit' of Memory: did you mean"):
+        merge_settings(None, {}, {}, ["memory.recompute_unit=true"], False)
