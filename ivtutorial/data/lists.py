@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ivtutorial.data.captions import check_caption, number
-from ivtutorial.data.places import find_file, inside, printable
+from ivtutorial.data.places import find_file, inside, passed_over, printable
 from ivtutorial.data.text import lines, read_object, read_table, read_text
 from ivtutorial.errors import InputError
 
@@ -118,7 +118,8 @@ def read_entries(source: str | Path, root: str | Path | None = None) -> list[Ent
         entries = [_entry(place, *row) for row in _rows(source)]
     else:
         raise InputError(f"{source}: no such file or folder; give a CSV (video,caption) or a folder.")
-    rest = "" if source.name == PREPARED or not folder.is_dir() else _passed_over(folder, source, entries)
+    used = {entry.clip.path.name for entry in entries if entry.clip is not None}
+    rest = "" if source.name == PREPARED or not folder.is_dir() else passed_over(folder, source, used, VIDEO_SUFFIXES)
     if not entries:
         forms = "Give captions.csv with the columns video,caption, or fox.txt beside fox.mp4"
         raise InputError(f"{source}: no clips in it{f' ({rest})' if rest else ''}. {forms}.")
@@ -143,27 +144,6 @@ def _without_duplicates(entries: list[Entry]) -> list[Entry]:
                 problem = f"{entry.name}: the same clip and caption as {name}."
                 entries[index] = replace(entry, status="duplicate", clip=None, problem=problem)
     return entries
-
-
-def _passed_over(folder: Path, source: Path, entries: list[Entry]) -> str:
-    """What lies in a folder and is not read, in words."""
-    inner = [Path(name) for path, _, names in os.walk(folder) if Path(path) != folder for name in names]
-    files = [file for file in folder.iterdir() if file.is_file() and file != source]
-    videos = [file for file in files if file.suffix.lower() in VIDEO_SUFFIXES]
-    used = {entry.clip.path.name for entry in entries if entry.clip is not None}
-    unnamed = 0 if source == folder else sum(file.name not in used for file in videos)
-    below = sum(file.suffix.lower() in VIDEO_SUFFIXES for file in inner) if source == folder else 0
-    kinds = (".csv", ".tsv", ".jsonl", ".txt", ".parquet", *(() if entries else (".json",)))
-    stems = {file.stem for file in videos}
-    texts = sorted(printable(f.name) for f in files if f.suffix.lower() in kinds and f.stem not in stems)
-    parts = [f"{_videos(unnamed)} that {source.name} does not name"] if unnamed else []
-    parts += [f"{_videos(below)} in its subfolders"] if below else []
-    parts += [", ".join(texts[:4]) + (f" and {len(texts) - 4} more lists" if len(texts) > 4 else "")] if texts else []
-    return f"not read are {'; '.join(parts)}" if parts else ""
-
-
-def _videos(count: int) -> str:
-    return "1 video" if count == 1 else f"{count} videos"
 
 
 def _prepared(file: Path, root: str | Path | None) -> list[Entry]:

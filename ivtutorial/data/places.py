@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import os
 import unicodedata
+from collections.abc import Collection
 from pathlib import Path
 
 _OTHER_ROOT = (
@@ -62,6 +63,33 @@ def below(path: Path, root: Path) -> str:
     if target.is_relative_to(base):
         return target.relative_to(base).as_posix()
     return Path(os.path.relpath(path, root)).as_posix()
+
+
+def passed_over(folder: Path, source: Path, used: Collection[str], video_suffixes: Collection[str]) -> str:
+    """What lies in a folder and is not read, in words; "" if nothing is.
+
+    Args:
+        folder: as it was given.
+        source: the list in it that is read, or the folder itself.
+        used: names of the videos that became clips.
+        video_suffixes: of files that are videos.
+    """
+    inner = [name for path, _, names in os.walk(folder) if Path(path) != folder for name in names]
+    files = [file for file in folder.iterdir() if file.is_file() and file != source]
+    videos = [file for file in files if file.suffix.lower() in video_suffixes]
+    unnamed = 0 if source == folder else sum(file.name not in used for file in videos)
+    below = sum(Path(name).suffix.lower() in video_suffixes for name in inner) if source == folder else 0
+    kinds = (".csv", ".tsv", ".jsonl", ".txt", ".parquet", *(() if used else (".json",)))
+    stems = {file.stem for file in videos}
+    texts = sorted(printable(f.name) for f in files if f.suffix.lower() in kinds and f.stem not in stems)
+    parts = [f"{_videos(unnamed)} that {source.name} does not name"] if unnamed else []
+    parts += [f"{_videos(below)} in its subfolders"] if below else []
+    parts += [", ".join(texts[:4]) + (f" and {len(texts) - 4} more lists" if len(texts) > 4 else "")] if texts else []
+    return f"not read are {'; '.join(parts)}" if parts else ""
+
+
+def _videos(count: int) -> str:
+    return "1 video" if count == 1 else f"{count} videos"
 
 
 def inside_by_name(path: Path, root: Path) -> bool:

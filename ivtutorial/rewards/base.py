@@ -5,7 +5,6 @@ Anything with this call is an image reward; `ivtutorial.method.video_reward` mak
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from typing import Any, Protocol, runtime_checkable
 
@@ -13,8 +12,6 @@ import torch
 from torch import Tensor
 
 from ivtutorial.errors import InputError
-
-logger = logging.getLogger(__name__)
 
 
 @runtime_checkable
@@ -53,37 +50,6 @@ class HasTextTower(Protocol):
     def offload_text(self, device: str | torch.device = "cpu") -> None:
         """Moves the text tower to another device."""
         ...
-
-
-class CaptionLimit:
-    """Warns of captions that are longer than what a reward reads: two that differ only beyond it score the same.
-
-    Args:
-        reward: its name, for the warning.
-        tokens: how many it reads.
-    """
-
-    def __init__(self, reward: str, tokens: int) -> None:
-        self.reward, self.tokens = reward, tokens
-        self.cut: dict[str, int] = {}
-        self._next = 1
-
-    def check(self, captions: Sequence[str], lengths: Sequence[int]) -> None:
-        """Logs a warning at the first captions that are cut, and again when there are twice as many.
-
-        Args:
-            captions: N texts.
-            lengths: N numbers of tokens, with those for beginning and end.
-        """
-        new = {text: n for text, n in zip(captions, lengths, strict=True) if n > self.tokens and text not in self.cut}
-        self.cut |= new
-        if new and len(self.cut) >= self._next:
-            self._next = 2 * len(self.cut)
-            text, n = next(iter(new.items()))
-            logger.warning(
-                "%d captions so far are longer than the %d tokens that %s reads; their ends do not count: %r has %d",
-                len(self.cut), self.tokens, self.reward, text if len(text) <= 60 else text[:60] + "…", n,
-            )  # fmt: skip
 
 
 def check_frames(frames: Tensor, captions: Sequence[str] | None = None) -> None:

@@ -21,7 +21,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ivtutorial.errors import InputError
-from ivtutorial.rewards.base import CaptionLimit, check_captions, check_frames
+from ivtutorial.rewards.base import check_captions, check_frames
+from ivtutorial.rewards.caption_limit import CaptionLimit, count_tokens
 from ivtutorial.rewards.preprocess import check_kind, fit, normalise
 from ivtutorial.system.quiet import no_warnings
 
@@ -205,18 +206,6 @@ class ClipReward(nn.Module):
                 "scale": self.scale,
             },
         }
-
-
-def count_tokens(tokenizer: Any, caption: str) -> int:
-    """Tokens of a caption, with those for beginning and end; 0 for a tokenizer that cannot say, as it cuts first.
-
-    Args:
-        tokenizer: open_clip's own, or open_clip's around one of transformers.
-        caption: text.
-    """
-    if hasattr(tokenizer, "tokenizer"):
-        return len(tokenizer.tokenizer(caption, verbose=False).input_ids)
-    return len(tokenizer.encode(caption)) + 2 if hasattr(tokenizer, "encode") else 0
 
 
 def _three(values: Sequence[float]) -> tuple[float, ...]:

@@ -21,7 +21,8 @@ from torch import Tensor, nn
 
 from ivtutorial.errors import InputError, first_line
 from ivtutorial.rewards.aesthetic import score_head
-from ivtutorial.rewards.base import CaptionLimit, check_frames
+from ivtutorial.rewards.base import check_frames
+from ivtutorial.rewards.caption_limit import CaptionLimit
 from ivtutorial.rewards.preprocess import fit, normalise
 from ivtutorial.weights.files import fill, read_weights, tensors_of
 from ivtutorial.weights.hub import local_or_hub

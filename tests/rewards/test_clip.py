@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import pickle
 from pathlib import Path
 from typing import Any
 
@@ -16,29 +14,13 @@ from open_clip.tokenizer import HFTokenizer
 from torch import Tensor
 
 from ivtutorial.errors import InputError
-from ivtutorial.rewards import ClipReward, ImageReward, check_frames, load_hpsv2
+from ivtutorial.rewards import ClipReward, ImageReward, check_frames
 from ivtutorial.rewards.clip import CONFIG_FILE, WEIGHTS_FILE
-from ivtutorial.rewards.hpsv2 import ARCHITECTURE
 from ivtutorial.rewards.preprocess import normalise, resize_and_crop, resize_and_pad
+from tests.rewards.tiny_clip import SIZE, frames, make_reward, model_config, tiny_clip
 from tests.tolerances import assert_close, roundings
 
-SIZE = 32
 CAPTIONS = ["a red fox", "the deer running 🦌", "snow"]
-
-
-def model_config(vocab_size: int = 49408, context_length: int = 16) -> dict[str, Any]:
-    vision = {"image_size": SIZE, "layers": 2, "width": 32, "head_width": 16, "patch_size": 8}
-    text = {"context_length": context_length, "vocab_size": vocab_size, "width": 16, "heads": 2, "layers": 1}
-    return {"embed_dim": 8, "vision_cfg": vision, "text_cfg": text}
-
-
-def tiny_clip(config: dict[str, Any]) -> Any:
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        model = open_clip.CLIP(**config)
-    mean, std = open_clip.OPENAI_DATASET_MEAN, open_clip.OPENAI_DATASET_STD
-    model.visual.image_mean, model.visual.image_std = mean, std
-    return model
 
 
 @pytest.fixture(scope="module")
@@ -48,18 +30,9 @@ def tokenizer(tiny_tokenizer: Any, tmp_path_factory: pytest.TempPathFactory) -> 
     return HFTokenizer(str(folder), context_length=16)
 
 
-def make_reward(tokenizer: HFTokenizer, **options: Any) -> ClipReward:
-    config = model_config(len(tokenizer.tokenizer))
-    return ClipReward(tiny_clip(config), tokenizer, config, **options)
-
-
 @pytest.fixture(scope="module")
 def reward(tokenizer: HFTokenizer) -> ClipReward:
     return make_reward(tokenizer)
-
-
-def frames(n: int = 3, h: int = SIZE, w: int = SIZE) -> Tensor:
-    return torch.rand(n, 3, h, w, generator=torch.Generator().manual_seed(0))
 
 
 # --- the score ------------------------------------------------------------------------------------
@@ -264,109 +237,6 @@ def test_the_scale_is_a_factor_and_is_stored(tokenizer: HFTokenizer, tmp_path: P
     plain, scaled = make_reward(tokenizer), make_reward(tokenizer, scale=100.0)
     assert_close(scaled(frames(), CAPTIONS), 100 * plain(frames(), CAPTIONS), n=roundings(plain.model), size=100.0)
     assert ClipReward.from_folder(scaled.save(tmp_path)).scale == 100.0
-
-
-# --- HPSv2 ----------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def small_vit_h(monkeypatch: pytest.MonkeyPatch) -> dict[str, Tensor]:
-    """ViT-H-14 has a billion weights: stand a tiny model in its place and return other weights for it."""
-    config = model_config(context_length=77)
-
-    def create(name: str, device: str = "cpu") -> Any:
-        model = open_clip.CLIP(**config).to(device)
-        model.visual.image_mean, model.visual.image_std = open_clip.OPENAI_DATASET_MEAN, open_clip.OPENAI_DATASET_STD
-        return model
-
-    monkeypatch.setattr(open_clip, "create_model", create)
-    state: dict[str, Tensor] = tiny_clip(config).state_dict()
-    return {name: tensor + 0.01 for name, tensor in state.items()}
-
-
-def test_the_architecture_is_open_clips_vit_h_14_of_986_million_weights() -> None:
-    """The published sum: 632.08 M in the image tower, 354.03 M in the text tower."""
-    with torch.device("meta"):
-        model = open_clip.create_model(ARCHITECTURE, device="meta")
-    assert round(sum(p.numel() for p in model.parameters()) / 1e6, 2) == 986.11
-    assert model.visual.image_size == (224, 224) and model.positional_embedding.shape == (77, 1024)
-
-
-@pytest.mark.parametrize("legacy", [False, True], ids=["zip file", "older format"])
-def test_hpsv2_weights_come_from_the_checkpoint(small_vit_h: dict[str, Tensor], tmp_path: Path, legacy: bool) -> None:
-    """The scores are those of the same network filled the ordinary way, its mask of later tokens included."""
-    path = tmp_path / "hps.pt"
-    torch.save({"state_dict": small_vit_h, "epoch": 3}, path, _use_new_zipfile_serialization=not legacy)
-    reward = load_hpsv2(path, "v2.1", preprocessing="hpsv2")
-    assert reward.preprocessing == "hpsv2"
-    for name, tensor in reward.model.state_dict().items():
-        assert torch.equal(tensor, small_vit_h[name])
-    ordinary = tiny_clip(reward.model_config | model_config(context_length=77))
-    ordinary.load_state_dict(small_vit_h)
-    expected = ClipReward(ordinary, reward.tokenizer, {}, "hpsv2")
-    assert_close(reward(frames(), CAPTIONS), expected(frames(), CAPTIONS), n=roundings(ordinary), size=1.0)
-
-
-@pytest.mark.parametrize(("version", "file"), [("v2.0", "HPS_v2_compressed.pt"), ("v2.1", "HPS_v2.1_compressed.pt")])
-@pytest.mark.parametrize("place", ["a folder", "the hub", "another hub name"])
-def test_where_hpsv2_is_found(
-    small_vit_h: dict[str, Tensor],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    version: str,
-    file: str,
-    place: str,
-) -> None:
-    torch.save({"state_dict": small_vit_h}, tmp_path / file)
-    asked: list[tuple[str, str]] = []
-
-    def download(name: str, filename: str) -> str:
-        asked.append((name, filename))
-        return str(tmp_path / filename)
-
-    monkeypatch.setattr("huggingface_hub.hf_hub_download", download)
-    given = {"a folder": tmp_path, "the hub": None, "another hub name": "someone/copy"}[place]
-    load_hpsv2(given, version)
-    assert asked == {"a folder": [], "the hub": [("xswu/HPSv2", file)]}.get(place, [("someone/copy", file)])
-
-
-def test_hpsv2_is_checked_by_its_hash(small_vit_h: dict[str, Tensor], tmp_path: Path) -> None:
-    path = tmp_path / "hps.pt"
-    torch.save({"state_dict": small_vit_h}, path)
-    load_hpsv2(path, sha256=hashlib.sha256(path.read_bytes()).hexdigest())
-    with pytest.raises(InputError, match="damaged or another file"):
-        load_hpsv2(path, sha256="0" * 64)
-
-
-def test_unusable_hpsv2_checkpoints(small_vit_h: dict[str, Tensor], tmp_path: Path) -> None:
-    path = tmp_path / "hps.pt"
-    with pytest.raises(InputError, match="v3"):
-        load_hpsv2(path, "v3")
-    with pytest.raises(InputError, match="No HPSv2 checkpoint at"):
-        load_hpsv2(path)
-    torch.save({"epoch": 3}, path)
-    with pytest.raises(InputError, match="holds no weights"):
-        load_hpsv2(path)
-    path.write_bytes(path.read_bytes()[:100])
-    with pytest.raises(InputError, match="does not hold readable HPSv2 v2.0 weights"):
-        load_hpsv2(path)
-    small_vit_h.pop("visual.proj")
-    torch.save({"state_dict": small_vit_h}, path)
-    with pytest.raises(InputError, match=r"HPSv2 v2.0 \(ViT-H-14\): 1 missing: visual\.proj"):
-        load_hpsv2(path)
-
-
-def test_a_checkpoint_that_would_run_code_is_refused(
-    small_vit_h: dict[str, Tensor], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    class Payload:
-        def __reduce__(self) -> tuple[Any, tuple[str]]:
-            return print, ("the payload ran",)
-
-    (tmp_path / "hps.pt").write_bytes(pickle.dumps({"state_dict": Payload()}, protocol=2))
-    with pytest.raises(InputError, match="could run code"):
-        load_hpsv2(tmp_path / "hps.pt")
-    assert "the payload ran" not in capsys.readouterr().out
 
 
 # --- bad input ------------------------------------------------------------------------------------
