@@ -24,7 +24,7 @@ export PYTHON
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test lint types unit notebooks book book-test colab-test test-lowest lock clean
+.PHONY: help setup demo test lint types unit test-kernels notebooks book book-test colab-test test-lowest lock clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,6 +48,9 @@ types: $(READY)  ## mypy
 
 unit: $(READY)  ## pytest tests/ (a larger set of golden values: IVTUTORIAL_GOLDEN=folder)
 	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest $(XDIST) tests
+
+test-kernels: $(READY)  ## unit tests with the kernels and threads of other processors (hours; KERNELS="avx2" for some)
+	HF_HUB_OFFLINE=1 $(BIN)/python scripts/test_kernels.py $(if $(KERNELS),--only $(KERNELS)) -- $(XDIST) tests
 
 notebooks: $(READY)  ## run every notebook of the book
 	$(if $(NOTEBOOKS),HF_HUB_OFFLINE=1 $(BIN)/python -m pytest $(XDIST) $(NBVAL) $(NOTEBOOKS),@echo "no notebooks yet")

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ast
 import importlib
-import json
 import os
 import re
 import subprocess
@@ -194,12 +193,6 @@ def test_no_file_names_a_machine_or_a_package_index() -> None:
             text = path.read_text(encoding="utf-8", errors="replace")
             found += [f"{path.relative_to(ROOT)}: {hit[0]}" for one in (machine, index) for hit in one.finditer(text)]
     assert found == []
-
-
-def test_notebooks_are_stripped() -> None:
-    for path in our_files(".ipynb"):
-        for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
-            assert not cell.get("outputs") and not cell.get("execution_count"), f"{path.name}: run nbstripout"
 
 
 def test_every_page_of_the_book_is_in_its_contents() -> None:

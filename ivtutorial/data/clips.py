@@ -42,7 +42,7 @@ def read_clips(source: str | Path, root: str | Path | None = None, skip_bad: boo
             named.
 
     Example:
-        >>> read_clips("my_clips/captions.csv")[0]
+        >>> read_clips("my_clips/captions.csv")[0]  # doctest: +SKIP
         Clip(path=PosixPath('my_clips/fox.mp4'), caption='a red fox trotting through the snow', start=0.0, sha256=None)
     """
     entries = read_entries(source, root)

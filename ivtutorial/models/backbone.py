@@ -51,9 +51,9 @@ class Backbone:
         InputError: on construction, where the widths of the parts do not fit each other.
 
     Example:
-        >>> backbone = open_model("reduced")
-        >>> embeds, empty = backbone.embed(["a red fox running"]), backbone.embed([""])
-        >>> predict = backbone.predictor(embeds, empty, guidance=3.0)
+        >>> backbone = open_model("reduced")  # doctest: +SKIP
+        >>> embeds, empty = backbone.embed(["a red fox running"]), backbone.embed([""])  # doctest: +SKIP
+        >>> predict = backbone.predictor(embeds, empty, guidance=3.0)  # doctest: +SKIP
     """
 
     unet: VideoUNet

@@ -43,7 +43,7 @@ def atomic_write(path: str | Path) -> Iterator[BinaryIO]:
         InputError: the folder cannot be written or the disk is full. The old file, if any, is unchanged.
 
     Example:
-        >>> with atomic_write("runs/a/weights.safetensors") as file:
+        >>> with atomic_write("runs/a/weights.safetensors") as file:  # doctest: +SKIP
         ...     file.write(safetensors.torch.save(tensors))
     """
     path = Path(path)
@@ -151,7 +151,8 @@ def data_path(*parts: str) -> Path:
         InputError: neither place has it.
 
     Example:
-        >>> data_path("models", "backbone")
+        >>> data_path("models", "reward").name
+        'reward'
     """
     places = [root.joinpath(*parts) for root in (PACKAGE / "_data", PACKAGE.parent / "data")]
     for place in places:

@@ -96,7 +96,7 @@ def write_report(path: str | Path, report: Report) -> None:
         InputError: no clips to show, frames that are no clips, or the file cannot be written.
 
     Example:
-        >>> write_report("runs/demo/report.html", report)
+        >>> write_report("runs/demo/report.html", report)  # doctest: +SKIP
     """
     atomic_write_text(path, render_report(report))
 

@@ -102,7 +102,7 @@ def make_clips(
         InputError: a bad number, an unknown species, or the folder cannot be written.
 
     Example:
-        >>> make_clips("runs/clips", per_species=2)[0].caption
+        >>> make_clips("runs/clips", per_species=2)[0].caption  # doctest: +SKIP
     """
     folder = Path(folder)
     plans = list(plan_clips(per_species, seed, species))

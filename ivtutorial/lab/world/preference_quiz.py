@@ -125,7 +125,7 @@ class PairLabels:
 
     Example:
         >>> labels = PairLabels(pairs)  # doctest: +SKIP
-        >>> labels.widget  # shows it; doctest: +SKIP
+        >>> labels.widget  # doctest: +SKIP
         >>> labels.letters  # doctest: +SKIP
         'ABBA'
     """
