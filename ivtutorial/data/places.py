@@ -82,10 +82,10 @@ def passed_over(folder: Path, source: Path, used: Collection[str], video_suffixe
     kinds = (".csv", ".tsv", ".jsonl", ".txt", ".parquet", *(() if used else (".json",)))
     stems = {file.stem for file in videos}
     texts = sorted(printable(f.name) for f in files if f.suffix.lower() in kinds and f.stem not in stems)
-    parts = [f"{_videos(unnamed)} that {source.name} does not name"] if unnamed else []
+    parts = [f"{_videos(unnamed)} that no good row of {source.name} names"] if unnamed else []
     parts += [f"{_videos(below)} in its subfolders"] if below else []
     parts += [", ".join(texts[:4]) + (f" and {len(texts) - 4} more lists" if len(texts) > 4 else "")] if texts else []
-    return f"not read are {'; '.join(parts)}" if parts else ""
+    return f"not read: {'; '.join(parts)}" if parts else ""
 
 
 def _videos(count: int) -> str:

@@ -206,6 +206,9 @@ class VideoReward:
         Raises:
             InputError: as for a call.
         """
+        if not isinstance(frames, Tensor) or not frames.is_floating_point():
+            kind = frames.dtype if isinstance(frames, Tensor) else type(frames).__name__
+            raise InputError(f"frames are a torch tensor of floats in [0, 1], got {kind}: divide 8-bit values by 255.")
         if frames.ndim != 5 or frames.shape[2] != 3:
             raise InputError(f"frames of shape {tuple(frames.shape)}: expected (B, F, 3, H, W).")
         return self(lambda chosen: chosen, frames.transpose(1, 2), captions, generator, indices)

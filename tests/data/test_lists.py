@@ -174,12 +174,12 @@ def test_what_is_not_read_is_counted(folder: Path, caplog: pytest.LogCaptureFixt
     (folder / "train.csv").write_text("")
     with caplog.at_level(logging.WARNING):
         read_clips(folder)
-    assert "not read are 1 video in its subfolders; train.csv" in caplog.text
+    assert "not read: 1 video in its subfolders; train.csv" in caplog.text
     caplog.clear()
     write(folder, "video,caption\na.mp4,a fox\n", "captions.csv")
     with caplog.at_level(logging.WARNING):
         read_clips(folder)
-    assert "not read are 1 video that captions.csv does not name; train.csv" in caplog.text
+    assert "not read: 1 video that no good row of captions.csv names; train.csv" in caplog.text
 
 
 def test_a_folder_without_clips_names_what_is_there(folder: Path) -> None:
@@ -187,9 +187,7 @@ def test_a_folder_without_clips_names_what_is_there(folder: Path) -> None:
     (folder / "b.mp4").unlink()
     for name in ("prompts.txt", "videos.txt"):
         (folder / name).write_text("x")
-    with pytest.raises(
-        InputError, match=r"no clips in it \(not read are 1 video in its subf.*; prompts.txt, videos.txt"
-    ):
+    with pytest.raises(InputError, match=r"no clips in it \(not read: 1 video in its subf.*; prompts.txt, videos.txt"):
         read_clips(folder)
 
 
