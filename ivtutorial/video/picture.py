@@ -35,7 +35,7 @@ Floats = npt.NDArray[np.float32]
 # swscale flags: BICUBIC | FULL_CHR_H_INT | FULL_CHR_H_INP | ACCURATE_RND | BITEXACT
 ACCURATE = 0x4 | 0x2000 | 0x4000 | 0x40000 | 0x80000
 # FFmpeg's numbers, which are those of ITU-T H.273.
-_UNKNOWN_MATRICES = {8: "YCgCo", 11: "YDzDx", 12: "chromaticity-derived", 13: "chromaticity-derived", 14: "ICtCp"}
+_UNKNOWN_MATRICES = {8: "YCgCo", 11: "YDzDx", 12: "derived YUV", 13: "derived YUV", 14: "ICtCp", 15: "IPT"}
 _PQ, _HLG, _GAMMA = 16, 18, 2.4
 _HDR = {_PQ: "PQ", _HLG: "HLG"}
 _WHITE, _PEAK, _KNEE = 203.0, 1000.0, 0.5  # cd/m^2 of white and of the brightest light; compression begins at the knee
@@ -64,6 +64,9 @@ def upright(decoded: Decoded, size: tuple[int, int] | None, notes: list[str]) ->
     if decoded.aspect != 1:
         _note(notes, f"pixels are {decoded.aspect.numerator}:{decoded.aspect.denominator}, made square")
     pixels = _rgb(frame, decoded.transfer, decoded.primaries, notes)
+    items: Any = frame.side_data
+    if any(item.type.name.startswith("DOVI") for item in items):
+        _note(notes, "Dolby Vision's own data is left out; colours may differ")
     pixels, turned = _oriented(pixels, _matrix(frame))
     return cover(Image.fromarray(np.ascontiguousarray(pixels)), size, 1 / aspect if turned else aspect)
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from ivtutorial.errors import InputError
-from ivtutorial.video.reader import read_video, video_facts
+from ivtutorial.video.reader import read_video, read_video_with_notes, video_facts
 from tests.video.synthetic import encode, moving_dot, numbered, numbers, write
 
 
@@ -46,12 +46,28 @@ def test_h264_that_was_cut_at_a_later_key_picture_is_whole(tmp_path: Path, conta
     assert {value - round(value) for value in frames} == {0}
 
 
-@pytest.mark.parametrize("container", ["mpegts", "matroska"])
-def test_a_recording_that_was_joined_late_begins_at_its_first_key_picture(tmp_path: Path, container: str) -> None:
-    options = {"crf": "1", "g": "12", "bf": "0", "sc_threshold": "0"}
-    whole = encode(tmp_path / "whole", numbered(40), container=container, rate=24, options=options)
-    path = cut(whole, tmp_path / "cut", 5, container)
-    assert numbers(read_video(path, 12, 24)) == list(range(12, 24))
+X265 = {"x265-params": "open-gop=1:keyint=12:min-keyint=12:scenecut=0:bframes=3:log-level=none:crf=4"}
+
+
+@pytest.mark.parametrize(
+    ("codec", "container", "options"),
+    [
+        ("libx264", "mpegts", {"crf": "1", "g": "12", "bf": "0", "sc_threshold": "0"}),
+        ("libx264", "matroska", {"crf": "1", "g": "12", "bf": "0", "sc_threshold": "0"}),
+        ("libx265", "mpegts", X265),
+        ("libx265", "mp4", X265),
+        ("libvpx-vp9", "matroska", {"g": "12", "crf": "5", "b:v": "0"}),
+    ],
+)
+@pytest.mark.parametrize("first", [4, 12])
+def test_a_recording_that_was_joined_late_begins_at_its_first_key_picture(
+    tmp_path: Path, codec: str, container: str, options: dict[str, str], first: int
+) -> None:
+    """Key pictures are 0, 12, 24, ...: from packet 4 or 12 on, the first that can be decoded is number 12."""
+    whole = encode(tmp_path / "whole", numbered(40), codec, container, 24, options=options)
+    frames, notes = read_video_with_notes(cut(whole, tmp_path / "cut", first, container), 12, 24)
+    assert numbers(frames) == list(range(12, 24))
+    assert notes == ([] if first == 12 else ["begins with 8 pictures that need earlier ones; they are left out"])
 
 
 def test_a_cut_file_that_is_damaged_is_refused(tmp_path: Path) -> None:
