@@ -190,3 +190,17 @@ def test_the_command(tuned: Backbone, tmp_path: Path, capsys: pytest.CaptureFixt
     with pytest.raises(SystemExit) as ended:
         main(["convert", str(tmp_path / "absent.pth"), "--base", "none", "--out", str(tmp_path / "out")])
     assert ended.value.code == 2 and "does not hold readable UNet weights" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (["input_blocks.0.0.weight"], "a level of blocks is missing; there are input_blocks.0.0.weight"),
+        (["conv_in.weight", "conv_in.bias"], "there are conv_in.weight, conv_in.bias"),
+        (["input_blocks.1.0.x"], "there is no 'input_blocks.1.0.in_layers.2.weight'"),
+    ],
+)
+def test_what_is_missing_is_named_in_words(names: list[str], message: str) -> None:
+    with pytest.raises(InputError, match="not those of the authors' UNet") as caught:
+        official_config({name: torch.zeros(4, 4) for name in names})
+    assert message in str(caught.value)
