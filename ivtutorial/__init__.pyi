@@ -4,8 +4,9 @@ from ivtutorial.data.preparation import Prepared as Prepared, prepare as prepare
 from ivtutorial.data.prompts import Prompt as Prompt, read_prompts as read_prompts
 from ivtutorial.errors import InputError as InputError
 from ivtutorial.evaluation.comparison import Comparison as Comparison, compare as compare
-from ivtutorial.evaluation.evaluation import Evaluation as Evaluation, evaluate as evaluate
+from ivtutorial.evaluation.evaluation import evaluate as evaluate
 from ivtutorial.evaluation.scoring import Scores as Scores, score as score
+from ivtutorial.evaluation.table import Evaluation as Evaluation
 from ivtutorial.method.batch import Batch as Batch
 from ivtutorial.method.chain import denoise as denoise, sample as sample
 from ivtutorial.method.editing import corrupt as corrupt, edit as edit

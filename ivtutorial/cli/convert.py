@@ -12,7 +12,7 @@ from ivtutorial.cli.options import Json, Out
 from ivtutorial.cli.support import interruptible, show
 
 
-def convert(
+def convert_command(
     source: Annotated[
         Path, typer.Argument(help="The authors' UNet file (.pth or .safetensors), LoRA included or not.")
     ],
@@ -41,9 +41,9 @@ def convert(
     from ivtutorial.models.named import model_location
     from ivtutorial.models.official_checkpoint import convert_checkpoint
 
-    place = None if base == "none" else model_location(base)
+    folder = None if base == "none" else model_location(base)
     with interruptible("Nothing that was there has changed; run the command again."):
-        made = convert_checkpoint(source, out, place, torch.float16 if half else None)
-    found = {name: str(value) if isinstance(value, Path) else value for name, value in asdict(made).items()}
+        made = convert_checkpoint(source, out, folder, torch.float16 if half else None)
+    content = {name: str(value) if isinstance(value, Path) else value for name, value in asdict(made).items()}
     text = f"{made.parameters:,} parameters\nmodel: {made.model}\nadapter: {made.lora or 'the file has none'}"
-    show(found, text, json_output)
+    show(content, text, json_output)

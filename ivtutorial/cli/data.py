@@ -12,7 +12,7 @@ from ivtutorial.cli.support import default_processes, interruptible, model_for, 
 from ivtutorial.errors import InputError
 
 
-def prepare(
+def prepare_command(
     clips: Annotated[
         Path | None,
         typer.Argument(help="Your clips: CSV, JSONL or path|||caption list, or a folder.", show_default=False),
@@ -76,13 +76,13 @@ def prepare(
                 model, prompts, per_species, out, seed, fps, count, device, D=ddim_steps, guidance=guidance,
                 frames=frames, height=height, width=width, batch_size=batch_size,
             )  # fmt: skip
-        found = _prepared(
+        result = _prepared(
             clips, out, model, check_only, precision, device, count, frames=frames, fps=fps, height=height, width=width,
             root=root, skip_bad=skip_bad,
         )  # fmt: skip
-    told = ", ".join(f"{n} {status}" for status, n in found.counts.items())
-    lines = [*found.problems, f"{told}; report, sheets and manifest in {out}"]
-    content = {"out": str(out), "counts": found.counts, "problems": list(found.problems)}
+    counts = ", ".join(f"{n} {status}" for status, n in result.counts.items())
+    lines = [*result.problems, f"{counts}; report, sheets and manifest in {out}"]
+    content = {"out": str(out), "counts": result.counts, "problems": list(result.problems)}
     show(content, "\n".join([*lines, f"use them: ivtutorial finetune {out}"]), json_output)
 
 
@@ -106,8 +106,10 @@ def _sampled(
         captions = [plan.caption for plan in plan_clips(per_species)]
     else:
         captions = [prompt.text for prompt in prompts_given(None, prompts)]
-    place, sampling = model_for(model, device), Sampling(**settings)
-    return sample_clips(place, captions, out, sampling, seed=seed, fps=fps, processes=processes, progress=True)
+    return sample_clips(
+        model_for(model, device), captions, out, Sampling(**settings),
+        seed=seed, fps=fps, processes=processes, progress=True,
+    )  # fmt: skip
 
 
 def _prepared(
@@ -122,13 +124,13 @@ def _prepared(
 ) -> Any:
     import torch
 
-    from ivtutorial.data.preparation import prepare as run
+    from ivtutorial.data.preparation import prepare
     from ivtutorial.models.memory import DTYPES
 
     if precision not in DTYPES:
         raise InputError(f"--precision {precision}: expected {', '.join(DTYPES)}.")
     gpu = device != "cpu" and torch.cuda.is_available()
-    return run(
+    return prepare(
         clips or out, out, None if check_only else model, dtype=DTYPES[precision] if gpu else torch.float32,
         device="cuda" if gpu else "cpu", processes=1 if gpu else processes, progress=True, **settings,
     )  # fmt: skip

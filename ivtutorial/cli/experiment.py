@@ -11,7 +11,7 @@ from ivtutorial.cli.options import Json, Processes
 from ivtutorial.cli.support import default_processes, interruptible, quiet_loading, show
 
 
-def experiment(
+def experiment_command(
     name: Annotated[
         str,
         typer.Argument(
@@ -55,11 +55,11 @@ def experiment(
     quiet_loading("reduced")
     if name == "verdicts":
         return _verdicts(results, json_output)
-    from ivtutorial.lab.experiments.catalogue import experiment as planned
+    from ivtutorial.lab.experiments.catalogue import experiment
     from ivtutorial.lab.experiments.results import rates_tried, table
     from ivtutorial.lab.experiments.runner import run_experiment
 
-    plan = planned(name, quick)
+    plan = experiment(name, quick)
     with interruptible(f"Run the command again to go on from what is in {out}."):
         result = run_experiment(plan, out, default_processes(processes, "cpu"), models, precision=precision)
     folder = out / (plan.name + ("-quick" if quick else ""))
@@ -75,8 +75,8 @@ def experiment(
 def _verdicts(results: Path | None, json_output: bool) -> None:
     from ivtutorial.lab.experiments.verdicts import markdown, verdicts
 
-    found = verdicts(results or Path("data/results"))
-    show({"claims": [one.to_dict() for one in found]}, markdown(found), json_output)
+    claims = verdicts(results or Path("data/results"))
+    show({"claims": [claim.to_dict() for claim in claims]}, markdown(claims), json_output)
 
 
 def _publish(folder: Path, target: Path) -> None:

@@ -11,7 +11,7 @@ from ivtutorial.cli.options import Json
 from ivtutorial.cli.support import show
 
 if TYPE_CHECKING:
-    from ivtutorial.lab.study.result import Found, StudyResult
+    from ivtutorial.lab.study.result import Counts, StudyResult
 
 
 def study(
@@ -52,7 +52,7 @@ def study(
             typer.echo(f"\nAnswers are in {out}. Count them: ivtutorial study-result {out}")
 
 
-def study_result(
+def study_result_command(
     answers: Annotated[Path, typer.Argument(help="CSV file that `ivtutorial study` wrote.")],
     json_output: Json = False,
 ) -> None:
@@ -66,28 +66,28 @@ def study_result(
     Example:
       ivtutorial study-result runs/answers.csv --json
     """
-    from ivtutorial.lab.study.result import study_result as count
+    from ivtutorial.lab.study.result import study_result
 
-    found = count(answers)
-    show(found.to_dict(), _table(found), json_output)
+    result = study_result(answers)
+    show(result.to_dict(), _table(result), json_output)
 
 
-def _table(found: StudyResult) -> str:
-    lines = [f"wins are of {found.B} (B) against {found.A} (A)", f"{'%':10} {'wins':>16} {'ties':>16} {'losses':>16}"]
+def _table(result: StudyResult) -> str:
+    lines = [f"wins are of {result.B} (B) against {result.A} (A)", f"{'%':10} {'wins':>16} {'ties':>16} {'losses':>16}"]
     lines[1] += f" {'net':>18} {'left':>16}  same  alpha"
-    lines += [_line(name, one) for name, one in found.questions.items()]
-    one = next(iter(found.questions.values()))
+    lines += [_line(name, counts) for name, counts in result.questions.items()]
+    first = next(iter(result.questions.values()))
     return "\n".join(
-        [*lines, f"{one.raters} raters, {one.prompts} prompts, {one.answers} answers to {lines[2].split()[0]}"]
+        [*lines, f"{first.raters} raters, {first.prompts} prompts, {first.answers} answers to {lines[2].split()[0]}"]
     )
 
 
-def _line(name: str, one: Found) -> str:
+def _line(name: str, counts: Counts) -> str:
     shares = [
         "-" if s is None else f"{100 * s.mean:.1f} ({100 * s.low:.0f} to {100 * s.high:.0f})"
-        for s in (one.win, one.tie, one.loss, one.net, one.left)
+        for s in (counts.win, counts.tie, counts.loss, counts.net, counts.left)
     ]
-    told = [f"{text:>{18 if k == 3 else 16}}" for k, text in enumerate(shares)]
-    same = "   -" if one.same is None else f"{one.same:4.2f}"
-    alpha = "    -" if one.alpha is None else f"{one.alpha:5.2f}"
-    return f"{name:10} {' '.join(told)}  {same}  {alpha}"
+    cells = [f"{text:>{18 if k == 3 else 16}}" for k, text in enumerate(shares)]
+    same = "   -" if counts.same is None else f"{counts.same:4.2f}"
+    alpha = "    -" if counts.alpha is None else f"{counts.alpha:5.2f}"
+    return f"{name:10} {' '.join(cells)}  {same}  {alpha}"

@@ -1,5 +1,5 @@
 """What the commands share besides options: processes, prompts, models, and how results and interruptions are
-told."""
+reported."""
 
 from __future__ import annotations
 
@@ -28,9 +28,8 @@ def interruptible(hint: str) -> Iterator[None]:
         raise typer.Exit(130) from None
 
 
-def default_processes(given: int | None, device: str | None = None) -> int:
-    """How many processes to use: what was asked for; 1 under torchrun or on a GPU; else 2, if there are so
-    many cores.
+def default_processes(wanted: int | None, device: str | None = None) -> int:
+    """How many processes to use: those wanted; 1 under torchrun or on a GPU; else 2, if there are two cores.
 
     With one process on a CPU torch gets one thread, too: small models only wait for a second one.
     """
@@ -38,8 +37,8 @@ def default_processes(given: int | None, device: str | None = None) -> int:
 
     from ivtutorial.system.provenance import cores
 
-    if given is not None:
-        chosen = given
+    if wanted is not None:
+        chosen = wanted
     elif int(os.environ.get("WORLD_SIZE", "1")) > 1 or (device != "cpu" and torch.cuda.is_available()):
         return 1
     else:
@@ -85,7 +84,7 @@ def model_for(name: str, device: str | None) -> Any:
     """The name itself on a CPU, where each process opens it; the opened model on a GPU.
 
     Raises:
-        InputError: another device, or no GPU where one is asked for.
+        InputError: another device, or no GPU where one is wanted.
     """
     import torch
 

@@ -1,4 +1,4 @@
-"""The commands that train: `finetune` with all its settings, and `demo`, the main job."""
+"""The command `finetune`, with all its settings."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from typing import Annotated, Any
 import typer
 
 from ivtutorial.cli.options import Device, Json, Model, Out, Processes, Reward
-from ivtutorial.cli.support import default_processes, interruptible, quiet_loading, show
+from ivtutorial.cli.support import default_processes, quiet_loading, show
 from ivtutorial.errors import InputError
 
 
-def finetune(
+def finetune_command(
     clips: Annotated[
         Path | None, typer.Argument(help="Your clips: a list, a folder, or what `prepare` wrote.", show_default=False)
     ] = None,
@@ -85,7 +85,7 @@ def finetune(
     """
     quiet_loading(model)
     from ivtutorial.system.files import data_path
-    from ivtutorial.training.finetuning import export_merged, finetune as tune
+    from ivtutorial.training.finetuning import export_merged, finetune
 
     chosen_method = {
         "name": method,
@@ -105,7 +105,7 @@ def finetune(
     cfg = merge_settings(start, chosen, chosen_method, settings or [], official, preset)
     count = default_processes(processes, device)
     with resumable(out):
-        result = tune(
+        result = finetune(
             model,
             clips or data or data_path("clips"),
             reward,
@@ -116,49 +116,12 @@ def finetune(
             device=device,
             skip_bad=skip_bad,
         )
-    found = {name: str(value) if isinstance(value, Path) else value for name, value in asdict(result).items()}
+    content = {name: str(value) if isinstance(value, Path) else value for name, value in asdict(result).items()}
     if merged is not None:
-        found["merged"] = str(export_merged(model, result.lora, merged))
+        content["merged"] = str(export_merged(model, result.lora, merged))
     spent = f"{result.steps} steps, {result.unet_evaluations} UNet evaluations, {result.seconds:.0f} s"
     use = f"use it: ivtutorial generate --model {model} --lora {result.lora} 'a prompt'"
-    show(found, f"{spent}\nadapter: {result.lora}\n{use}", json_output)
-
-
-def demo(
-    out: Out = Path("runs/demo"),
-    steps: Annotated[int | None, typer.Option(help="Fine-tuning steps; default what suits the reduced model.")] = None,
-    lr: Annotated[float | None, typer.Option(help="Learning rate; default what suits the reduced model.")] = None,
-    paper: Annotated[
-        bool, typer.Option("--paper", help="The paper's learning rate, 1e-5: made for 20,000 steps.")
-    ] = False,
-    seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
-    processes: Processes = None,
-    json_output: Json = False,
-) -> None:
-    """The main job on the shipped models: fine-tune by InstructVideo, sample before and after, measure,
-    report.
-
-    Ten minutes on two CPU cores. Writes OUT/summary.json and OUT/report.html, one page with everything in it.
-    Interrupted, it goes on where it stopped.
-
-    \b
-    Examples:
-      ivtutorial demo
-      ivtutorial demo --paper --out runs/paper
-    """
-    quiet_loading("reduced")
-    from ivtutorial.lab.demo.run import DemoConfig, run_demo
-
-    if paper and lr is not None:
-        raise InputError(f"--paper sets the learning rate to 1e-5, and --lr to {lr}: give one of them.")
-    given: dict[str, Any] = {"steps": steps, "lr": 1e-5 if paper else lr}
-    cfg = DemoConfig(**{name: value for name, value in given.items() if value is not None}, seed=seed)
-    with interruptible(f"Run the command again to go on from what is in {out}."):
-        summary = run_demo(out, cfg, processes=default_processes(processes, "cpu"))
-    low, high = summary["ci95"]
-    means = f"{summary['reward_before']:.4f} -> {summary['reward_after']:.4f}"
-    text = f"reward {means} (95 % interval of the rise {low:+.4f} to {high:+.4f})"
-    show(summary, f"{text}\nopen {out / 'report.html'} in a browser", json_output)
+    show(content, f"{spent}\nadapter: {result.lora}\n{use}", json_output)
 
 
 @contextmanager

@@ -16,11 +16,13 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from ivtutorial.data.captions import check_caption
 from ivtutorial.data.text import bad_entries, lines, read_table, read_text
 from ivtutorial.errors import InputError
+
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
@@ -143,3 +145,14 @@ def _prompt(entry: Any) -> Prompt:
             raise InputError(f"expected 'prompt' and perhaps 'facts' (an object), got {dict(entry)!r}.")
         return Prompt(entry["prompt"], facts)
     return Prompt(entry)
+
+
+def spread(items: Sequence[Item], count: int) -> list[Item]:
+    """`count` items, evenly spread over the list; all of them where there are fewer.
+
+    Example:
+        >>> spread(range(10), 3)
+        [0, 3, 6]
+    """
+    count = min(count, len(items))
+    return [items[k * len(items) // count] for k in range(count)]

@@ -4,7 +4,7 @@ from ivtutorial.evaluation.comparison import (
     compare as compare,
     difference as difference,
 )
-from ivtutorial.evaluation.evaluation import Evaluation as Evaluation, evaluate as evaluate
+from ivtutorial.evaluation.evaluation import evaluate as evaluate
 from ivtutorial.evaluation.flow import (
     asked_travel as asked_travel,
     diversity as diversity,
@@ -18,4 +18,5 @@ from ivtutorial.evaluation.intervals import (
 )
 from ivtutorial.evaluation.judging import ClipJudge as ClipJudge
 from ivtutorial.evaluation.looks import measure as measure
-from ivtutorial.evaluation.scoring import Scores as Scores, score as score
+from ivtutorial.evaluation.scoring import Scores as Scores, score as score, score_files as score_files
+from ivtutorial.evaluation.table import Evaluation as Evaluation

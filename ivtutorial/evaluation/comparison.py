@@ -7,7 +7,7 @@ that spread out, so that a small change shows on few clips.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -15,9 +15,12 @@ from typing import Any
 import numpy as np
 
 from ivtutorial.errors import InputError
-from ivtutorial.evaluation.evaluation import Evaluation
 from ivtutorial.evaluation.intervals import bootstrap_interval
+from ivtutorial.evaluation.table import Evaluation
 from ivtutorial.system.files import plain_json
+
+# What a comparison is about, and what changes speed only.
+_MODEL = {"model", "lora", "lora_scale", "batch_size"}
 
 
 @dataclass(frozen=True)
@@ -66,25 +69,30 @@ class Comparison:
         return {name: plain_json(asdict(difference)) for name, difference in self.columns.items()}
 
 
-def compare(before: Evaluation | str | Path, after: Evaluation | str | Path) -> Comparison:
+def compare(
+    before: Evaluation | str | Path, after: Evaluation | str | Path, differing: Collection[str] = ()
+) -> Comparison:
     """Compare two evaluations pair by pair.
 
     Args:
         before: an `Evaluation`, or the folder `evaluate` wrote.
-        after: the same prompts and seeds with another model.
+        after: the same prompts and seeds with another model or adapter.
+        differing: names of further settings that may differ, such as "D". All others must be the same: another
+            reward or another number of steps changes every score, whatever the model does.
 
     Returns:
         Paired differences of the reward and of every other number that both have.
 
     Raises:
-        InputError: no such evaluation, or other prompts or seeds.
+        InputError: no such evaluation, other prompts or seeds, other settings, or an unknown name in `differing`.
 
     Example:
         >>> compare("runs/a/before", "runs/a/after").reward.low > 0  # doctest: +SKIP
         True
     """
-    first, second = (one if isinstance(one, Evaluation) else Evaluation.load(one) for one in (before, after))
+    first, second = (side if isinstance(side, Evaluation) else Evaluation.load(side) for side in (before, after))
     order = _matching(first, second)
+    _check_settings(first.settings, second.settings, differing)
     shared = [name for name in first.numbers if name in second.numbers]
     return Comparison({name: difference(first.column(name), second.column(name)[order]) for name in shared})
 
@@ -118,13 +126,27 @@ def _effect_size(change: np.ndarray[Any, np.dtype[np.float64]]) -> float:
     return math.copysign(math.inf, mean) if mean else 0.0
 
 
+def _check_settings(first: Mapping[str, Any], second: Mapping[str, Any], differing: Collection[str]) -> None:
+    known = sorted((first.keys() & second.keys()) - _MODEL)
+    unknown = sorted(set(differing) - set(known))
+    if unknown and known:
+        raise InputError(f"no setting {unknown[0]!r} to leave out of the comparison: there are {', '.join(known)}.")
+    other = [name for name in known if first[name] != second[name] and name not in differing]
+    if other:
+        named = ", ".join(f"{name} ({first[name]} before, {second[name]} after)" for name in other)
+        raise InputError(
+            f"The two evaluations differ in {named}: their numbers cannot be compared. Evaluate both alike, or name "
+            f"what may differ: differing={other!r}, on the command line {' '.join(f'--differing {n}' for n in other)}."
+        )
+
+
 def _matching(first: Evaluation, second: Evaluation) -> list[int]:
-    """Places in `second` of the clips of `first`."""
-    places = {key: place for place, key in enumerate(second.keys)}
-    if set(places) != set(first.keys):
-        strange = sorted(set(places) ^ set(first.keys))[0]
+    """Where in `second` the clips of `first` are."""
+    positions = {key: position for position, key in enumerate(second.keys)}
+    if set(positions) != set(first.keys):
+        strange = sorted(set(positions) ^ set(first.keys))[0]
         raise InputError(
             f"The two evaluations are not of the same prompts and seeds: only one has prompt {strange[0]} "
             f"({strange[1]!r}) with seed {strange[2]}. Evaluate both with the same list and seeds."
         )
-    return [places[key] for key in first.keys]
+    return [positions[key] for key in first.keys]

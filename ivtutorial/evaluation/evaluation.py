@@ -12,133 +12,67 @@ and the first one writes the files.
 
 from __future__ import annotations
 
-import csv
-import io
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from types import FunctionType
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
+from torch import Tensor
 
 from ivtutorial.data.prompts import Prompt, as_prompts
 from ivtutorial.errors import InputError
 from ivtutorial.evaluation.flow import diversity, measure_movement, thumbnail
-from ivtutorial.evaluation.intervals import Estimate, estimate
 from ivtutorial.evaluation.judging import ClipJudge
 from ivtutorial.evaluation.looks import measure
-from ivtutorial.evaluation.page import write_page
 from ivtutorial.evaluation.scoring import score
+from ivtutorial.evaluation.table import Evaluation
 from ivtutorial.models.named import open_model
 from ivtutorial.rewards.named import open_reward
+from ivtutorial.sampling.clip_files import check_clip_folder
 from ivtutorial.sampling.generation import Job, Sampling, adapter, make_jobs, sample_batches
-from ivtutorial.system.files import atomic_write_text
 from ivtutorial.system.processes import launch
 from ivtutorial.system.progress import bar
 from ivtutorial.system.provenance import describe
 from ivtutorial.system.share import gather, own_share, rank_and_world, wait_for_all
+from ivtutorial.video.reader import Frames
+from ivtutorial.video.sheet import contact_sheet, save_picture
+from ivtutorial.video.writer import to_uint8, write_video
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from ivtutorial.models.backbone import Backbone
     from ivtutorial.rewards.base import ImageReward
 
-RESULT_FILE, TABLE_FILE, SHEET_FILE, CLIP_FOLDER = "evaluation.json", "scores.csv", "sheet.png", "clips"
-_NAMES = ("index", "prompt", "seed", "clip")
-Row = dict[str, Any]
-Found = tuple[Row, Any, Any]  # with the clip's middle frame, uint8 (1, H, W, 3), and its thumbnail
+SHEET_FILE, CLIP_FOLDER = "sheet.png", "clips"
+
+
+class MeasuredClip(NamedTuple):
+    """What is kept of a clip: its row of the table, its middle frame (1, H, W, 3), and what diversity looks at."""
+
+    row: dict[str, Any]
+    frame: Frames
+    thumbnail: Tensor
 
 
 @dataclass(frozen=True)
-class Evaluation:
-    """What was found for each clip.
+class Measuring:
+    """What is done with each clip.
 
     Attributes:
-        rows: one a clip, ordered by prompt, then seed: index (place of the prompt), prompt, seed, clip (file name, or
-            ""), and the columns of the module's first lines.
-        settings: model, adapter, sampling, reward, as given.
+        prompts: all of them, for their facts.
+        reward: see `evaluate`; so are judge, S and fps.
+        judge: see reward.
+        S: see reward.
+        out: folder to write the clip to, or None.
+        fps: see reward.
     """
 
-    rows: Sequence[Row]
-    settings: Mapping[str, Any]
-
-    @cached_property
-    def numbers(self) -> list[str]:
-        """Names of the columns that hold numbers; "reward" comes first."""
-        return [name for name in self.rows[0] if name not in _NAMES]
-
-    @property
-    def keys(self) -> list[tuple[int, str, int]]:
-        """(index, prompt, seed) of each clip: what makes a pair."""
-        return [(row["index"], row["prompt"], row["seed"]) for row in self.rows]
-
-    def column(self, name: str) -> np.ndarray[Any, np.dtype[np.float64]]:
-        """One column as an array (N,).
-
-        Raises:
-            InputError: there is no such column.
-        """
-        if name not in self.numbers:
-            raise InputError(f"no column {name!r}: there are {', '.join(self.numbers)}.")
-        return np.array([row[name] for row in self.rows], dtype=np.float64)
-
-    def summary(self) -> dict[str, Estimate]:
-        """Mean, standard deviation and bootstrap 95 % interval of every column."""
-        return {name: estimate(self.column(name).tolist()) for name in self.numbers}
-
-    def save(self, folder: str | Path) -> None:
-        """Write evaluation.json (everything), scores.csv (the table) and index.html (a page with the clips).
-
-        Raises:
-            InputError: the folder cannot be written.
-        """
-        summary = self.summary()
-        means = {name: asdict(one) for name, one in summary.items()}
-        content = {"settings": dict(self.settings), "summary": means, "rows": list(self.rows)}
-        table = io.StringIO()
-        writer = csv.DictWriter(table, list(self.rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(self.rows)
-        atomic_write_text(Path(folder) / TABLE_FILE, table.getvalue())
-        write_page(folder, self.rows, summary, self.settings)
-        atomic_write_text(Path(folder) / RESULT_FILE, json.dumps(content, indent=1) + "\n")
-
-    @classmethod
-    def load(cls, folder: str | Path) -> Evaluation:
-        """Read what `save` wrote.
-
-        Raises:
-            InputError: there is none, or it cannot be read.
-        """
-        path = Path(folder) / RESULT_FILE
-        try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-            return cls(content["rows"], content["settings"])
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise InputError(
-                f"no readable evaluation at {path} ({error}). Give a folder that evaluate wrote."
-            ) from error
-
-
-@dataclass(frozen=True)
-class _Task:
-    """What every process needs to know to do its share."""
-
-    model: Backbone | str | Path
     prompts: Sequence[Prompt]
-    jobs: Sequence[Job]
     reward: ImageReward | str | Path
-    out: Path | None
-    sampling: Sampling
-    lora: str | Path | None
-    lora_scale: float
     judge: ClipJudge | None
     S: int
+    out: Path | None
     fps: float
-    progress: bool
 
 
 def evaluate(
@@ -147,19 +81,13 @@ def evaluate(
     reward: ImageReward | str | Path,
     out: str | Path | None = None,
     seeds: int | Sequence[int] = 0,
+    sampling: Sampling = Sampling(),
     *,
-    D: int = 20,
-    guidance: float = 3.0,
-    frames: int = 16,
-    height: int | None = None,
-    width: int | None = None,
-    eta: float = 0.0,
     lora: str | Path | None = None,
     lora_scale: float = 1.0,
     judge: ClipJudge | None = None,
     S: int = 4,
     fps: float = 8.0,
-    batch_size: int = 8,
     processes: int = 1,
     progress: bool = False,
 ) -> Evaluation:
@@ -172,18 +100,12 @@ def evaluate(
         reward: any image reward, "reduced", or a folder.
         out: folder for clips (MP4), scores.csv, evaluation.json, sheet.png and index.html; None writes nothing.
         seeds: one seed, or several for each prompt.
-        D: DDIM steps.
-        guidance: classifier-free guidance scale.
-        frames: F.
-        height: in pixels, default the model's own; so is width.
-        width: see height.
-        eta: 0 is deterministic.
+        sampling: steps, guidance, frames, size, batch size.
         lora: folder of an adapter to use on top of the model.
         lora_scale: how much of it, 0 to 1.
         judge: adds columns, such as `ivtutorial.lab.world.open_judge().columns`; see `ivtutorial.evaluation.judging`.
         S: segments of the scoring protocol.
         fps: of the written clips.
-        batch_size: clips sampled together.
         processes: share the clips among so many single-threaded processes (CPU only).
         progress: show a progress bar.
 
@@ -197,90 +119,90 @@ def evaluate(
         >>> result = evaluate("reduced", ["a red fox running"], "reduced")  # doctest: +SKIP
         >>> result.summary()["reward"].mean  # doctest: +SKIP
     """
-    sampling = Sampling(D, guidance, frames, height, width, eta, batch_size)
-    asked = as_prompts(prompts)
-    known = [prompt.facts is not None for prompt in asked]
+    listed = as_prompts(prompts)
+    known = [prompt.facts is not None for prompt in listed]
     if judge is not None and any(known) and not all(known):
         raise InputError(
             f"prompt {known.index(False) + 1} has no facts but others have: give all of them facts, or none."
         )
-    jobs = make_jobs([prompt.text for prompt in asked], seeds)
+    jobs = make_jobs([prompt.text for prompt in listed], seeds)
     folder = None if out is None else Path(out)
-    task = _Task(model, asked, jobs, reward, folder, sampling, lora, lora_scale, judge, S, fps, progress)
-    parts = launch(_evaluate_share, processes, task)
-    order = {(job.index, job.seed): place for place, job in enumerate(jobs)}
-    every = gather([one for part in parts for one in part])
-    found = sorted(every, key=lambda one: order[one[0]["index"], one[0]["seed"]])
-    _add_diversity(found)
+    if folder is not None:
+        check_clip_folder(folder, fps)
+    measuring = Measuring(listed, reward, judge, S, folder, fps)
+    parts = launch(_evaluate_share, processes, model, jobs, sampling, lora, lora_scale, measuring, progress)
+    order = {(job.index, job.seed): index for index, job in enumerate(jobs)}
+    clips = gather([clip for part in parts for clip in part])
+    clips.sort(key=lambda clip: order[clip.row["index"], clip.row["seed"]])
+    _add_diversity(clips)
     settings = {
         "model": describe(model),
         "lora": None if lora is None else str(lora),
         "lora_scale": lora_scale,
-        "reward": describe(reward),
+        "reward": _name(reward),
         "S": S,
         **asdict(sampling),
     }
-    result = Evaluation([row for row, _, _ in found], settings)
+    result = Evaluation([clip.row for clip in clips], settings)
     if folder is not None and rank_and_world()[0] == 0:
         result.save(folder)
-        _write_sheet(folder / SHEET_FILE, found)
+        _write_sheet(folder / SHEET_FILE, clips)
     wait_for_all()  # so that the files are there for every process
     return result
 
 
-def _add_diversity(found: Sequence[Found]) -> None:
-    values = diversity([one for _, _, one in found], [row["index"] for row, _, _ in found])
-    for (row, _, _), value in zip(found, values or [], strict=False):
-        row["diversity"] = value
+def _name(reward: ImageReward | str | Path) -> str:
+    """As `describe`, but two functions have two names."""
+    return f"{reward.__module__}:{reward.__qualname__}" if isinstance(reward, FunctionType) else describe(reward)
 
 
-def _evaluate_share(task: _Task) -> list[Found]:
-    """What this process found."""
-    backbone = open_model(task.model)
-    reward = open_reward(task.reward, backbone.device)
+def _add_diversity(clips: Sequence[MeasuredClip]) -> None:
+    values = diversity([clip.thumbnail for clip in clips], [clip.row["index"] for clip in clips])
+    for clip, value in zip(clips, values or [], strict=False):
+        clip.row["diversity"] = value
+
+
+def _evaluate_share(
+    model: Backbone | str | Path,
+    jobs: Sequence[Job],
+    sampling: Sampling,
+    lora: str | Path | None,
+    lora_scale: float,
+    measuring: Measuring,
+    progress: bool,
+) -> list[MeasuredClip]:
+    """The clips of this process, measured."""
+    backbone = open_model(model)
+    reward = open_reward(measuring.reward, backbone.device)
     rank, world = rank_and_world()
-    found: list[Found] = []
-    with adapter(backbone, task.lora, task.lora_scale), bar(len(task.jobs), task.progress and rank == 0) as advance:
-        for jobs, clips in sample_batches(backbone, own_share(task.jobs), task.sampling):
-            found += _rows(task, jobs, clips.to(backbone.device), reward)
-            advance(len(jobs) * world)
-    return found
+    measured: list[MeasuredClip] = []
+    with adapter(backbone, lora, lora_scale), bar(len(jobs), progress and rank == 0) as advance:
+        for batch, clips in sample_batches(backbone, own_share(jobs), sampling):
+            measured += _measured(measuring, batch, clips.to(backbone.device), reward)
+            advance(len(batch) * world)
+    return measured
 
 
-def _rows(task: _Task, jobs: list[Job], clips: Tensor, reward: ImageReward) -> list[Found]:
-    from ivtutorial.video.writer import to_uint8
-
-    columns = {"reward": score(clips, [job.prompt for job in jobs], reward, task.S).rewards}
-    facts = [task.prompts[job.index].facts for job in jobs]
+def _measured(measuring: Measuring, jobs: list[Job], clips: Tensor, reward: ImageReward) -> list[MeasuredClip]:
+    columns = {"reward": score(clips, [job.prompt for job in jobs], reward, measuring.S).rewards}
+    facts = [measuring.prompts[job.index].facts for job in jobs]
     clips = clips.cpu()
-    if task.judge is not None:
-        columns |= task.judge(clips, None if None in facts else [fields for fields in facts if fields is not None])
+    if measuring.judge is not None:
+        columns |= measuring.judge(clips, None if None in facts else [fields for fields in facts if fields is not None])
     columns |= measure(clips) | measure_movement(clips, facts)
-    found: list[Found] = []
-    for place, (job, clip) in enumerate(zip(jobs, clips, strict=True)):
-        name = _write_clip(task, job, clip)
-        numbers = {column: float(values[place]) for column, values in columns.items()}
+    measured = []
+    for k, (job, clip) in enumerate(zip(jobs, clips, strict=True)):
+        name = "" if measuring.out is None else f"{CLIP_FOLDER}/{job.index:04d}-{job.seed}.mp4"
+        if measuring.out is not None:
+            write_video(measuring.out / name, clip, measuring.fps)
+        numbers = {column: float(values[k]) for column, values in columns.items()}
         row = {"index": job.index, "prompt": job.prompt, "seed": job.seed, "clip": name, **numbers}
-        found.append((row, to_uint8(clip[len(clip) // 2][None]), thumbnail(clip)))
-    return found
+        measured.append(MeasuredClip(row, to_uint8(clip[len(clip) // 2][None]), thumbnail(clip)))
+    return measured
 
 
-def _write_clip(task: _Task, job: Job, clip: Tensor) -> str:
-    from ivtutorial.video.writer import write_video
-
-    if task.out is None:
-        return ""
-    name = f"{CLIP_FOLDER}/{job.index:04d}-{job.seed}.mp4"
-    write_video(task.out / name, clip, task.fps)
-    return name
-
-
-def _write_sheet(path: Path, found: Sequence[Found], most: int = 96) -> None:
-    from ivtutorial.video.sheet import contact_sheet, save_picture
-
-    shown = found[:most]
-    titles = [f"{row['reward']:.3f} {row['prompt']}" for row, _, _ in shown]
-    picture = contact_sheet(
-        [frame for _, frame, _ in shown], titles, columns=8, scale=2 if shown[0][1].shape[1] < 128 else 1
-    )
-    save_picture(path, picture)
+def _write_sheet(path: Path, clips: Sequence[MeasuredClip], most: int = 96) -> None:
+    clips = clips[:most]
+    titles = [f"{clip.row['reward']:.3f} {clip.row['prompt']}" for clip in clips]
+    scale = 2 if clips[0].frame.shape[1] < 128 else 1
+    save_picture(path, contact_sheet([clip.frame for clip in clips], titles, columns=8, scale=scale))

@@ -138,11 +138,11 @@ def measure_movement(frames: Tensor, facts: Sequence[Mapping[str, Any] | None] =
         raise InputError(f"frames of shape {tuple(frames.shape)}: expected clips (N, F, 3, H, W).")
     grey = frames.float().mean(2)
     far = travel(grey)
-    found = {**_flow_numbers(grey), "travel": far.abs()}
-    if facts and all(one is not None for one in facts):
-        asked = torch.tensor([asked_travel(one or {}) for one in facts])
-        found["travel_error"] = (far.cpu() - asked).abs()
-    return found
+    columns = {**_flow_numbers(grey), "travel": far.abs()}
+    if facts and all(fields is not None for fields in facts):
+        wanted = torch.tensor([asked_travel(fields or {}) for fields in facts])
+        columns["travel_error"] = (far.cpu() - wanted).abs()
+    return columns
 
 
 def _flow_numbers(grey: Tensor) -> dict[str, Tensor]:
@@ -185,11 +185,11 @@ def diversity(thumbnails: Sequence[Tensor], groups: Sequence[Any]) -> list[float
         >>> diversity([torch.zeros(2), torch.ones(2)], ["a", "a"])
         [1.0, 1.0]
     """
-    found = []
-    for place, mark in enumerate(groups):
-        others = [one for k, one in enumerate(thumbnails) if groups[k] == mark and k != place]
+    distances = []
+    for index, mark in enumerate(groups):
+        others = [other for k, other in enumerate(thumbnails) if groups[k] == mark and k != index]
         if not others:
             return None
-        apart = [(thumbnails[place] - one).square().mean().sqrt().item() for one in others]
-        found.append(sum(apart) / len(apart))
-    return found
+        apart = [(thumbnails[index] - other).square().mean().sqrt().item() for other in others]
+        distances.append(sum(apart) / len(apart))
+    return distances

@@ -13,11 +13,15 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from ivtutorial.data.lists import Clip
+from ivtutorial.data.text import bad_entries
 from ivtutorial.errors import InputError
 from ivtutorial.evaluation.intervals import Estimate, estimate
 from ivtutorial.method.video_reward import VideoReward
 from ivtutorial.rewards.named import open_reward
 from ivtutorial.system.out_of_memory import SAMPLING_KNOBS, explain_out_of_memory
+from ivtutorial.system.progress import bar
+from ivtutorial.video.reader import read_video
 
 if TYPE_CHECKING:
     from ivtutorial.rewards.base import ImageReward
@@ -57,24 +61,82 @@ def score(
         Scores of each clip, and their mean with its uncertainty.
 
     Raises:
-        InputError: no clips, another number of captions, frames outside [0, 1], S not dividing F, a reward that is not
-            a finite number, or the GPU's memory is too small.
+        InputError: no clips, no tensor, another number of captions, frames outside [0, 1], S not dividing F, a reward
+            that is not a finite number, or the GPU's memory is too small.
 
     Example:
         >>> score(clips, prompts, "reduced").total.mean  # doctest: +SKIP
     """
+    if not isinstance(frames, Tensor):
+        raise InputError(
+            f"frames are {type(frames).__module__}.{type(frames).__name__}: expected a torch tensor (N, F, 3, H, W), "
+            "float in [0, 1]. Turn 8-bit arrays (N, F, H, W, 3) into one by "
+            "torch.from_numpy(frames).permute(0, 1, 4, 2, 3).float() / 255."
+        )
     if frames.ndim != 5 or len(frames) == 0 or len(captions) != len(frames):
         raise InputError(
             f"{len(captions)} captions for frames of shape {tuple(frames.shape)}: expected N captions for "
             "N >= 1 clips (N, F, 3, H, W)."
         )
+    if not frames.is_floating_point():
+        raise InputError(f"frames are {frames.dtype}: expected floats in [0, 1]. Divide 8-bit values by 255.")
     video_reward = VideoReward(open_reward(reward), S, lambda_tar=0.0, selection="first")
     with torch.no_grad(), explain_out_of_memory(SAMPLING_KNOBS):
         parts = [
             video_reward.of_frames(frames[i : i + batch_size], captions[i : i + batch_size]).frame_rewards.float().cpu()
             for i in range(0, len(frames), batch_size)
         ]
-    frame_rewards = torch.cat(parts)
+    return _scores(torch.cat(parts))
+
+
+def score_files(
+    clips: Sequence[Clip],
+    reward: ImageReward | str | Path,
+    S: int = 4,
+    *,
+    frames: int = 16,
+    fps: float = 8.0,
+    size: tuple[int, int] = (64, 64),
+    progress: bool = False,
+) -> Scores:
+    """Score video files; each is read, scored and forgotten, so that a long list need not fit into memory.
+
+    Args:
+        clips: N >= 1 files with their captions.
+        reward: any image reward, "reduced", or a folder.
+        S: segments; must divide `frames`.
+        frames: F, read of each file.
+        fps: frames a second to sample at.
+        size: (H, W) in pixels at which files are read; the paper's reward sees 256 x 256.
+        progress: show a progress bar.
+
+    Returns:
+        As `score`.
+
+    Raises:
+        InputError: as for `score`; or files that cannot be read or are too short, all of which are named.
+    """
+    image_reward = open_reward(reward)
+    rows, problems = [], []
+    with bar(len(clips), progress) as advance:
+        for clip in clips:
+            try:
+                pixels = torch.from_numpy(read_video(clip.path, frames, fps, size, clip.start))
+            except InputError as error:
+                problems.append(str(error))
+            else:
+                if not problems:  # else the scores would be lost
+                    shown = pixels.permute(0, 3, 1, 2)[None].float() / 255
+                    rows.append(score(shown, [clip.caption], image_reward, S).frame_rewards)
+            advance(1)
+    if problems:
+        raise bad_entries("these clips", problems, len(clips))
+    if not rows:
+        raise InputError("no clips to score: the list is empty.")
+    return _scores(torch.cat(rows))
+
+
+def _scores(frame_rewards: Tensor) -> Scores:
     if not frame_rewards.isfinite().all():
         bad = (~frame_rewards.isfinite()).any(dim=1).nonzero().flatten().tolist()
         raise InputError(f"the reward of {len(bad)} clips is not a finite number, e.g. of clip {bad[0]}.")

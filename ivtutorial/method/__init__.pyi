@@ -2,7 +2,7 @@ from ivtutorial.method.batch import Batch as Batch, motion as motion
 from ivtutorial.method.chain import denoise as denoise, last_k as last_k, network_mode as network_mode, sample as sample
 from ivtutorial.method.ddim import ddim_moments as ddim_moments, ddim_step as ddim_step
 from ivtutorial.method.editing import corrupt as corrupt, draw_noise as draw_noise, edit as edit
-from ivtutorial.method.instructvideo import InstructVideo as InstructVideo, edit_batch as edit_batch
+from ivtutorial.method.instructvideo import InstructVideo as InstructVideo, edit_batch as edit_batch, loss as loss
 from ivtutorial.method.schedule import (
     ddim_timestep as ddim_timestep,
     ddim_timesteps as ddim_timesteps,

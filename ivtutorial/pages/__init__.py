@@ -2,7 +2,7 @@
 
 | module  | holds                                                        |
 |---------|--------------------------------------------------------------|
-| `style` | the empty page: structure, looks in light and dark, a script |
+| `page`  | `render_page`: the templates, every text escaped             |
 | `curve` | a curve of training as SVG                                   |
 | `embed` | clips and pictures inside a page                             |
 """

@@ -3,6 +3,7 @@
 | module           | holds                                             |
 |------------------|---------------------------------------------------|
 | `generation`     | `generate`: the full DDIM chain from noise        |
+| `clip_files`     | `generate_files`: the same, clip by clip to disk  |
 | `training_clips` | a training set sampled from the base model itself |
 """
 

@@ -1,3 +1,4 @@
+from ivtutorial.sampling.clip_files import generate_files as generate_files
 from ivtutorial.sampling.generation import (
     Job as Job,
     Sampling as Sampling,

@@ -80,16 +80,10 @@ def generate(
     model: Backbone | str | Path,
     prompts: Sequence[str],
     seeds: int | Sequence[int] = 0,
+    sampling: Sampling = Sampling(),
     *,
-    D: int = 20,
-    guidance: float = 3.0,
-    frames: int = 16,
-    height: int | None = None,
-    width: int | None = None,
-    eta: float = 0.0,
     lora: str | Path | None = None,
     lora_scale: float = 1.0,
-    batch_size: int = 8,
     processes: int = 1,
     progress: bool = False,
 ) -> Tensor:
@@ -100,16 +94,10 @@ def generate(
             the CPU. For a GPU pass `open_model(name, torch.float16, "cuda")` of `ivtutorial.models.named`.
         prompts: N texts.
         seeds: one seed, or several: then every prompt is sampled once for each.
-        D: DDIM steps.
-        guidance: classifier-free guidance scale.
-        frames: F.
-        height: in pixels, default the model's own; so is width.
-        width: see height.
-        eta: 0 is deterministic.
+        sampling: steps, guidance, frames, size, batch size.
         lora: folder (or file) of an adapter that `finetune` or `save_lora` wrote, to use on top of the model. The
             model is left as it was.
         lora_scale: how much of the adapter to use, 0 to 1.
-        batch_size: clips sampled together.
         processes: share the clips among so many single-threaded processes (CPU only).
         progress: show a progress bar.
 
@@ -123,8 +111,8 @@ def generate(
         >>> clips = generate("reduced", ["a red fox running through the snow"], seeds=[0, 1])  # doctest: +SKIP
         >>> clips.shape  # doctest: +SKIP
         torch.Size([2, 16, 3, 64, 64])
+        >>> short = generate("reduced", ["a red fox"], sampling=Sampling(D=5, frames=8))  # doctest: +SKIP
     """
-    sampling = Sampling(D, guidance, frames, height, width, eta, batch_size)
     jobs = make_jobs(prompts, seeds)
     parts = launch(_generate_share, processes, model, jobs, sampling, lora, lora_scale, progress)
     clips = {job: clip for part in parts for job, clip in part}

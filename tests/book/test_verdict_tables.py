@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from ivtutorial.lab.experiments.catalogue import EXPERIMENTS
-from ivtutorial.lab.experiments.verdicts import RULES, Claim
+from ivtutorial.lab.experiments.claims import RULES
+from ivtutorial.lab.experiments.verdicts import Claim
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "book" / "verdicts.md").read_text(encoding="utf-8")

@@ -127,7 +127,10 @@ def test_generate_writes_the_clips_of_the_library(run: Run, models: Path, tmp_pa
         ("a red fox", 3), ("a red fox", 5), ("the deer", 3), ("the deer", 5),
     ]  # fmt: skip
     assert all(Path(row["file"]).stat().st_size > 0 for row in rows) and (tmp_path / "sheet.png").is_file()
-    assert json.loads((tmp_path / "clips.json").read_text()) == rows
+    again = ["--model", models / "reduced", "--out", tmp_path, *QUICK]
+    code, _, err = run("generate", "another prompt", "--seed", 3, *again)
+    assert code == 2 and "captions" in err and "--overwrite" in err
+    assert run("generate", "another prompt", "--seed", 3, *again, "--overwrite")[0] == 0
 
 
 def test_score_agrees_with_the_library(run: Run, models: Path, clips: Path) -> None:
@@ -161,6 +164,11 @@ def test_finetune_resume_evaluate_compare(run: Run, models: Path, clips: Path, t
     code, out, _ = run("compare", tmp_path / "before", tmp_path / "after", "--json")
     columns = json.loads(out)["columns"]
     assert code == 0 and columns["reward"]["n"] == 2 and columns["reward"]["mean"] != 0
+    shorter = ["-D", 1, "--frames", 4, "--out", tmp_path / "shorter"]
+    assert run("evaluate", "a red fox", "snow", *model, *shorter)[0] == 0
+    code, _, err = run("compare", tmp_path / "before", tmp_path / "shorter")
+    assert code == 2 and "differ in D (2 before, 1 after)" in err and "--differing D" in err
+    assert run("compare", tmp_path / "before", tmp_path / "shorter", "--differing", "D")[0] == 0
     code, out, _ = run("compare", tmp_path / "before", tmp_path / "after")
     assert code == 0 and out.splitlines()[1].startswith("reward")
 
@@ -217,6 +225,7 @@ BAD: list[tuple[str, list[str], str]] = [
     ("a number for a prompt", ["generate", "nan"], "nan"),
     ("no such model", ["generate", "a fox", "--model", "{folder}/none", "--processes", "1"], "none"),
     ("a device that is not there", ["generate", "a fox", "--device", "tpu"], "tpu"),
+    ("no frames a second", ["generate", "a fox", "--model", "{models}/reduced", "--fps", "0"], "fps=0"),
     ("no DDIM steps", ["generate", "a fox", "--model", "{models}/reduced", "-D", "0", "--processes", "1"], "0"),
     ("tau of 0", ["finetune", "{clips}", "--tau", "0"], "tau = 0"),
     ("tau above 1", ["finetune", "{clips}", "--tau", "1.5"], "tau = 1.5"),
@@ -265,7 +274,7 @@ def test_bad_input_gives_one_line_and_exit_code_2(
     ("arguments", "function", "hint"),
     [
         (["finetune", "{clips}", "--out", "o"], "ivtutorial.training.finetuning.finetune", "--resume"),
-        (["generate", "a fox", "--out", "o"], "ivtutorial.sampling.generation.generate", "again"),
+        (["generate", "a fox", "--out", "o"], "ivtutorial.sampling.clip_files.generate_files", "same command"),
         (["demo", "--out", "o"], "ivtutorial.lab.demo.run.run_demo", "go on"),
         (["zoo", "train-vae", "--out", "o", "--processes", "1"], "ivtutorial.system.processes.launch", "checkpoint"),
     ],

@@ -295,7 +295,7 @@ def test_a_sampled_set_is_what_generation_makes_and_goes_on_where_it_stopped(toy
     place = sample_clips(toy, CAPTIONS, tmp_path / "own", SAMPLING, seed=3)
     clips = read_clips(place)
     assert [clip.caption for clip in clips] == CAPTIONS
-    expected = [encode_video(clip, 8, CRF) for clip in generate(toy, CAPTIONS, 3, D=2, frames=4, batch_size=1)]
+    expected = [encode_video(clip, 8, CRF) for clip in generate(toy, CAPTIONS, 3, SAMPLING)]
     assert [clip.path.read_bytes() for clip in clips] == expected and len(set(expected)) == 4
     clips[0].path.unlink()
     clips[3].path.unlink()
@@ -307,7 +307,7 @@ def test_a_sampled_set_is_what_generation_makes_and_goes_on_where_it_stopped(toy
 
 @pytest.mark.parametrize(
     ("change", "told"),
-    [({"seed": 4}, "another seed"), ({"fps": 4}, "another fps"), ({"captions": ["a fox"]}, "another captions")],
+    [({"seed": 4}, "another seeds"), ({"fps": 4}, "another fps"), ({"captions": ["a fox"]}, "another captions")],
 )
 def test_samples_made_otherwise_are_not_mixed(toy: Backbone, tmp_path: Path, change: dict[str, Any], told: str) -> None:
     sample_clips(toy, ["a deer"], tmp_path / "own", SAMPLING)

@@ -4,24 +4,22 @@ from __future__ import annotations
 
 import csv
 import json
-import math
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
 from ivtutorial.data.prompts import Prompt
 from ivtutorial.errors import InputError
-from ivtutorial.evaluation.comparison import compare, difference
-from ivtutorial.evaluation.evaluation import Evaluation, evaluate
-from ivtutorial.evaluation.intervals import bootstrap_interval, estimate
+from ivtutorial.evaluation.comparison import compare
+from ivtutorial.evaluation.evaluation import evaluate
 from ivtutorial.evaluation.scoring import score
-from ivtutorial.sampling.generation import generate
+from ivtutorial.evaluation.table import Evaluation
+from ivtutorial.sampling.generation import Sampling, generate
 from ivtutorial.system.processes import launch
 from tests.tolerances import assert_close, roundings
 from tests.toy import toy_backbone
@@ -30,7 +28,8 @@ if TYPE_CHECKING:
     from ivtutorial.models.backbone import Backbone
 
 PROMPTS = ["a red fox", "the deer, running", "snow"]
-SMALL: dict[str, Any] = {"D": 2, "frames": 4, "S": 2}
+SHORT = Sampling(D=2, frames=4)
+SMALL: dict[str, Any] = {"sampling": SHORT, "S": 2}
 MOVES = ("flow", "warp_error", "travel")
 LOOKS = ("sharpness", "colourfulness", "flicker", "motion")
 MEASURED = ("reward", *LOOKS, *MOVES)
@@ -62,12 +61,12 @@ def toy(tiny_tokenizer: Any) -> Backbone:
 @pytest.fixture(scope="module")
 def folder(toy: Backbone, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("evaluation")
-    evaluate(toy, PROMPTS, redness, out, [4, 1], batch_size=4, **SMALL)
+    evaluate(toy, PROMPTS, redness, out, [4, 1], Sampling(D=2, frames=4, batch_size=4), S=2)
     return out
 
 
 def test_the_table_holds_the_scores_of_the_generated_clips(toy: Backbone, folder: Path) -> None:
-    clips = generate(toy, PROMPTS, [4, 1], D=2, frames=4)
+    clips = generate(toy, PROMPTS, [4, 1], SHORT)
     expected = score(clips, [p for p in PROMPTS for _ in range(2)], redness, S=2)
     found = Evaluation.load(folder)
     assert [key[::2] for key in found.keys] == [(0, 4), (0, 1), (1, 4), (1, 1), (2, 4), (2, 1)]
@@ -136,46 +135,6 @@ def test_no_evaluation_there(tmp_path: Path) -> None:
         rows(1.0).column("species")
 
 
-# --- comparison -------------------------------------------------------------------------------------------------------
-
-
-def test_paired_difference_by_hand() -> None:
-    """Differences 1, 3, 2: mean 2, standard deviation 1, so d_z = 2; all three rise."""
-    found = compare(rows(1.0, 5.0, 9.0), rows(2.0, 8.0, 11.0)).reward
-    assert (found.before, found.after, found.mean, found.n) == (5.0, 7.0, 2.0, 3)
-    assert found.effect_size == pytest.approx(2.0) and found.wins == 1.0
-    assert 1.0 <= found.low < 2.0 < found.high <= 3.0
-
-
-def test_pairing_takes_the_spread_of_the_prompts_out() -> None:
-    """Every prompt rises by 0.1 while prompts differ by thousands: the interval is the point 0.1."""
-    before = [1000.0 * k for k in range(8)]
-    found = difference(before, [one + 0.5 for one in before])
-    assert (found.low, found.high) == (0.5, 0.5) and found.effect_size == math.inf
-
-
-def test_nothing_changes() -> None:
-    found = difference([1.0, 2.0], [1.0, 2.0])
-    assert (found.mean, found.effect_size, found.wins) == (0.0, 0.0, 0.5)
-
-
-def test_pairs_are_found_by_prompt_and_seed_not_by_place() -> None:
-    first, second = rows(1.0, 2.0), rows(1.5, 2.5)
-    turned = Evaluation(list(reversed(second.rows)), {})
-    assert compare(first, turned).reward.mean == 0.5
-
-
-@pytest.mark.parametrize("other", [rows(1.0), rows(1.0, 2.0, seed=1), rows(1.0, 2.0, 3.0)])
-def test_evaluations_of_other_prompts_or_seeds(other: Evaluation) -> None:
-    with pytest.raises(InputError, match="not of the same prompts and seeds"):
-        compare(rows(1.0, 2.0), other)
-
-
-def test_an_infinite_effect_size_is_null_in_json() -> None:
-    stored = compare(rows(1.0, 2.0), rows(2.0, 3.0)).to_dict()
-    assert stored["reward"]["effect_size"] is None and json.dumps(stored, allow_nan=False)
-
-
 def test_comparing_folders(folder: Path) -> None:
     """A table compared with itself: no change in any column."""
     found = compare(folder, folder)
@@ -183,37 +142,9 @@ def test_comparing_folders(folder: Path) -> None:
     assert all((one.mean, one.low, one.high) == (0.0, 0.0, 0.0) for one in found.columns.values())
 
 
-# --- intervals --------------------------------------------------------------------------------------------------------
-
-
-def test_the_bootstrap_agrees_with_the_normal_interval() -> None:
-    """For 400 normal numbers the 95 % interval of the mean is +- 1.96 s / 20, to a few per cent."""
-    values = np.random.default_rng(0).normal(3.0, 2.0, 400)
-    low, high = bootstrap_interval(values.tolist())
-    half = 1.96 * values.std(ddof=1) / 20
-    assert low == pytest.approx(values.mean() - half, abs=0.06 * half)
-    assert high == pytest.approx(values.mean() + half, abs=0.06 * half)
-    narrow = bootstrap_interval(values.tolist(), level=0.5)
-    assert low < narrow[0] < narrow[1] < high
-    assert bootstrap_interval(values.tolist()) == (low, high)
-
-
-def test_estimate_of_one_and_of_two_numbers() -> None:
-    """Standard deviation with divisor n - 1: of 1 and 3 it is sqrt(2)."""
-    one, two = estimate([2.0]), estimate([1.0, 3.0])
-    assert (one.mean, one.std, one.low, one.high, one.n) == (2.0, 0.0, 2.0, 2.0, 1)
-    assert two.std == pytest.approx(2**0.5) and (two.low, two.high) == (1.0, 3.0)
-
-
-@pytest.mark.parametrize("values", [[], [1.0, math.nan], [math.inf]])
-def test_numbers_that_have_no_mean(values: list[float]) -> None:
-    with pytest.raises(InputError, match="finite number"):
-        estimate(values)
-
-
 def test_inside_a_group_every_process_has_the_whole_table(toy: Backbone, folder: Path, tmp_path: Path) -> None:
     """As under torchrun: the clips are shared, the tables equal, and the files are written once."""
-    call = partial(evaluate, toy, PROMPTS, redness, tmp_path, [4, 1], batch_size=4, **SMALL)
+    call = partial(evaluate, toy, PROMPTS, redness, tmp_path, [4, 1], Sampling(D=2, frames=4, batch_size=4), S=2)
     first, second = launch(call, 2)
     assert first.rows == second.rows and first.keys == Evaluation.load(folder).keys
     assert Evaluation.load(tmp_path).keys == first.keys

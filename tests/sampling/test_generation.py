@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,12 +13,11 @@ from torch import Tensor
 
 from ivtutorial.data.prompts import Prompt, as_prompts, read_prompts
 from ivtutorial.errors import InputError
-from ivtutorial.evaluation.scoring import score
 from ivtutorial.method.chain import sample
 from ivtutorial.models.lora import attach_lora, has_lora, lora_parameters, save_lora
 from ivtutorial.models.named import model_location
 from ivtutorial.rewards.named import open_reward
-from ivtutorial.sampling.generation import clip_generator, generate, make_jobs
+from ivtutorial.sampling.generation import Sampling, clip_generator, generate, make_jobs
 from tests.tolerances import assert_close, roundings
 from tests.toy import toy_backbone
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from ivtutorial.models.backbone import Backbone
 
 PROMPTS = ["a red fox", "the deer running", "snow"]
-SMALL: dict[str, Any] = {"D": 3, "frames": 4}
+SHORT = Sampling(D=3, frames=4)
 
 
 def redness(frames: Tensor, captions: Sequence[str]) -> Tensor:
@@ -44,7 +44,7 @@ def toy(tiny_tokenizer: Any) -> Backbone:
 
 @pytest.fixture(scope="module")
 def clips(toy: Backbone) -> Tensor:
-    return generate(toy, PROMPTS, [0, 7], batch_size=6, **SMALL)
+    return generate(toy, PROMPTS, [0, 7], replace(SHORT, batch_size=6))
 
 
 @pytest.fixture(scope="module")
@@ -72,12 +72,12 @@ def test_a_clip_is_the_full_chain_from_its_own_noise(toy: Backbone, clips: Tenso
 
 @pytest.mark.parametrize("batch_size", [1, 4])
 def test_the_batch_size_changes_nothing(toy: Backbone, clips: Tensor, batch_size: int) -> None:
-    again = generate(toy, PROMPTS, [0, 7], batch_size=batch_size, **SMALL)
+    again = generate(toy, PROMPTS, [0, 7], replace(SHORT, batch_size=batch_size))
     assert_close(again, clips, chain_roundings(toy), size=3.0)
 
 
 def test_two_processes_change_nothing(toy: Backbone, clips: Tensor) -> None:
-    assert_close(generate(toy, PROMPTS, [0, 7], processes=2, **SMALL), clips, chain_roundings(toy), size=3.0)
+    assert_close(generate(toy, PROMPTS, [0, 7], SHORT, processes=2), clips, chain_roundings(toy), size=3.0)
 
 
 def test_every_prompt_and_seed_has_its_own_noise() -> None:
@@ -89,15 +89,15 @@ def test_every_prompt_and_seed_has_its_own_noise() -> None:
 
 def test_noise_along_the_chain_belongs_to_the_clip_too(toy: Backbone) -> None:
     """eta = 1 draws noise in every step; one clip alone and the same clip among others must agree."""
-    several = generate(toy, PROMPTS, 3, eta=1.0, **SMALL)
-    alone = generate(toy, PROMPTS[:1], 3, eta=1.0, **SMALL)
+    several = generate(toy, PROMPTS, 3, replace(SHORT, eta=1.0))
+    alone = generate(toy, PROMPTS[:1], 3, replace(SHORT, eta=1.0))
     assert_close(several[:1], alone, chain_roundings(toy), size=3.0)
-    assert (several[0] - generate(toy, PROMPTS[:1], 3, **SMALL)[0]).abs().max() > 1e-3
+    assert (several[0] - generate(toy, PROMPTS[:1], 3, SHORT)[0]).abs().max() > 1e-3
 
 
 def test_an_adapter_is_used_and_removed_again(toy: Backbone, clips: Tensor, lora: Path) -> None:
     """At scale 0 an adapter is no adapter; at scale 1 it changes the clip; the model stays as it was."""
-    one = {"seeds": 0, **SMALL}
+    one: dict[str, Any] = {"seeds": 0, "sampling": SHORT}
     changed = generate(toy, PROMPTS, lora=lora, **one)
     assert (changed - clips[::2]).abs().mean() > 1e-3
     at_zero = generate(toy, PROMPTS, lora=lora, lora_scale=0.0, **one)
@@ -108,7 +108,7 @@ def test_an_adapter_is_used_and_removed_again(toy: Backbone, clips: Tensor, lora
 
 def test_other_sizes(toy: Backbone) -> None:
     """The VAE factor is 2: 12 x 16 pixels are 6 x 8 latent cells."""
-    assert generate(toy, ["a fox"], D=1, frames=2, height=12, width=16).shape == (1, 2, 3, 12, 16)
+    assert generate(toy, ["a fox"], sampling=Sampling(D=1, frames=2, height=12, width=16)).shape == (1, 2, 3, 12, 16)
 
 
 @pytest.mark.parametrize(
@@ -120,49 +120,31 @@ def test_other_sizes(toy: Backbone) -> None:
         ({"seeds": []}, "seeds"),
         ({"seeds": [1, 1]}, "seeds"),
         ({"seeds": -1}, "seeds"),
-        ({"D": 0}, "D = 0"),
-        ({"height": 31}, "multiples of 2"),
-        ({"frames": 0}, "frames = 0"),
-        ({"eta": 2.0}, "eta = 2.0"),
-        ({"guidance": float("nan")}, "guidance = nan"),
+        ({"sampling": Sampling(D=1, height=31)}, "multiples of 2"),
         ({"lora": "nowhere"}, "nowhere"),
     ],
 )
 def test_unusable_arguments(toy: Backbone, arguments: dict[str, Any], told: str) -> None:
     with pytest.raises(InputError, match=told):
-        generate(toy, **{"prompts": ["a fox"], "D": 1, "frames": 1, **arguments})
+        generate(toy, **{"prompts": ["a fox"], "sampling": Sampling(D=1, frames=1), **arguments})
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"D": 0}, "D = 0"),
+        ({"frames": 0}, "frames = 0"),
+        ({"eta": 2.0}, "eta = 2.0"),
+        ({"guidance": float("nan")}, "guidance = nan"),
+    ],
+)
+def test_settings_out_of_range(arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        Sampling(**arguments)
 
 
 def test_jobs_are_ordered_by_prompt_then_seed() -> None:
     assert [(job.index, job.seed) for job in make_jobs(["a", "b"], [5, 2])] == [(0, 5), (0, 2), (1, 5), (1, 2)]
-
-
-# --- score ------------------------------------------------------------------------------------------------------------
-
-
-def test_score_is_the_mean_over_the_first_frames_of_the_segments() -> None:
-    """Frame k of clip n is k / 16 + n / 100 grey; S = 4 of 16 frames looks at 0, 4, 8, 12: mean 6 / 16 = 0.375."""
-    level = torch.arange(16) / 16 + torch.tensor([[0.0], [0.01]])
-    found = score(level[:, :, None, None, None].expand(2, 16, 3, 4, 4), ["a", "b"], redness, S=4, batch_size=1)
-    assert_close(found.frame_rewards[0], torch.tensor([0, 4, 8, 12]) / 16)
-    assert_close(found.rewards, torch.tensor([0.375, 0.385]))
-    assert_close(found.total.mean, 0.38)
-    assert_close(found.total.std, 0.01 / 2**0.5, size=0.38)
-
-
-@pytest.mark.parametrize(
-    ("frames", "captions", "told"),
-    [
-        (torch.zeros(2, 4, 3, 8, 8), ["a"], "1 captions"),
-        (torch.zeros(0, 4, 3, 8, 8), [], "N >= 1"),
-        (torch.zeros(1, 4, 3, 8, 8) - 1, ["a"], r"\[0, 1\]"),
-        (torch.zeros(1, 5, 3, 8, 8), ["a"], "S = 4"),
-        (torch.full((1, 4, 3, 8, 8), torch.nan), ["a"], "not a finite number"),
-    ],
-)
-def test_what_cannot_be_scored(frames: Tensor, captions: list[str], told: str) -> None:
-    with pytest.raises(InputError, match=told):
-        score(frames, captions, redness)
 
 
 # --- prompts and names ------------------------------------------------------------------------------------------------

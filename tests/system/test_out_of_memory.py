@@ -67,16 +67,16 @@ SCORER, MODEL = "method.video_reward.VideoReward.of_frames", "models.backbone_fo
 FOX = ["a fox"]
 
 
-SMALL: dict[str, Any] = {"D": 2, "frames": 2}
+SMALL = Sampling(D=2, frames=2)
 
 
 @pytest.mark.parametrize(
     ("too_much", "message", "call"),
     [
-        ("sampling.generation.sample", SAMPLES, lambda model, out: generate(model, FOX, **SMALL)),
-        ("sampling.generation.sample", SAMPLES, lambda model, out: sample_clips(model, FOX, out, Sampling(**SMALL))),
-        ("sampling.generation.sample", SAMPLES, lambda model, out: evaluate(model, FOX, redness, **SMALL)),
-        (SCORER, SAMPLES, lambda model, out: evaluate(model, FOX, redness, S=2, **SMALL)),
+        ("sampling.generation.sample", SAMPLES, lambda model, out: generate(model, FOX, sampling=SMALL)),
+        ("sampling.generation.sample", SAMPLES, lambda model, out: sample_clips(model, FOX, out, SMALL)),
+        ("sampling.generation.sample", SAMPLES, lambda model, out: evaluate(model, FOX, redness, sampling=SMALL)),
+        (SCORER, SAMPLES, lambda model, out: evaluate(model, FOX, redness, sampling=SMALL, S=2)),
         (SCORER, SAMPLES, lambda model, out: score(torch.rand(1, 4, 3, 8, 8), FOX, redness)),
         (MODEL, OPENS, lambda model, out: generate("anything", FOX)),
         (MODEL, OPENS, lambda model, out: prepare(out, out / "new", "anything")),

@@ -28,7 +28,7 @@ from ivtutorial.errors import InputError
 from ivtutorial.method.batch import Batch
 from ivtutorial.method.instructvideo import InstructVideo
 from ivtutorial.models.lora import LORA_FILE, has_lora, lora_parameters
-from ivtutorial.sampling.generation import generate
+from ivtutorial.sampling.generation import Sampling, generate
 from ivtutorial.training import checkpoints as training_state
 from ivtutorial.training.finetuning import (
     FinetuneConfig,
@@ -48,6 +48,7 @@ if TYPE_CHECKING:
 
 METHOD = InstructVideo(tau=0.5, D=4, S=2)  # 2 steps, 4 UNet evaluations a clip with guidance
 CONFIG = FinetuneConfig(METHOD, steps=6, lr=1e-2, frames=4, checkpoint_every=2, keep=2)
+SHORT = Sampling(D=2, frames=2)
 CAPTIONS = ["a red fox", "the deer running", "snow", "a deer", "the red snow"]
 
 
@@ -156,10 +157,10 @@ def test_the_merged_export_makes_the_clips_of_the_adapter(
     toy: Backbone, unbroken: FinetuneResult, tmp_path: Path
 ) -> None:
     folder = export_merged(toy, unbroken.lora, tmp_path / "merged")
-    merged = generate(folder, ["a fox"], D=2, frames=2)
-    attached, n = generate(toy, ["a fox"], D=2, frames=2, lora=unbroken.lora), roundings(toy.unet, toy.vae, passes=2)
+    merged = generate(folder, ["a fox"], sampling=SHORT)
+    attached, n = generate(toy, ["a fox"], sampling=SHORT, lora=unbroken.lora), roundings(toy.unet, toy.vae, passes=2)
     assert_close(merged, attached, n, size=3.0)
-    assert (merged - generate(toy, ["a fox"], D=2, frames=2)).abs().max() > 1e-3
+    assert (merged - generate(toy, ["a fox"], sampling=SHORT)).abs().max() > 1e-3
 
 
 def test_sampling_and_checkpoints_do_not_touch_the_steps(

@@ -1,10 +1,12 @@
 """`make demo`: fine-tune the small model, compare before and after.
 
-| module   | holds                       |
-|----------|-----------------------------|
-| `run`    | the job                     |
-| `report` | its page                    |
-| `texts`  | what the page says in words |
+| module    | holds                       |
+|-----------|-----------------------------|
+| `run`     | the job                     |
+| `config`  | its settings                |
+| `summary` | its numbers                 |
+| `report`  | its page                    |
+| `texts`   | what the page says in words |
 """
 
 from ivtutorial.system.lazy import offer

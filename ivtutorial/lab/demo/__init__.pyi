@@ -1,2 +1,3 @@
+from ivtutorial.lab.demo.config import DemoConfig as DemoConfig
 from ivtutorial.lab.demo.report import Report as Report, render_report as render_report, write_report as write_report
-from ivtutorial.lab.demo.run import DemoConfig as DemoConfig, run_demo as run_demo
+from ivtutorial.lab.demo.run import run_demo as run_demo

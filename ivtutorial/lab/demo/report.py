@@ -8,18 +8,19 @@ says in words what it shows. It knows nothing of models: numbers and texts come 
 
 from __future__ import annotations
 
-import html
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from markupsafe import Markup
+
 from ivtutorial.errors import InputError
 from ivtutorial.evaluation.comparison import Difference
 from ivtutorial.pages.curve import svg_curve
 from ivtutorial.pages.embed import html_video
-from ivtutorial.pages.style import PAGE, SCRIPT, STYLE
+from ivtutorial.pages.page import render_page
 from ivtutorial.system.files import atomic_write_text
 
 Wanted = Literal["up", "down", "same"]
@@ -27,7 +28,7 @@ _ARROWS: dict[str, str] = {"up": "higher", "down": "lower", "same": "unchanged"}
 
 
 @dataclass(frozen=True)
-class ClipPair:
+class ShownPair:
     """A prompt and the clips made for it, from the same noise, before and after.
 
     Attributes:
@@ -40,6 +41,11 @@ class ClipPair:
     after: Any
     reward_before: float
     reward_after: float
+
+    @property
+    def sides(self) -> list[tuple[str, Any, float]]:
+        """(name, frames, reward) of both."""
+        return [("before", self.before, self.reward_before), ("after", self.after, self.reward_after)]
 
 
 @dataclass(frozen=True)
@@ -77,7 +83,7 @@ class Report:
 
     title: str
     lead: str
-    pairs: Sequence[ClipPair]
+    pairs: Sequence[ShownPair]
     pairs_note: str
     look: Sequence[str]
     curve: Sequence[tuple[float, float]]
@@ -105,45 +111,23 @@ def render_report(report: Report) -> str:
     """The page as HTML text; see `write_report`."""
     if not report.pairs:
         raise InputError("a report needs at least one pair of clips to show.")
-    text = html.escape
-    return PAGE.substitute(
-        style=STYLE,
-        script=SCRIPT,
-        title=text(report.title),
-        lead=text(report.lead),
-        pairs_note=text(report.pairs_note),
-        look="".join(f"<li>{text(one)}</li>" for one in report.look),
-        clips="".join(_pair(one) for one in report.pairs),
-        curve=svg_curve(report.curve, report.marks),
-        curve_note=text(report.curve_note),
-        rows="".join(_row(one) for one in report.rows),
-        table_note=text(report.table_note),
-        commands="".join(f"<li>{text(why)}<pre><code>{text(line)}</code></pre></li>" for why, line in report.commands),
-        details="".join(f"<dt>{text(str(k))}</dt><dd>{text(str(v))}</dd>" for k, v in report.details.items()),
+    return render_page(
+        "report.html",
+        title=report.title,
+        report=report,
+        rows=[(row.label + (" (%)" if row.percent else ""), _cells(row)) for row in report.rows],
+        curve=Markup(svg_curve(report.curve, report.marks)),
+        video=lambda frames, label: Markup(html_video(frames, label, width=256, pixelated=True)),
     )
 
 
-def _pair(pair: ClipPair) -> str:
-    sides = (("before", pair.before, pair.reward_before), ("after", pair.after, pair.reward_after))
-    cells = "".join(
-        f"<div>{html_video(frames, f'{pair.prompt}, {name} fine-tuning', width=256, pixelated=True)}"
-        f"<span>{name} <b>{reward:.3f}</b></span></div>"
-        for name, frames, reward in sides
-    )
-    return f'<figure><div class="pair">{cells}</div><figcaption>{html.escape(pair.prompt)}</figcaption></figure>'
-
-
-def _row(row: Row) -> str:
+def _cells(row: Row) -> list[str]:
     d = row.difference
     digits = _digits(d) if not row.percent else 1
     unit = 100.0 if row.percent else 1.0
     change, low, high = (f"{v * unit:+.{digits}f}" for v in (d.mean, d.low, d.high))
     before, after = (f"{v * unit:.{digits}f}" for v in (d.before, d.after))
-    label = html.escape(row.label) + (" (%)" if row.percent else "")
-    return (
-        f'<tr><th scope="row">{label}</th><td>{before}</td><td>{after}</td>'
-        f"<td>{change}</td><td>{low} to {high}</td><td>{_ARROWS[row.wanted]}</td></tr>"
-    )
+    return [before, after, change, f"{low} to {high}", _ARROWS[row.wanted]]
 
 
 def _digits(d: Difference) -> int:

@@ -14,86 +14,23 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from ivtutorial.data.clips import read_clips
-from ivtutorial.data.prompts import Prompt, read_prompts
-from ivtutorial.errors import InputError
+from ivtutorial.data.prompts import Prompt, read_prompts, spread
 from ivtutorial.evaluation.comparison import Comparison, compare
-from ivtutorial.evaluation.evaluation import RESULT_FILE, Evaluation, evaluate
-from ivtutorial.lab.demo.report import ClipPair, Report, Row, write_report
+from ivtutorial.evaluation.evaluation import evaluate
+from ivtutorial.evaluation.table import RESULT_FILE, Evaluation
+from ivtutorial.lab.demo.config import DemoConfig
+from ivtutorial.lab.demo.report import Report, Row, ShownPair, write_report
+from ivtutorial.lab.demo.summary import summarise
 from ivtutorial.lab.world.judge import open_judge
-from ivtutorial.method.instructvideo import InstructVideo
+from ivtutorial.sampling.generation import Sampling
 from ivtutorial.system.files import atomic_write_text, data_path, key, sha256
-from ivtutorial.system.provenance import peak_memory_mb, provenance
-from ivtutorial.training.config import FinetuneConfig
 
 if TYPE_CHECKING:
     from ivtutorial.training.finetuning import FinetuneResult
-
-Item = TypeVar("Item")
-
-JUDGED = ("subject", "colour", "scene", "movement", "action", "watermark", "blur", "wash")
-MEASURED = ("sharpness", "colourfulness", "flicker")
-PAPER_LR = 1e-5
-
-
-@dataclass(frozen=True)
-class DemoConfig:
-    """What the demo does; the method's own settings are the paper's (tau 0.6, D 20, K 1, S 4, lambda_tar 1).
-
-    Attributes:
-        steps: fine-tuning steps. The paper's 20,000 would take days on two cores.
-        lr: learning rate. The paper's 1e-5 needs those 20,000 steps; two hundred times as much shows in minutes.
-        clips: how many of the clips to use, evenly spread over them: a short run sees no more, and each is encoded.
-        clips_per_step: over all processes; must be a multiple of their number (paper: 8).
-        prompts: how many of the shipped demo prompts to sample. shown: how many of them are on the page.
-        probes: prompts, none of them the demo's, to sample during fine-tuning; 0 for none, which saves their time.
-        probe_rounds: how often to sample the probes.
-        D: DDIM steps. guidance: scale; both for fine-tuning and for samples.
-        batch_size: clips sampled together.
-        seed: of everything random.
-
-    Raises:
-        InputError: a number out of range.
-    """
-
-    steps: int = 24
-    lr: float = 2e-3
-    clips: int = 225
-    clips_per_step: int = 4
-    prompts: int = 64
-    shown: int = 12
-    probes: int = 0
-    probe_rounds: int = 4
-    D: int = 20
-    guidance: float = 3.0
-    batch_size: int = 8
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        least = {"clips": 1, "clips_per_step": 1, "prompts": 1, "shown": 1, "probes": 0, "probe_rounds": 1}
-        for name, low in least.items():
-            if getattr(self, name) < low:
-                raise InputError(f"{name} = {getattr(self, name)}: expected a whole number of at least {low}.")
-
-    def finetuning(self, processes: int, probes: list[str]) -> FinetuneConfig:
-        """Settings of the fine-tuning run."""
-        if self.clips_per_step % processes:
-            raise InputError(f"{self.clips_per_step} clips a step cannot be shared by {processes} processes.")
-        return FinetuneConfig(
-            method=InstructVideo(D=self.D, guidance=self.guidance),
-            steps=self.steps,
-            lr=self.lr,
-            batch_size=self.clips_per_step // processes,
-            seed=self.seed,
-            checkpoint_every=max(1, self.steps // 6),
-            sample_every=max(1, self.steps // self.probe_rounds) if probes else 0,
-            sample_prompts=tuple(probes),
-            sample_seed=self.seed,
-        )
 
 
 def run_demo(
@@ -128,16 +65,16 @@ def run_demo(
 
     out = Path(out)
     models = Path(models) if models is not None else data_path("models")
-    asked, probes = _prompts(config)
+    prompts, probes = demo_prompts(config)
     tuning = config.finetuning(processes, probes)
 
     def measure(name: str, lora: Path | None) -> Evaluation:
-        return _measured(out / name, models, asked, config, lora, processes, progress)
+        return measure_or_read(out / name, models, prompts, config, lora, processes, progress)
 
     before = measure("before", None)
     run = finetune(
         models / "reduced",
-        _spread(read_clips(clips if clips is not None else data_path("clips")), config.clips),
+        spread(read_clips(clips if clips is not None else data_path("clips")), config.clips),
         models / "reward",
         out / "run",
         tuning,
@@ -154,22 +91,15 @@ def run_demo(
     return summary
 
 
-def _prompts(config: DemoConfig) -> tuple[list[Prompt], list[str]]:
+def demo_prompts(config: DemoConfig) -> tuple[list[Prompt], list[str]]:
     """Prompts to measure with, evenly spread over the shipped list, and others to watch the training with."""
     every = read_prompts(data_path("prompts", "demo.json"))
     known = {prompt.text for prompt in every}
     others = [p.text for p in read_prompts(data_path("prompts", "in_domain.json")) if p.text not in known]
-    probes = [others[k * len(others) // config.probes] for k in range(config.probes)]
-    return _spread(every, config.prompts), probes
+    return spread(every, config.prompts), spread(others, config.probes)
 
 
-def _spread(things: list[Item], count: int) -> list[Item]:
-    """So many of the things, evenly spread over the list; all of them where there are fewer."""
-    count = min(count, len(things))
-    return [things[k * len(things) // count] for k in range(count)]
-
-
-def _measured(
+def measure_or_read(
     folder: Path,
     models: Path,
     prompts: list[Prompt],
@@ -189,22 +119,20 @@ def _measured(
     key = _key(parts, settings)
     if (folder / RESULT_FILE).is_file() and _read(folder / "key.txt") == key:
         return Evaluation.load(folder)
-    found = evaluate(
+    result = evaluate(
         models / "reduced",
         prompts,
         models / "reward",
         folder,
         config.seed,
-        D=config.D,
-        guidance=config.guidance,
+        Sampling(config.D, config.guidance, batch_size=config.batch_size),
         lora=lora,
         judge=open_judge(models / "judge").columns,
-        batch_size=config.batch_size,
         processes=processes,
         progress=progress,
     )
     atomic_write_text(folder / "key.txt", key)
-    return found
+    return result
 
 
 def _key(folders: list[Path], settings: Mapping[str, Any]) -> str:
@@ -215,41 +143,6 @@ def _key(folders: list[Path], settings: Mapping[str, Any]) -> str:
 
 def _read(path: Path) -> str:
     return path.read_text(encoding="utf-8") if path.is_file() else ""
-
-
-def summarise(changes: Comparison, run: FinetuneResult, config: DemoConfig, processes: int) -> dict[str, Any]:
-    """The numbers of a demo, for summary.json.
-
-    Returns:
-        reward_before, reward_after: means over the prompts, by the paper's protocol.
-        ci95: low and high end of the bootstrap 95 % interval of the paired rise. wins: share of prompts that rose.
-        judge_before, judge_after: shares of clips whose subject, colour, scene, movement and action the judge reads as
-        asked for; strength of watermark, blur and wash that it sees; measured sharpness, colourfulness, flicker.
-        motion_before, motion_after: mean change of brightness from frame to frame.
-        seconds_per_step, unet_evaluations: of fine-tuning (of single clips; guidance counts twice).
-        peak_rss_mb: largest resident memory of a single process, 2^20 bytes.
-        prompts, steps, processes, config; seed, date, hardware, versions, commit.
-    """
-    columns, reward = changes.columns, changes.reward
-    names = [name for name in (*JUDGED, *MEASURED) if name in columns]
-    return {
-        "reward_before": reward.before,
-        "reward_after": reward.after,
-        "ci95": [reward.low, reward.high],
-        "judge_before": {name: columns[name].before for name in names},
-        "judge_after": {name: columns[name].after for name in names},
-        "motion_before": columns["motion"].before,
-        "motion_after": columns["motion"].after,
-        "prompts": reward.n,
-        "wins": reward.wins,
-        "steps": run.steps,
-        "seconds_per_step": run.seconds / max(1, run.steps),
-        "peak_rss_mb": round(peak_memory_mb(), 1),
-        "unet_evaluations": run.unet_evaluations,
-        "processes": processes,
-        "config": asdict(config),
-        **provenance(config.seed),
-    }
 
 
 def _report(
@@ -289,15 +182,14 @@ def _marks(log: list[dict[str, Any]]) -> list[tuple[float, float]]:
     return [(row["step"], row["sample_reward"]) for row in log if row.get("sample_reward") is not None]
 
 
-def _pairs(out: Path, before: Evaluation, after: Evaluation, count: int) -> list[ClipPair]:
+def _pairs(out: Path, before: Evaluation, after: Evaluation, count: int) -> list[ShownPair]:
     """Clips of prompts that are evenly spread over the list."""
     from ivtutorial.video.reader import read_video
 
     tuned = dict(zip(after.keys, after.rows, strict=True))
-    places = sorted({k * len(before.rows) // count for k in range(count)})
-    found = []
-    for place in places:
-        row, other = before.rows[place], tuned[before.keys[place]]
-        old, new = (read_video(out / name / one["clip"]) for name, one in (("before", row), ("after", other)))
-        found.append(ClipPair(row["prompt"], old, new, row["reward"], other["reward"]))
-    return found
+    pairs = []
+    for clip, row in spread(list(zip(before.keys, before.rows, strict=True)), count):
+        other = tuned[clip]
+        old, new = (read_video(out / name / side["clip"]) for name, side in (("before", row), ("after", other)))
+        pairs.append(ShownPair(row["prompt"], old, new, row["reward"], other["reward"]))
+    return pairs

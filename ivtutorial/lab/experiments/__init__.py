@@ -7,10 +7,12 @@
 | `measured`  | evaluations at the moments of a run                                            |
 | `clip_sets` | the clips to fine-tune on, of web quality or clean                             |
 | `vivid`     | a second reward, for figA7                                                     |
+| `measuring` | where runs lie; their evaluations, strips of frames                            |
 | `runner`    | fine-tune and measure, going on where an interrupted experiment stopped        |
 | `results`   | from measurements to the JSON file                                             |
 | `plots`     | from the JSON file to a picture                                                |
-| `verdicts`  | the paper's nine claims, and what the JSON files say of them                   |
+| `claims`    | the paper's nine claims as conditions on the JSON files                        |
+| `verdicts`  | what the JSON files say of the claims                                          |
 """
 
 from ivtutorial.system.lazy import offer

@@ -1,4 +1,10 @@
-from ivtutorial.lab.experiments.catalogue import EXPERIMENTS as EXPERIMENTS, experiment as experiment
+from ivtutorial.lab.experiments.catalogue import (
+    BUDGET as BUDGET,
+    EXPERIMENTS as EXPERIMENTS,
+    experiment as experiment,
+    methods as methods,
+)
+from ivtutorial.lab.experiments.claims import Condition as Condition
 from ivtutorial.lab.experiments.clip_sets import clip_set as clip_set
 from ivtutorial.lab.experiments.plan import (
     Arm as Arm,
@@ -6,12 +12,18 @@ from ivtutorial.lab.experiments.plan import (
     Experiment as Experiment,
     step_cost as step_cost,
 )
-from ivtutorial.lab.experiments.plots import draw as draw, write_plot as write_plot
+from ivtutorial.lab.experiments.plots import (
+    draw as draw,
+    shown as shown,
+    shown_strip as shown_strip,
+    write_plot as write_plot,
+)
 from ivtutorial.lab.experiments.results import (
     paired as paired,
     rates_tried as rates_tried,
     read_result as read_result,
     table as table,
+    to_be_measured as to_be_measured,
 )
 from ivtutorial.lab.experiments.runner import run_experiment as run_experiment
-from ivtutorial.lab.experiments.verdicts import Claim as Claim, Condition as Condition, verdict as verdict
+from ivtutorial.lab.experiments.verdicts import Claim as Claim, verdict as verdict

@@ -3,18 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TypeVar
 
 from ivtutorial.data.clips import Clip, read_clips, write_clips
+from ivtutorial.data.prompts import spread
 from ivtutorial.system.files import data_path
-
-Item = TypeVar("Item")
-
-
-def spread(things: list[Item], count: int) -> list[Item]:
-    """So many of the things, evenly spread over the list; all of them where there are fewer."""
-    count = min(count, len(things))
-    return [things[k * len(things) // count] for k in range(count)]
 
 
 def clip_set(name: str, count: int, folder: Path) -> list[Clip]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ivtutorial.evaluation.evaluation import Evaluation
+from ivtutorial.evaluation.table import Evaluation
 from ivtutorial.lab.experiments.plan import Arm
 
 Measured = dict[str, Evaluation]  # by "LIST-D"
@@ -17,14 +17,14 @@ class Point:
 
     Attributes:
         step: training steps taken. unet_evaluations, reward_calls, seconds: so far.
-        found: evaluations.
+        evaluations: by "LIST-D".
     """
 
     step: int
     unet_evaluations: int
     reward_calls: int
     seconds: float
-    found: Measured
+    evaluations: Measured
 
 
 @dataclass(frozen=True)

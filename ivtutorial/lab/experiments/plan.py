@@ -85,7 +85,7 @@ class Arm:
         )  # fmt: skip
 
     def key(self, *of: Any) -> str:
-        """Hash of everything that decides a run but its learning rate and seed, and of what else is given.
+        """Hash of everything that decides a run but its learning rate and seed, and of whatever else is passed.
 
         Runs with the same key, rate and seed are shared.
         """
@@ -140,11 +140,11 @@ class Experiment:
 
     def places(self, end: bool = True) -> list[tuple[str, int, int]]:
         """(list, prompts, D) of what is measured at the end of a run, or along it."""
-        found = [(name, count, D) for name, count in self.lists for D in self.D]
+        every = [(name, count, D) for name, count in self.lists for D in self.D]
         first, least = self.lists[0][0], self.D[0]
         if not end:
-            return found[:1]
-        return [one for one in found if self.everywhere or one[0] == first or one[2] == least]
+            return every[:1]
+        return [(name, count, D) for name, count, D in every if self.everywhere or name == first or least == D]
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON, with the name of each method."""

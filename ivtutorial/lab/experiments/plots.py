@@ -11,10 +11,10 @@ import numpy as np
 
 from ivtutorial.errors import InputError
 from ivtutorial.lab.experiments.results import read_result, result_file, to_be_measured
+from ivtutorial.notebook.style import COLOURS
+from ivtutorial.pages.embed import picture
 from ivtutorial.system.files import atomic_write
 
-# Okabe and Ito's colours, told apart by colour-blind readers; the paper's black last.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#F0E442", "#000000")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 
 
@@ -26,7 +26,7 @@ def write_plot(
     Args:
         path: PNG file.
         result: content of result.json.
-        strips: for a strip, see `ivtutorial.lab.experiments.runner.strips`.
+        strips: for a strip, see `ivtutorial.lab.experiments.measuring.strips`.
 
     Raises:
         InputError: matplotlib is not installed, or the file cannot be written.
@@ -51,8 +51,6 @@ def shown(name: str, words: str, folder: str | Path | None = None) -> str:
     Raises:
         InputError: a file that is not a result, or no matplotlib.
     """
-    from ivtutorial.pages.embed import picture
-
     result = read_result(name, folder)
     if result is None:
         return f"<p><em>{to_be_measured(name)}</em></p>"
@@ -62,8 +60,6 @@ def shown(name: str, words: str, folder: str | Path | None = None) -> str:
 def shown_strip(name: str, words: str, folder: str | Path | None = None) -> str:
     """The strip of frames that an experiment left beside its JSON file, as a piece of a page; see :func:`shown`."""
     from PIL import Image
-
-    from ivtutorial.pages.embed import picture
 
     path = result_file(name, folder)
     if path is None or not path.with_suffix(".png").is_file():

@@ -14,7 +14,7 @@
 | `provenance`    | date, hardware, versions, commit                                                                |
 
 The interval of a change answers: would other prompts and noises show it, too? It treats the seeds of fine-tuning as
-fixed: their values are averaged for each prompt before the bootstrap. How much seeds differ is told by `by_seed`.
+fixed: their values are averaged for each prompt before the bootstrap. How much seeds differ is in `by_seed`.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from ivtutorial.system.files import data_path, plain_json
 from ivtutorial.system.provenance import provenance
 
 if TYPE_CHECKING:
-    from ivtutorial.evaluation.evaluation import Evaluation
+    from ivtutorial.evaluation.table import Evaluation
     from ivtutorial.lab.experiments.measured import ArmResult, Measured, Point
     from ivtutorial.lab.experiments.plan import Experiment
 
@@ -115,7 +115,7 @@ def table(result: Mapping[str, Any], column: str = "reward") -> str:
 
     Args:
         result: content of result.json.
-        column: what is told.
+        column: which numbers.
     """
     lines = [f"{'':16} {'list-D':16} {column[:9]:>9} {'change':>9}   95 % interval"]
     for where, columns in result["base"].items():
@@ -141,43 +141,43 @@ def rates_tried(result: Mapping[str, Any]) -> list[str]:
 
 def _arm(one: ArmResult, base: Measured) -> dict[str, Any]:
     ends = [points[-1] for points in one.runs.values()]
-    values = {where: _mean_columns([end.found[where] for end in ends], base[where]) for where in base}
+    values = {where: _mean_columns([end.evaluations[where] for end in ends], base[where]) for where in base}
     return {
         "lr": one.lr,
         "tried": dict(one.tried),
         "steps": ends[0].step,
         "curve": [_moment(seed, point) for seed, points in one.runs.items() for point in points],
-        "final": {where: _changes(base[where], [end.found[where] for end in ends]) for where in base},
+        "final": {where: _changes(base[where], [end.evaluations[where] for end in ends]) for where in base},
         "values": values,
     }
 
 
 def _moment(seed: int, point: Point) -> dict[str, Any]:
-    where, found = next(iter(point.found.items()))
-    means = {name: _round(float(found.column(name).mean())) for name in found.numbers}
+    where, first = next(iter(point.evaluations.items()))
+    means = {name: _round(float(first.column(name).mean())) for name in first.numbers}
     counts = {"step": point.step, "unet_evaluations": point.unet_evaluations, "reward_calls": point.reward_calls}
     return {"seed": seed, **counts, "seconds": round(point.seconds, 2), "where": where, **means}
 
 
-def _changes(base: Evaluation, found: Sequence[Evaluation]) -> dict[str, Any]:
-    before, after = _columns(base), _mean_columns(found, base)
-    told = {}
+def _changes(base: Evaluation, tuned: Sequence[Evaluation]) -> dict[str, Any]:
+    before, after = _columns(base), _mean_columns(tuned, base)
+    changes = {}
     for name in after:
-        by_seed = [_round(float(one.column(name).mean())) for one in found]
-        told[name] = {**_rounded(difference(before[name], after[name])), "by_seed": by_seed}
-    return told
+        by_seed = [_round(float(seed.column(name).mean())) for seed in tuned]
+        changes[name] = {**_rounded(difference(before[name], after[name])), "by_seed": by_seed}
+    return changes
 
 
-def _columns(found: Evaluation) -> dict[str, list[float]]:
-    return {name: [_round(v) for v in found.column(name).tolist()] for name in found.numbers}
+def _columns(evaluation: Evaluation) -> dict[str, list[float]]:
+    return {name: [_round(v) for v in evaluation.column(name).tolist()] for name in evaluation.numbers}
 
 
-def _mean_columns(found: Sequence[Evaluation], base: Evaluation) -> dict[str, list[float]]:
+def _mean_columns(tuned: Sequence[Evaluation], base: Evaluation) -> dict[str, list[float]]:
     """Each column averaged over the seeds; all evaluations are of the same prompts in the same order."""
-    if any(one.keys != base.keys for one in found):
+    if any(seed.keys != base.keys for seed in tuned):
         raise InputError("evaluations of other prompts than the base model's: delete the folder and run it again.")
     return {
-        name: [_round(v) for v in np.mean([one.column(name) for one in found], axis=0).tolist()]
+        name: [_round(v) for v in np.mean([seed.column(name) for seed in tuned], axis=0).tolist()]
         for name in base.numbers
     }
 
@@ -196,9 +196,9 @@ def paired(result: Mapping[str, Any], first: str, second: str, column: str, wher
         InputError: no such arm, column or list.
     """
     try:
-        place = where or next(iter(result["base_values"]))
+        list_and_D = where or next(iter(result["base_values"]))
         sides = [
-            (result["base_values"] if name == "base" else result["arms"][name]["values"])[place][column]
+            (result["base_values"] if name == "base" else result["arms"][name]["values"])[list_and_D][column]
             for name in (first, second)
         ]
     except (KeyError, StopIteration) as error:

@@ -26,17 +26,19 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ivtutorial.data.prompts import Prompt, read_prompts
+from ivtutorial.data.prompts import Prompt, read_prompts, spread
 from ivtutorial.errors import InputError
-from ivtutorial.evaluation.evaluation import Evaluation, evaluate
+from ivtutorial.evaluation.evaluation import evaluate
 from ivtutorial.evaluation.intervals import estimate
 from ivtutorial.evaluation.looks import measure
+from ivtutorial.evaluation.table import Evaluation
 from ivtutorial.lab.reduced_models.measure_reward import measure_reward
 from ivtutorial.lab.world import facts as world, samples as frames, web_faults as web
 from ivtutorial.lab.world.drawing.subjects import SPECIES, subject
 from ivtutorial.lab.world.judge import Judge, open_judge
 from ivtutorial.models.named import open_model
 from ivtutorial.rewards.named import open_reward
+from ivtutorial.sampling.generation import Sampling
 from ivtutorial.system.files import atomic_write_text, data_path
 from ivtutorial.system.provenance import provenance
 
@@ -188,10 +190,8 @@ def _shares(parts: Any) -> dict[str, dict[str, float]]:
 
 
 def _prompts(name: str, config: MeasureConfig) -> list[Prompt]:
-    """So many prompts of a shipped list, evenly spread."""
-    every = read_prompts(data_path("prompts", f"{name}.json"))
-    count = min(config.prompts, len(every))
-    return [every[k * len(every) // count] for k in range(count)]
+    """Prompts of a shipped list, evenly spread."""
+    return spread(read_prompts(data_path("prompts", f"{name}.json")), config.prompts)
 
 
 def _sample(models: Path, prompts: list[Prompt], config: MeasureConfig, progress: bool) -> Evaluation:
@@ -200,8 +200,7 @@ def _sample(models: Path, prompts: list[Prompt], config: MeasureConfig, progress
         prompts,
         models / "reward",
         seeds=list(range(config.seed, config.seed + config.seeds)),
-        D=config.D,
-        guidance=config.guidance,
+        sampling=Sampling(config.D, config.guidance),
         judge=open_judge(models / "judge").columns,
         processes=config.processes,
         progress=progress,

@@ -4,7 +4,8 @@ from ivtutorial.lab.study.answers import (
     make_answer as make_answer,
     read_answers as read_answers,
 )
-from ivtutorial.lab.study.pairs import Study as Study, open_study as open_study
+from ivtutorial.lab.study.pairs import ClipPair as ClipPair, Study as Study, open_study as open_study
+from ivtutorial.lab.study.quiz import keep_letters as keep_letters, study_quiz as study_quiz
 from ivtutorial.lab.study.result import (
     StudyResult as StudyResult,
     krippendorff_alpha as krippendorff_alpha,
@@ -14,8 +15,3 @@ from ivtutorial.lab.study.result import (
 from ivtutorial.lab.study.server import StudyServer as StudyServer
 from ivtutorial.lab.study.session import Session as Session
 from ivtutorial.lab.study.simulated import choice_shares as choice_shares, simulate as simulate
-from ivtutorial.lab.study.widget import (
-    StudyWidget as StudyWidget,
-    keep_letters as keep_letters,
-    study_quiz as study_quiz,
-)

@@ -155,8 +155,8 @@ def _clips(folder: Path) -> dict[tuple[int, str, int], Path]:
         ) from error
     missing = [str(clip) for clip in clips.values() if not clip.is_file()]
     if not clips or missing:
-        told = f"lacks {', '.join(missing[:3])}" if missing else "was written without clips"
-        raise InputError(f"the evaluation in {folder} {told}. Run `ivtutorial evaluate` again with --out {folder}.")
+        problem = f"lacks {', '.join(missing[:3])}" if missing else "was written without clips"
+        raise InputError(f"the evaluation in {folder} {problem}. Run `ivtutorial evaluate` again with --out {folder}.")
     return clips
 
 
@@ -166,7 +166,7 @@ def _drawn(
     if count is None:
         return keys
     if not 1 <= count <= len(keys):
-        raise InputError(f"{count} pairs asked for: the two folders share {len(keys)}.")
+        raise InputError(f"{count} pairs wanted: the two folders share {len(keys)}.")
     return sorted(random.Random(seed).sample(keys, count))
 
 

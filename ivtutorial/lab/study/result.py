@@ -1,4 +1,4 @@
-"""What a study found: wins, ties and losses of B with intervals, and how far the raters agree.
+"""The result of a study: wins, ties and losses of B with intervals, and how far the raters agree.
 
 Answers to the same prompt are not independent: whoever sees the pair sees the same two clips. So the share of each
 prompt is taken first, over its raters and seeds, and the bootstrap draws prompts. Where all prompts say the same,
@@ -32,7 +32,7 @@ class Share:
 
 
 @dataclass(frozen=True)
-class Found:
+class Counts:
     """The answers to one question.
 
     Attributes:
@@ -63,17 +63,17 @@ class Found:
 
 @dataclass(frozen=True)
 class StudyResult:
-    """What a study found.
+    """The result of a study.
 
     Attributes:
         A: name of the first folder.
         B: name of the second; wins are B's.
-        questions: name -> what was found, for each question that has answers.
+        questions: name -> counts, for each question that has answers.
     """
 
     A: str
     B: str
-    questions: dict[str, Found]
+    questions: dict[str, Counts]
 
     def to_dict(self) -> dict[str, Any]:
         """Plain numbers for JSON."""
@@ -96,18 +96,18 @@ def study_result(answers: str | Path | Sequence[Answer]) -> StudyResult:
     rows = read_answers(answers) if isinstance(answers, (str, Path)) else list(answers)
     if not rows:
         raise InputError(f"{answers}: no answers yet. Give some on the page of `ivtutorial study`.")
-    asked = [name for name in QUESTIONS if any(row.question == name for row in rows)]
-    found = {name: _found([row for row in rows if row.question == name]) for name in asked}
-    return StudyResult(rows[0].A, rows[0].B, found)
+    answered = [name for name in QUESTIONS if any(row.question == name for row in rows)]
+    questions = {name: _counts([row for row in rows if row.question == name]) for name in answered}
+    return StudyResult(rows[0].A, rows[0].B, questions)
 
 
-def _found(rows: list[Answer]) -> Found:
+def _counts(rows: list[Answer]) -> Counts:
     prompts = [row.index for row in rows]
     win, tie, loss = (_share([float(row.winner == name) for row in rows], prompts) for name in ("B", "tie", "A"))
     sided = [row for row in rows if row.winner != "tie"]
     on_left = [float(row.choice == "left") for row in sided]
     opinions = list(_by([(row.index, row.seed) for row in rows], [row.winner for row in rows]).values())
-    return Found(
+    return Counts(
         win, tie, loss, _net([float(row.winner == "B") - float(row.winner == "A") for row in rows], prompts, win, loss),
         _share(on_left, [row.index for row in sided]) if sided else None,
         len(rows), len({row.rater for row in rows}), len(set(prompts)),

@@ -6,14 +6,12 @@
 | `GET /question?rater=R&place=K`  | a question; without `place` the first open one                                    |
 | `POST /answer`                   | keeps `{"rater", "place", "choice", "seconds"}`; the next open question           |
 
-The clips travel inside the answers, under no name, so that neither the page nor an address tells whose they are. What
-is not asked from this machine by its own name is refused, so that other pages in the browser can neither read nor
-answer.
+The clips travel inside the answers, under no name, so that neither the page nor an address reveals whose they are. A
+request that does not name this machine is refused, so that other pages in the browser can neither read nor answer.
 """
 
 from __future__ import annotations
 
-import base64
 import errno
 import json
 import threading
@@ -23,9 +21,10 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from ivtutorial.errors import InputError
-from ivtutorial.lab.study.page import PAGE
 from ivtutorial.lab.study.pairs import QUESTIONS, Study, rater_name
 from ivtutorial.lab.study.session import Session
+from ivtutorial.pages.embed import data_address
+from ivtutorial.pages.page import render_page
 
 LOCAL = ("127.0.0.1", "localhost")
 LARGEST = 10_000  # bytes of an answer
@@ -77,10 +76,10 @@ class StudyServer(ThreadingHTTPServer):
         if at == len(session.steps):
             return counts
         step = session.steps[at]
-        left, right = (data_address(clip) for clip in step.clips)
+        left, right = (clip_address(clip) for clip in step.clips)
         pair = {"pair": at // len(QUESTIONS) + 1, "pairs": len(self.study.pairs), "prompt": step.pair.prompt}
-        told = {"question": QUESTIONS[step.question], "given": session.given.get(step.key)}
-        return {**counts, **pair, **told, "left": left, "right": right}
+        question = {"question": QUESTIONS[step.question], "given": session.given.get(step.key)}
+        return {**counts, **pair, **question, "left": left, "right": right}
 
     def answer(self, sent: Any) -> dict[str, Any]:
         """Keep an answer.
@@ -105,14 +104,14 @@ class StudyServer(ThreadingHTTPServer):
             raise InputError("the file of answers cannot be used any more: start the program again.") from error
 
 
-def data_address(clip: Path) -> str:
+def clip_address(clip: Path) -> str:
     """The clip itself as an address.
 
     Raises:
         InputError: it cannot be read.
     """
     try:
-        return "data:video/mp4;base64," + base64.b64encode(clip.read_bytes()).decode("ascii")
+        return data_address(clip.read_bytes(), "video/mp4")
     except OSError as error:
         raise InputError(f"a clip cannot be read any more ({error.strerror or error}).") from error
 
@@ -122,14 +121,15 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:  # noqa: N802, D102
-        asked = urlsplit(self.path)
+        address = urlsplit(self.path)
         if not self._local():
             return
-        if asked.path == "/":
-            return self._send(200, "text/html; charset=utf-8", PAGE.encode("utf-8"))
-        if asked.path != "/question":
+        if address.path == "/":
+            page = render_page("study.html", title="Which clip is better?")
+            return self._send(200, "text/html; charset=utf-8", page.encode("utf-8"))
+        if address.path != "/question":
             return self._json(404, {"error": "There is nothing at this address."})
-        fields = parse_qs(asked.query)
+        fields = parse_qs(address.query)
         place = fields.get("place", [None])[0]
         if place is not None and not place.isdecimal():
             return self._json(400, {"error": f"question {place!r}: expected a number."})
@@ -152,7 +152,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._reply(lambda: self.server.answer(sent))
 
     def _local(self) -> bool:
-        """Whether this machine's own name was asked; others are answered with an error."""
+        """Whether the request names this machine; others are answered with an error."""
         if (self.headers.get("Host") or "").partition(":")[0] in LOCAL:
             return True
         self.close_connection = True
@@ -162,10 +162,10 @@ class _Handler(BaseHTTPRequestHandler):
     def _reply(self, work: Any) -> None:
         try:
             with self.server.lock:
-                found = work()
+                content = work()
         except InputError as error:
             return self._json(400, {"error": str(error)})
-        self._json(200, found)
+        self._json(200, content)
 
     def _json(self, status: int, content: dict[str, Any]) -> None:
         self._send(status, "application/json", json.dumps(content).encode("utf-8"))

@@ -12,6 +12,7 @@ from ivtutorial.lab.world.clip_set import (
     make_clips as make_clips,
     plan_clips as plan_clips,
 )
+from ivtutorial.lab.world.drawing.subjects import SPECIES as SPECIES, subject as subject
 from ivtutorial.lab.world.facts import (
     ClipFacts as ClipFacts,
     caption_of as caption_of,
@@ -19,7 +20,7 @@ from ivtutorial.lab.world.facts import (
     render as render,
 )
 from ivtutorial.lab.world.judge import Judge as Judge, open_judge as open_judge, targets as targets
-from ivtutorial.lab.world.preference_quiz import PairLabels as PairLabels, choices as choices, pair_quiz as pair_quiz
+from ivtutorial.lab.world.preference_quiz import choices as choices, pair_quiz as pair_quiz
 from ivtutorial.lab.world.prompt_lists import make_prompts as make_prompts
 from ivtutorial.lab.world.samples import (
     Sample as Sample,

@@ -12,7 +12,7 @@ import pytest
 
 from ivtutorial.errors import InputError
 from ivtutorial.evaluation.comparison import difference
-from ivtutorial.lab.demo.report import ClipPair, Report, Row, render_report, write_report
+from ivtutorial.lab.demo.report import Report, Row, ShownPair, render_report, write_report
 from ivtutorial.pages.curve import running_mean, svg_curve
 from ivtutorial.video.reader import read_video
 
@@ -29,7 +29,7 @@ def report(**changes: object) -> Report:
     values = {
         "title": "Before & after",
         "lead": "It rose.",
-        "pairs": [ClipPair(PROMPT, clip(0.2), clip(0.8), 0.25, 0.3125)],
+        "pairs": [ShownPair(PROMPT, clip(0.2), clip(0.8), 0.25, 0.3125)],
         "pairs_note": "Chosen evenly.",
         "look": ["The bar fades."],
         "curve": [(1, 0.5), (2, 0.7), (3, 0.6)],

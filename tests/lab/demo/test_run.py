@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from ivtutorial.data.prompts import spread
 from ivtutorial.errors import InputError
-from ivtutorial.lab.demo import run as demo
-from ivtutorial.lab.demo.run import DemoConfig, run_demo
+from ivtutorial.lab.demo.config import DemoConfig
+from ivtutorial.lab.demo.run import demo_prompts, measure_or_read, run_demo
 from ivtutorial.lab.world.clip_set import make_clips
 from tests.tiny_models import make_models
 
@@ -90,7 +91,7 @@ def test_a_finished_demo_is_not_done_again(
     def fail(*args: Any, **kwargs: Any) -> None:
         raise AssertionError("sampled again")
 
-    monkeypatch.setattr(demo, "evaluate", fail)
+    monkeypatch.setattr("ivtutorial.lab.demo.run.evaluate", fail)
     again = run(done[0])
     assert again["reward_after"] == done[1]["reward_after"] and again["unet_evaluations"] == done[1]["unet_evaluations"]
 
@@ -100,19 +101,19 @@ def test_other_weights_are_measured_again(
 ) -> None:
     """What was measured before counts only while weights, prompts and sampling are the same."""
     asked: list[str] = []
-    monkeypatch.setattr(demo, "evaluate", lambda *args, **kwargs: asked.append("measured"))
+    monkeypatch.setattr("ivtutorial.lab.demo.run.evaluate", lambda *args, **kwargs: asked.append("measured"))
     out = tmp_path / "demo"
     shutil.copytree(done[0] / "before", out / "before")
     other = tmp_path / "models"
     shutil.copytree(models, other)
-    prompts, _ = demo._prompts(SMALL)
-    demo._measured(out / "before", other, prompts, SMALL, None, 1, False)
+    prompts, _ = demo_prompts(SMALL)
+    measure_or_read(out / "before", other, prompts, SMALL, None, 1, False)
     assert asked == []
     weights = other / "reward" / "open_clip_model.safetensors"
     content = bytearray(weights.read_bytes())
     content[-1] ^= 1
     weights.write_bytes(content)
-    demo._measured(out / "before", other, prompts, SMALL, None, 1, False)
+    measure_or_read(out / "before", other, prompts, SMALL, None, 1, False)
     assert asked == ["measured"]
 
 
@@ -126,15 +127,15 @@ def test_other_settings_need_another_folder(
 
 
 def test_probes_are_not_among_the_prompts() -> None:
-    prompts, probes = demo._prompts(DemoConfig(probes=8))
+    prompts, probes = demo_prompts(DemoConfig(probes=8))
     assert len(prompts) == 64 and len(set(probes)) == 8
     assert not {prompt.text for prompt in prompts} & set(probes)
 
 
 def test_a_part_of_a_list_is_spread_over_it() -> None:
     """3 of 0 .. 6: places 0, 7 / 3 and 14 / 3, rounded down."""
-    assert demo._spread(list(range(7)), 3) == [0, 2, 4]
-    assert demo._spread([1, 2], 5) == [1, 2]
+    assert spread(list(range(7)), 3) == [0, 2, 4]
+    assert spread([1, 2], 5) == [1, 2]
 
 
 @pytest.mark.parametrize("bad", [{"prompts": 0}, {"shown": 0}, {"clips_per_step": 0}, {"probes": -1}])

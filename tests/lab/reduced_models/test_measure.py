@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ivtutorial.data.prompts import Prompt
 from ivtutorial.errors import InputError
-from ivtutorial.evaluation.evaluation import Evaluation
+from ivtutorial.evaluation.table import Evaluation
 from ivtutorial.lab.reduced_models import cards, measure, measure_reward
 from ivtutorial.lab.reduced_models.export import export_models
 from ivtutorial.lab.reduced_models.measure import READ, MeasureConfig, fresh_clips

@@ -1,8 +1,7 @@
-"""`ivtutorial.lab.world.preference_quiz`: choosing between pictures, with a kernel and without."""
+"""`ivtutorial.lab.world.preference_quiz`: choosing between pictures on a page without a kernel."""
 
 from __future__ import annotations
 
-import io
 import json
 import math
 import re
@@ -13,11 +12,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from ivtutorial.errors import InputError
 from ivtutorial.lab.world.annotators import Pair
-from ivtutorial.lab.world.preference_quiz import PairLabels, choices, pair_quiz
+from ivtutorial.lab.world.preference_quiz import choices, pair_quiz
 
 
 def pair(grey: float, gap: float, caption: str = "a fox") -> Pair:
@@ -31,15 +29,15 @@ PAIRS = [pair(0.0, math.log(3)), pair(0.5, 0.0), pair(0.2, -math.log(4), 'a "red
 
 
 def tags(page: str, name: str) -> list[dict[str, str | None]]:
-    found: list[dict[str, str | None]] = []
+    result: list[dict[str, str | None]] = []
 
     class Reader(HTMLParser):
         def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
             if tag == name:
-                found.append(dict(attrs))
+                result.append(dict(attrs))
 
     Reader().feed(page)
-    return found
+    return result
 
 
 def test_letters_become_choices():
@@ -55,9 +53,9 @@ def test_letters_that_mean_nothing_are_refused(letters: str):
 
 def test_a_quiz_holds_two_buttons_a_pair_and_the_annotators_shares():
     page = pair_quiz(PAIRS)
-    [group] = [div for div in tags(page, "div") if "data-shares" in div]
-    assert json.loads(group["data-shares"] or "") == [75, 50, 20]
-    assert [button.get("value") for button in tags(page, "button")] == [None] + ["A", "B"] * 3
+    [group] = [div for div in tags(page, "div") if "data-choose" in div]
+    assert json.loads(group["data-choose"] or "")["shares"] == [75, 50, 20]
+    assert [button.get("value") for button in tags(page, "button")] == ["again"] + ["A", "B"] * 3
     assert [image["alt"] for image in tags(page, "img")][-1] == 'Picture B for the caption: a "red" <fox>'
     shown = [div["style"] for div in tags(page, "div") if "data-pair" in div]
     assert shown == ["display:block", "display:none", "display:none"]
@@ -71,8 +69,6 @@ def test_a_quiz_needs_no_other_file():
 def test_without_pairs_there_is_nothing_to_choose():
     with pytest.raises(InputError, match="at least one"):
         pair_quiz([])
-    with pytest.raises(InputError, match="at least one"):
-        PairLabels([])
 
 
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -92,27 +88,3 @@ def test_a_quiz_counts_choices_in_a_browser(tmp_path: Path):
     assert texts[1].startswith("You side with most annotators in 2 of 3 pairs.") and "in 2.0" in texts[1]
     assert texts[3] == "You chose A. Of 100 annotators, 75 choose A and 25 choose B."
     assert all("disabled" in button for button in tags(page, "button")[1:])
-
-
-def test_the_live_widget_goes_through_the_pairs_and_back():
-    labels = PairLabels(PAIRS)
-    title, row, _ = labels.widget.children
-    assert "Pair 1 of 3" in title.value
-    for letter in "AB":
-        labels.choose(letter)
-    assert labels.letters == "AB" and "&lt;fox&gt;" in title.value
-    labels.undo()
-    labels.choose("A")
-    labels.choose("B")
-    labels.choose("A")  # there is no fourth pair
-    assert labels.letters == "AAB" and "Done" in title.value
-    assert all(column.children[1].disabled for column in row.children)
-
-
-def test_the_live_widget_shows_the_pictures_of_the_pair():
-    """Picture A of the first pair is black, of the second mid-grey: 0.5 * 255 rounds to 128; enlarged three times."""
-    labels = PairLabels(PAIRS)
-    first = labels.widget.children[1].children[0].children[0]
-    labels.choose("A")
-    shown = np.asarray(Image.open(io.BytesIO(first.value)))
-    assert shown.shape == (24, 24, 3) and set(shown.ravel()) == {128}

@@ -1,0 +1,50 @@
+"""The command `demo`: the main job."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ivtutorial.cli.options import Json, Out, Processes
+from ivtutorial.cli.support import default_processes, interruptible, quiet_loading, show
+from ivtutorial.errors import InputError
+
+
+def demo(
+    out: Out = Path("runs/demo"),
+    steps: Annotated[int | None, typer.Option(help="Fine-tuning steps; default what suits the reduced model.")] = None,
+    lr: Annotated[float | None, typer.Option(help="Learning rate; default what suits the reduced model.")] = None,
+    paper: Annotated[
+        bool, typer.Option("--paper", help="The paper's learning rate, 1e-5: made for 20,000 steps.")
+    ] = False,
+    seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
+    processes: Processes = None,
+    json_output: Json = False,
+) -> None:
+    """The main job on the shipped models: fine-tune by InstructVideo, sample before and after, measure,
+    report.
+
+    Ten minutes on two CPU cores. Writes OUT/summary.json and OUT/report.html, one page with everything in it.
+    Interrupted, it goes on where it stopped.
+
+    \b
+    Examples:
+      ivtutorial demo
+      ivtutorial demo --paper --out runs/paper
+    """
+    quiet_loading("reduced")
+    from ivtutorial.lab.demo.config import DemoConfig
+    from ivtutorial.lab.demo.run import run_demo
+
+    if paper and lr is not None:
+        raise InputError(f"--paper sets the learning rate to 1e-5, and --lr to {lr}: give one of them.")
+    chosen: dict[str, Any] = {"steps": steps, "lr": 1e-5 if paper else lr}
+    cfg = DemoConfig(**{name: value for name, value in chosen.items() if value is not None}, seed=seed)
+    with interruptible(f"Run the command again to go on from what is in {out}."):
+        summary = run_demo(out, cfg, processes=default_processes(processes, "cpu"))
+    low, high = summary["ci95"]
+    means = f"{summary['reward_before']:.4f} -> {summary['reward_after']:.4f}"
+    text = f"reward {means} (95 % interval of the rise {low:+.4f} to {high:+.4f})"
+    show(summary, f"{text}\nopen {out / 'report.html'} in a browser", json_output)

@@ -1,0 +1,171 @@
+"""The commands that measure: `score`, `evaluate` and `compare`."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ivtutorial.cli.options import (
+    BatchSize,
+    D,
+    Device,
+    Eta,
+    Fps,
+    Frames,
+    Guidance,
+    Height,
+    Json,
+    Lora,
+    LoraScale,
+    Model,
+    Out,
+    Processes,
+    PromptFile,
+    Reward,
+    Seeds,
+    Segments,
+    Texts,
+    Width,
+)  # fmt: skip
+from ivtutorial.cli.support import (
+    default_processes,
+    estimate_line,
+    interruptible,
+    model_for,
+    prompts_given,
+    quiet_loading,
+    show,
+)  # fmt: skip
+
+
+def score_command(
+    clips: Annotated[
+        Path, typer.Argument(help="Clips with captions: a CSV (video,caption), a folder, or what `generate` wrote.")
+    ],
+    reward: Reward = "reduced",
+    root: Annotated[
+        Path | None, typer.Option(help="Folder that the list's paths are relative to; default the list's own.")
+    ] = None,
+    segments: Segments = 4,
+    frames: Frames = 16,
+    fps: Fps = 8.0,
+    size: Annotated[int, typer.Option(help="Height and width in pixels at which clips are read (paper: 256).")] = 64,
+    json_output: Json = False,
+) -> None:
+    """Score video files against their captions by the paper's protocol: the reward of each segment's first
+    frame.
+
+    No attenuation and no random choice: the same clips always score the same. Scores of different rewards,
+    sizes or preprocessing are not comparable.
+
+    \b
+    Examples:
+      ivtutorial score my_clips.csv --reward reduced --json
+      ivtutorial score runs/clips
+    """
+    from ivtutorial.data.clips import read_clips
+    from ivtutorial.evaluation.scoring import score_files
+
+    listed = read_clips(clips, root)
+    with interruptible("Nothing was written."):
+        scores = score_files(listed, reward, segments, frames=frames, fps=fps, size=(size, size), progress=True)
+    rows = [
+        {"video": str(clip.path), "caption": clip.caption, "reward": mean, "frame_rewards": each}
+        for clip, mean, each in zip(listed, scores.rewards.tolist(), scores.frame_rewards.tolist(), strict=True)
+    ]
+    lines = [f"{row['reward']:.4f}  {row['video']}  {row['caption']}" for row in rows]
+    text = "\n".join([*lines, estimate_line("mean reward", asdict(scores.total))])
+    show({"reward": asdict(scores.total), "clips": rows}, text, json_output)
+
+
+def evaluate_command(
+    prompt: Texts = None,
+    prompts: PromptFile = None,
+    out: Out = Path("runs/evaluation"),
+    model: Model = "reduced",
+    reward: Reward = "reduced",
+    judge: Annotated[
+        str,
+        typer.Option(help="Judge of the reduced world: 'reduced', its folder, 'none'; 'auto': with the reduced model."),
+    ] = "auto",
+    lora: Lora = None,
+    lora_scale: LoraScale = 1.0,
+    seed: Seeds = None,
+    ddim_steps: D = 20,
+    guidance: Guidance = 3.0,
+    frames: Frames = 16,
+    height: Height = None,
+    width: Width = None,
+    eta: Eta = 0.0,
+    segments: Segments = 4,
+    fps: Fps = 8.0,
+    batch_size: BatchSize = 8,
+    processes: Processes = None,
+    device: Device = None,
+    json_output: Json = False,
+) -> None:
+    """Make clips and measure them: the reward by the paper's protocol, plain measurements, and what a judge
+    sees.
+
+    Writes OUT/evaluation.json, scores.csv, sheet.png, index.html (a page) and the clips. Evaluate two models with
+    the same prompts and seeds, then compare the two folders.
+
+    \b
+    Examples:
+      ivtutorial evaluate --prompts demo --out runs/before
+      ivtutorial evaluate --prompts demo --lora runs/a/lora --out runs/after
+      ivtutorial compare runs/before runs/after
+    """
+    quiet_loading(model)
+    from ivtutorial.evaluation.evaluation import evaluate
+    from ivtutorial.lab.world.judge import open_judge
+    from ivtutorial.sampling.generation import Sampling
+
+    listed = prompts_given(prompt, prompts)
+    name = {"none": None, "auto": "reduced" if model == "reduced" else None}.get(judge, judge)
+    columns = None if name is None else open_judge(name).columns
+    sampling = Sampling(ddim_steps, guidance, frames, height, width, eta, batch_size)
+    with interruptible("Run the command again; it starts from the beginning."):
+        result = evaluate(
+            model_for(model, device), listed, reward, out, seed or [0], sampling, lora=lora, lora_scale=lora_scale,
+            judge=columns, S=segments, fps=fps, processes=default_processes(processes, device), progress=True,
+        )  # fmt: skip
+    summary = {name: asdict(column) for name, column in result.summary().items()}
+    lines = [estimate_line(name, column) for name, column in summary.items()]
+    show(
+        {"out": str(out), "settings": dict(result.settings), "summary": summary},
+        "\n".join([*lines, f"clips and tables in {out}"]),
+        json_output,
+    )
+
+
+def compare_command(
+    before: Annotated[Path, typer.Argument(help="Folder that `ivtutorial evaluate` wrote.")],
+    after: Annotated[Path, typer.Argument(help="The same prompts and seeds with another model.")],
+    differing: Annotated[
+        list[str] | None,
+        typer.Option(help="A setting that may differ besides model and adapter, such as D; repeat it for several."),
+    ] = None,
+    json_output: Json = False,
+) -> None:
+    """Compare two evaluations pair by pair: mean change with its bootstrap 95 % interval, the share of wins, and
+    the effect size (mean change in standard deviations of the changes).
+
+    Prompts, seeds, reward and sampling must be the same, or the changes would say nothing about the models.
+
+    \b
+    Example:
+      ivtutorial compare runs/before runs/after --json
+    """
+    from ivtutorial.evaluation.comparison import compare
+
+    columns = compare(before, after, differing or ()).to_dict()
+    lines = [f"{'':14} {'before':>9} {'after':>9} {'change':>9}   95 % interval        wins  effect"]
+    for name, d in columns.items():
+        numbers = f"{d['before']:9.4f} {d['after']:9.4f} {d['mean']:+9.4f}"
+        effect = "inf" if d["effect_size"] is None else f"{d['effect_size']:+.2f}"
+        lines.append(f"{name:14} {numbers}   {d['low']:+.4f} to {d['high']:+.4f}   {d['wins']:.2f}  {effect:>6}")
+    show({"columns": columns}, "\n".join(lines), json_output)

@@ -1,0 +1,225 @@
+"""`ivtutorial zoo ...`: train the models of the reduced world, measure them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ivtutorial.cli.options import Json, Processes
+from ivtutorial.cli.support import default_processes, interruptible, show
+from ivtutorial.cli.world import Seed, app as app
+
+Work = Annotated[Path, typer.Option(help="Folder of all trainings; parts that are trained already are found in it.")]
+Steps = Annotated[int | None, typer.Option(help="Optimiser steps; default that of the shipped model.")]
+Batch = Annotated[int | None, typer.Option(help="Samples a step and process; default that of the shipped model.")]
+Lr = Annotated[float | None, typer.Option(help="Peak learning rate; default that of the shipped model.")]
+Init = Annotated[Path | None, typer.Option(help="Folder of a trained model of the kind to start from.")]
+Models = Annotated[Path, typer.Option(help="Folder with the models: reduced, reward, judge.")]
+
+
+def _train(
+    name: str,
+    out: Path,
+    steps: int | None,
+    batch: int | None,
+    lr: float | None,
+    seed: int,
+    processes: int | None,
+    init: Path | None = None,
+) -> None:
+    """Train one model, in several processes if asked for; it goes on from its last checkpoint."""
+    from dataclasses import replace
+
+    from ivtutorial.lab.reduced_models.recipe import RECIPE
+    from ivtutorial.lab.reduced_models.stages import train_model
+    from ivtutorial.system.processes import launch
+
+    chosen: dict[str, Any] = {"steps": steps, "batch": batch, "lr": lr}
+    config = replace(RECIPE[name], seed=seed, **{key: value for key, value in chosen.items() if value is not None})
+    with interruptible("Run the same command again to go on from the last checkpoint."):
+        launch(train_model, default_processes(processes), name, out, config, init)
+    typer.echo(f"trained {name}: see {out}")
+
+
+@app.command("train-text", short_help="first: tokenizer and text encoder")
+def train_text(
+    out: Work = Path("runs/zoo"),
+    steps: Steps = None,
+    batch: Batch = None,
+    lr: Lr = None,
+    seed: Seed = 0,
+    processes: Processes = None,
+) -> None:
+    """First: the tokenizer and the text encoder (a stock CLIPTextModel), to OUT/tokenizer and
+    OUT/text_encoder."""
+    _train("text", out, steps, batch, lr, seed, processes)
+
+
+@app.command("train-vae", short_help="the autoencoder")
+def train_vae(
+    out: Work = Path("runs/zoo"),
+    steps: Steps = None,
+    batch: Batch = None,
+    lr: Lr = None,
+    seed: Seed = 0,
+    processes: Processes = None,
+    init: Init = None,
+) -> None:
+    """The autoencoder (a stock AutoencoderKL), 64 x 64 frames <-> 8 x 8 latents, to OUT/vae."""
+    _train("vae", out, steps, batch, lr, seed, processes, init)
+
+
+@app.command("train-judge", short_help="the judge")
+def train_judge(
+    out: Work = Path("runs/zoo"),
+    steps: Steps = None,
+    batch: Batch = None,
+    lr: Lr = None,
+    seed: Seed = 0,
+    processes: Processes = None,
+) -> None:
+    """The judge, which reads subject, colour, scene, movement and faults and is never trained against, to
+    OUT/judge."""
+    _train("judge", out, steps, batch, lr, seed, processes)
+
+
+@app.command("train-reward", short_help="the reduced HPS")
+def train_reward(
+    out: Work = Path("runs/zoo"),
+    steps: Steps = None,
+    batch: Batch = None,
+    lr: Lr = None,
+    seed: Seed = 0,
+    processes: Processes = None,
+    init: Init = None,
+) -> None:
+    """The reduced HPS (an open_clip model; needs the tokenizer), contrastive first, then on preferences, to
+    OUT/reward."""
+    _train("reward", out, steps, batch, lr, seed, processes, init)
+
+
+@app.command("mix-reward", short_help="average a reward's weights before and after tuning")
+def mix_reward(
+    before: Annotated[Path, typer.Argument(help="Folder of the reward that the other one started from.")],
+    after: Annotated[Path, typer.Argument(help="Folder of the tuned reward.")],
+    out: Annotated[Path, typer.Option(help="Folder to write.")] = Path("runs/zoo/mixed_reward"),
+    share: Annotated[float, typer.Option(help="Share of the tuned weights, 0 to 1.")] = 0.75,
+) -> None:
+    """Average the weights of a reward before and after tuning: what tuning on choices forgot about captions
+    comes back."""
+    from ivtutorial.lab.reduced_models.reward import mix
+
+    mix(before, after, share, out)
+    typer.echo(f"mixed reward: see {out}")
+
+
+@app.command(short_help="encode clips for the next two trainings")
+def latents(
+    out: Work = Path("runs/zoo"),
+    count: Annotated[
+        int | None, typer.Option("--clips", help="Clips to encode; default that of the shipped model.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the clips.")] = 1,
+    processes: Processes = None,
+) -> None:
+    """Draw and encode clips of web quality for the next two trainings (needs the autoencoder), to
+    OUT/store."""
+    from ivtutorial.lab.reduced_models.recipe import STORE_CLIPS
+    from ivtutorial.lab.reduced_models.stages import build_latents
+    from ivtutorial.system.processes import launch
+
+    with interruptible("Run the same command again to go on."):
+        launch(build_latents, default_processes(processes), out, count or STORE_CLIPS, seed)
+    typer.echo(f"encoded clips in {out / 'store'}")
+
+
+@app.command("train-image", short_help="text-to-video, stage 1: single frames")
+def train_image(
+    out: Work = Path("runs/zoo"),
+    steps: Steps = None,
+    batch: Batch = None,
+    lr: Lr = None,
+    seed: Seed = 0,
+    processes: Processes = None,
+    init: Init = None,
+) -> None:
+    """Stage 1 of the text-to-video model: a UNet for single frames (needs text encoder and latents), to
+    OUT/image_unet."""
+    _train("image", out, steps, batch, lr, seed, processes, init)
+
+
+@app.command("train-video", short_help="text-to-video, stage 2: clips")
+def train_video(
+    out: Work = Path("runs/zoo"),
+    steps: Steps = None,
+    batch: Batch = None,
+    lr: Lr = None,
+    seed: Seed = 0,
+    processes: Processes = None,
+    init: Init = None,
+) -> None:
+    """Stage 2: inflate it into a UNet3DConditionModel, whose layers over time start as identity, to
+    OUT/unet."""
+    _train("video", out, steps, batch, lr, seed, processes, init)
+
+
+@app.command(short_help="gather the trained parts")
+def export(
+    work: Work = Path("runs/zoo"),
+    models: Annotated[Path, typer.Option(help="Folder to write into.")] = Path("runs/zoo/models"),
+) -> None:
+    """Gather the trained parts into MODELS/reduced (a diffusers pipeline, fp16), MODELS/reward and
+    MODELS/judge."""
+    from ivtutorial.lab.reduced_models.export import export_models
+
+    for folder in export_models(work, models):
+        typer.echo(folder)
+
+
+@app.command(short_help="measure the trained models")
+def measure(
+    models: Models = Path("data/models"),
+    out: Annotated[Path, typer.Option(help="JSON file to write.")] = Path("data/results/reduced_models.json"),
+    clips: Annotated[int, typer.Option(help="Fresh clips of each quality, for judge and autoencoder.")] = 510,
+    prompts: Annotated[int, typer.Option(help="Prompts of each list, evenly spread over it.")] = 90,
+    seeds: Annotated[int, typer.Option(help="Samples of each prompt.")] = 4,
+    pairs: Annotated[int, typer.Option(help="Held-out pairs of each kind, for the reward.")] = 1000,
+    seed: Seed = 0,
+    processes: Processes = None,
+    json_output: Json = False,
+) -> None:
+    """Measure the reduced models: judge, autoencoder, base samples and their faults, reward. About an hour on
+    two cores.
+
+    The model cards are written from the result: ivtutorial zoo cards.
+    """
+    from ivtutorial.lab.reduced_models.cards import summary_lines
+    from ivtutorial.lab.reduced_models.measure import MeasureConfig, measure_models
+
+    config = MeasureConfig(clips, prompts, seeds, pairs=pairs, processes=default_processes(processes, "cpu"), seed=seed)
+    with interruptible("Nothing was written; run the command again."):
+        results = measure_models(models, out, config, progress=True)
+    show(results, "\n".join([*summary_lines(results), f"all of it: {out}"]), json_output)
+
+
+@app.command(short_help="write the model cards")
+def cards(
+    models: Models = Path("data/models"),
+    results: Annotated[Path, typer.Option(help="What `ivtutorial zoo measure` wrote.")] = Path(
+        "data/results/reduced_models.json"
+    ),
+) -> None:
+    """Write the model cards, MODELS/*/README.md, from the measurements and from how each model was
+    trained."""
+    from ivtutorial.errors import InputError
+    from ivtutorial.lab.reduced_models.cards import write_cards
+
+    try:
+        measured: dict[str, Any] = json.loads(results.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"no measurements at {results} ({error}): run 'ivtutorial zoo measure' first") from error
+    for path in write_cards(models, measured):
+        typer.echo(path)

@@ -1,0 +1,93 @@
+"""The command `generate`: prompts to clips."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ivtutorial.cli.options import (
+    BatchSize,
+    D,
+    Device,
+    Eta,
+    Fps,
+    Frames,
+    Guidance,
+    Height,
+    Json,
+    Lora,
+    LoraScale,
+    Model,
+    Out,
+    Processes,
+    PromptFile,
+    Seeds,
+    Texts,
+    Width,
+)  # fmt: skip
+from ivtutorial.cli.support import default_processes, interruptible, model_for, prompts_given, quiet_loading, show
+
+
+def generate(
+    prompt: Texts = None,
+    prompts: PromptFile = None,
+    out: Out = Path("runs/clips"),
+    model: Model = "reduced",
+    lora: Lora = None,
+    lora_scale: LoraScale = 1.0,
+    seed: Seeds = None,
+    ddim_steps: D = 20,
+    guidance: Guidance = 3.0,
+    frames: Frames = 16,
+    height: Height = None,
+    width: Width = None,
+    eta: Eta = 0.0,
+    fps: Fps = 8.0,
+    batch_size: BatchSize = 8,
+    processes: Processes = None,
+    device: Device = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace clips in OUT that were made otherwise, instead of an error.")
+    ] = False,
+    json_output: Json = False,
+) -> None:
+    """Make clips from prompts: the full DDIM chain from noise, with or without a fine-tuned adapter.
+
+    Writes OUT/NNNN-SEED.mp4 (H.264), each as soon as it is made, captions.csv, which `score` and `finetune` read, and
+    a contact sheet. Interrupted, the same command goes on with the clips that are missing. The same place in the list
+    and seed give the same noise, so clips made with and without an adapter form pairs.
+
+    \b
+    Examples:
+      ivtutorial generate "a red fox running through the snow"
+      ivtutorial generate --prompts demo --seed 0 --seed 1 --out runs/base
+      ivtutorial generate --prompts demo --lora runs/demo/run/lora --out runs/tuned
+    """
+    quiet_loading(model)
+    from ivtutorial.sampling.clip_files import generate_files
+    from ivtutorial.sampling.generation import Sampling
+    from ivtutorial.video.reader import read_video
+    from ivtutorial.video.sheet import contact_sheet, save_picture
+
+    texts = [item.text for item in prompts_given(prompt, prompts)]
+    sampling = Sampling(ddim_steps, guidance, frames, height, width, eta, batch_size)
+    with interruptible(f"The finished clips are in {out}; the same command makes the others."):
+        clips = generate_files(
+            model_for(model, device), texts, out, seed or [0], sampling, fps=fps, lora=lora, lora_scale=lora_scale,
+            overwrite=overwrite, processes=default_processes(processes, device), progress=True,
+        )  # fmt: skip
+    first = clips[:96]
+    pictures = [read_video(clip.path, frames, fps) for clip in first]
+    titles = [clip.caption for clip in first]
+    save_picture(out / "sheet.png", contact_sheet(pictures, titles, columns=8, scale=2))
+    rows = [
+        {"file": str(clip.path), "prompt": clip.caption, "seed": int(clip.path.stem.partition("-")[2])}
+        for clip in clips
+    ]
+    show(
+        {"clips": rows, "sheet": str(out / "sheet.png")},
+        f"{len(rows)} clips, captions.csv and sheet.png in {out}",
+        json_output,
+    )

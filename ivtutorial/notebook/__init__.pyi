@@ -1,0 +1,16 @@
+from ivtutorial.notebook.costs import print_cost as print_cost, saved_bytes as saved_bytes
+from ivtutorial.notebook.exercises import check as check
+from ivtutorial.notebook.scale import Scale as Scale, open_scale as open_scale, seeded as seeded
+from ivtutorial.notebook.style import (
+    BLUE as BLUE,
+    COLOURS as COLOURS,
+    GREEN as GREEN,
+    GREY as GREY,
+    ORANGE as ORANGE,
+    PINK as PINK,
+    YELLOW as YELLOW,
+    film_strip as film_strip,
+    use_style as use_style,
+)
+from ivtutorial.notebook.widgets import clip_row as clip_row, stepper as stepper
+from ivtutorial.pages.embed import picture as picture

@@ -1,0 +1,180 @@
+"""One tiny experiment, from seeds to the plot."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from ivtutorial.errors import InputError
+from ivtutorial.lab.experiments.measuring import Conduct, strips, weights_hash
+from ivtutorial.lab.experiments.plan import Arm, Experiment
+from ivtutorial.lab.experiments.plots import draw, shown, shown_strip
+from ivtutorial.lab.experiments.results import paired, rates_tried, read_result, table
+from ivtutorial.lab.experiments.runner import run_experiment
+from ivtutorial.method.instructvideo import InstructVideo
+from ivtutorial.rivals.supervised import Supervised
+from tests.tiny_models import make_models
+
+if TYPE_CHECKING:
+    from ivtutorial.models.backbone import Backbone
+
+
+TINY = InstructVideo(tau=0.5, D=2)
+PLAN = Experiment(
+    "tiny", "A tiny one", "Does it run?",
+    (
+        Arm("edit", TINY, budget=1, captions=1, clip_count=2, rates=(1e-2, 1e-3)),
+        Arm("copy", Supervised(D=2), budget=1, captions=1, clip_count=2),
+    ),
+    seeds=(0, 1), lists=(("in_domain", 2), ("things", 1)), points=2, D=(2,), tuning_prompts=1,
+    columns=("reward", "flow"),
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def models(tiny_backbone: Backbone, tiny_tokenizer: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_models(tmp_path_factory.mktemp("models"), tiny_backbone, tiny_tokenizer)
+
+
+@pytest.fixture(scope="module")
+def root(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("experiments")
+    run_experiment(PLAN, out, models=models, progress=False)
+    return out
+
+
+def stored(root: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((root / "tiny" / "result.json").read_text())
+    return content
+
+
+def test_the_result_holds_everything(root: Path) -> None:
+    found = stored(root)
+    assert set(found["base"]) == {"in_domain-2", "things-2"}
+    assert found["provenance"]["versions"]["torch"] and found["plan"]["arms"][0]["cost_of_a_step"] == 6
+    edit, copied = found["arms"]["edit"], found["arms"]["copy"]
+    assert set(edit["tried"]) == {"0.01", "0.001"} and f"{edit['lr']:g}" == max(edit["tried"], key=edit["tried"].get)
+    assert copied["tried"] == {} and copied["lr"] == 2e-3
+    [line] = rates_tried(found)
+    assert line.split()[0] == "edit" and f"rate {edit['lr']:g} of" in line
+    assert f"0.01: {edit['tried']['0.01']:.4f}" in line
+    assert [(p["seed"], p["step"]) for p in edit["curve"]] == [(0, 1), (0, 2), (1, 1), (1, 2)]
+    assert [p["unet_evaluations"] for p in edit["curve"]] == [2, 4, 2, 4]
+    assert [p["reward_calls"] for p in edit["curve"]] == [4, 8, 4, 8]
+    assert all(p["seconds"] > 0 for p in edit["curve"])
+
+
+def test_changes_are_paired_and_averaged_over_seeds(root: Path) -> None:
+    found = stored(root)
+    change = found["arms"]["edit"]["final"]["things-2"]["reward"]
+    values = found["arms"]["edit"]["values"]["things-2"]["reward"]
+    before = found["base_values"]["things-2"]["reward"]
+    assert change["mean"] == pytest.approx(values[0] - before[0], abs=1e-5) and len(change["by_seed"]) == 2
+    assert change["after"] == pytest.approx(sum(change["by_seed"]) / 2, abs=1e-5)
+    assert paired(found, "base", "edit", "reward", "things-2").mean == pytest.approx(change["mean"], abs=1e-5)
+    assert paired(found, "edit", "edit", "flow").mean == 0.0
+    with pytest.raises(InputError, match="no 'none'"):
+        paired(found, "base", "none", "reward")
+
+
+def test_the_plot_is_a_picture(root: Path) -> None:
+    from PIL import Image
+
+    with Image.open(root / "tiny" / "plot.png") as picture:
+        assert picture.format == "PNG" and min(picture.size) > 300
+
+
+def test_the_curve_ends_in_the_interval_of_the_change(root: Path) -> None:
+    """Two arms in four panels; each error bar spans the paired 95 % interval around the untouched model's mean."""
+    found = stored(root)
+    figure = draw(found)
+    assert len(figure.axes) == 4
+    low, high = sorted(figure.axes[0].containers[0].lines[2][0].get_segments()[0][:, 1])
+    change, before = found["arms"]["edit"]["final"]["in_domain-2"]["reward"], found["base"]["in_domain-2"]["reward"]
+    assert low == pytest.approx(before["mean"] + change["low"], abs=1e-5)
+    assert high == pytest.approx(before["mean"] + change["high"], abs=1e-5)
+
+
+def test_a_result_on_a_page(root: Path) -> None:
+    """As a picture with its words, as a table, and as a command where there is none."""
+    folder = root / "pages"
+    folder.mkdir(exist_ok=True)
+    (folder / "tiny-quick.json").write_text(json.dumps(stored(root)))
+    assert 'alt="two lines"' in shown("tiny", "two lines", folder) and "data:image/webp" in shown("tiny", "a", folder)
+    assert "ivtutorial experiment fig7 --results data/results" in shown("fig7", "bars", folder)
+    assert "still to be measured" in shown_strip("tiny", "frames", folder).lower()
+    (folder / "tiny-quick.png").write_bytes((root / "tiny" / "plot.png").read_bytes())
+    assert 'alt="frames"' in shown_strip("tiny", "frames", folder)
+    assert read_result("tiny", folder) == stored(root) and read_result("fig7", folder) is None
+    lines = table(stored(root), "flow").splitlines()
+    assert len(lines) == 1 + 2 + 2 * 2 and "flow" in lines[0]
+    assert lines[3].split()[:2] == ["edit", "in_domain-2"] and " to " in lines[3]
+
+
+def test_an_experiment_goes_on_where_it_stopped(root: Path, models: Path) -> None:
+    """One measurement is lost: only that one is made again, with the same numbers."""
+    kept = {path: path.stat().st_mtime_ns for path in (root / "runs").rglob("*") if path.is_file()}
+    lost = next(path for path in kept if path.name == "evaluation.json" and "seed-1" in str(path))
+    before = stored(root)
+    lost.unlink()
+    again = run_experiment(PLAN, root, models=models, progress=False)
+    assert again["arms"]["edit"]["values"] == before["arms"]["edit"]["values"]
+    changed = [p for p, time in kept.items() if not p.is_file() or p.stat().st_mtime_ns != time]
+    assert lost in changed and all(path.is_relative_to(lost.parent) for path in changed)
+
+
+def test_what_a_strip_shows(models: Path, tmp_path: Path) -> None:
+    """A single arm at each of its points, several arms at their ends, each with its scale; the clips are those made."""
+    arm = Arm("edit", TINY, budget=1, captions=2, clip_count=2)
+    half = replace(arm, name="half", lora_scale=0.5)
+    plan = replace(PLAN, arms=(arm,), seeds=(0,), points=2, D=(2,), lists=(("things", 3),), kind="strip")
+    for arms, labels in (((arm,), ["step 1", "step 2"]), ((arm, half), ["edit", "half"])):
+        one = replace(plan, arms=arms)
+        run_experiment(one, tmp_path, models=models, progress=False)
+        rows = strips(Conduct(one, tmp_path, models, {}, 1, weights_hash(models), "fp32", progress=False))
+        assert [list(clips) for _, clips in rows] == [["untouched", *labels]] * 3
+        assert all(np.asarray(clip).shape == (16, 64, 64, 3) for _, clips in rows for clip in clips.values())
+    assert len({np.asarray(clip).tobytes() for clip in rows[0][1].values()}) == 3
+
+
+def test_strip_and_bars(root: Path, models: Path) -> None:
+    """The same runs drawn otherwise; nothing is trained again."""
+    runs = sorted(path.name for path in (root / "runs").iterdir())
+    for kind in ("strip", "bars"):
+        run_experiment(replace(PLAN, kind=kind), root, models=models, progress=False)  # type: ignore[arg-type]
+        assert (root / "tiny" / "plot.png").stat().st_size > 5000
+    assert sorted(path.name for path in (root / "runs").iterdir()) == runs
+
+
+def test_two_processes_walk_through_it_together(models: Path, tmp_path: Path) -> None:
+    """As the command does on two cores; two arms that differ in name and scale alone share one run."""
+    arm = Arm("edit", TINY, budget=1, captions=2, clip_count=2)
+    plan = replace(PLAN, arms=(arm, replace(arm, name="half", lora_scale=0.5)), seeds=(0,), points=1, D=(2,))
+    found = run_experiment(replace(plan, lists=(("things", 2),)), tmp_path, processes=2, models=models, progress=False)
+    assert len(list((tmp_path / "runs").glob("instructvideo-*"))) == 1
+    full, half = (found["arms"][name] for name in ("edit", "half"))
+    assert full["curve"][0]["unet_evaluations"] == 4 == half["curve"][0]["unet_evaluations"]
+    assert len(full["values"]["things-2"]["reward"]) == 2 and full["values"] != half["values"]
+
+
+def test_half_precision_is_another_run_that_finds_nearly_the_same(models: Path, tmp_path: Path) -> None:
+    """bfloat16 keeps 8 bits: rewards of untouched and tuned samples agree to 0.02."""
+    plan = replace(PLAN, arms=(replace(PLAN.arms[0], rates=(1e-2,)),), seeds=(0,))
+    found = {p: run_experiment(plan, tmp_path, models=models, progress=False, precision=p) for p in ("fp32", "bf16")}
+    assert {name: one["precision"] for name, one in found.items()} == {"fp32": "fp32", "bf16": "bf16"}
+    assert len(list((tmp_path / "runs").glob("instructvideo-*"))) == 2 == len(list((tmp_path / "runs").glob("base-*")))
+    for pick in (lambda r: r["base_values"], lambda r: r["arms"]["edit"]["values"]):
+        one, other = (pick(found[p])["in_domain-2"]["reward"] for p in ("fp32", "bf16"))
+        assert one != other and one == pytest.approx(other, abs=0.02)
+    with pytest.raises(InputError, match="'fp32' or 'bf16'"):
+        run_experiment(plan, tmp_path, models=models, progress=False, precision="fp16")
+
+
+def test_no_models_there(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no models in"):
+        run_experiment(PLAN, tmp_path, models=tmp_path, progress=False)
