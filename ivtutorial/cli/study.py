@@ -21,7 +21,7 @@ def study(
         "answers.csv"
     ),
     pairs: Annotated[
-        int | None, typer.Option(help="Ask about so many pairs, drawn at random; default all (paper: 100).")
+        int | None, typer.Option(help="Number of pairs, drawn at random; default all (paper: 100).")
     ] = None,
     seed: Annotated[int, typer.Option(help="Of that draw; the same for everybody who takes part.")] = 0,
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port of the page; 0 is any free one.")] = 8765,

@@ -25,9 +25,9 @@ def sheet(
     web: Annotated[
         bool, typer.Option("--web", help="Web quality: blur, washed-out colour, noise, watermark, ...")
     ] = False,
-    strip: Annotated[int, typer.Option(help="So many frames of each clip side by side.")] = 3,
+    strip: Annotated[int, typer.Option(help="Frames of each clip, side by side.")] = 3,
     columns: Annotated[int, typer.Option(help="Clips in a row.")] = 4,
-    scale: Annotated[int, typer.Option(help="Enlarge each pixel so many times.")] = 2,
+    scale: Annotated[int, typer.Option(help="Screen pixels a pixel, in each direction.")] = 2,
     seed: Seed = 0,
 ) -> None:
     """Draw a contact sheet of subjects, each in a random scene doing something.

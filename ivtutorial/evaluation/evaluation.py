@@ -106,7 +106,7 @@ def evaluate(
         judge: adds columns, such as `ivtutorial.lab.world.open_judge().columns`; see `ivtutorial.evaluation.judging`.
         S: segments of the scoring protocol.
         fps: of the written clips.
-        processes: share the clips among so many single-threaded processes (CPU only).
+        processes: single-threaded processes that share the clips (CPU only).
         progress: show a progress bar.
 
     Returns:

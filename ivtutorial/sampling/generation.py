@@ -98,7 +98,7 @@ def generate(
         lora: folder (or file) of an adapter that `finetune` or `save_lora` wrote, to use on top of the model. The
             model is left as it was.
         lora_scale: how much of the adapter to use, 0 to 1.
-        processes: share the clips among so many single-threaded processes (CPU only).
+        processes: single-threaded processes that share the clips (CPU only).
         progress: show a progress bar.
 
     Returns:

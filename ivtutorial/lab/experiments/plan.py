@@ -40,7 +40,7 @@ class Arm:
         clips: which clips to fine-tune on. clip_count: how many of them.
         data_weight: see `ivtutorial.training.guards`; so is kl_weight.
         kl_weight: see data_weight.
-        patience: stop early after so many rounds of held-out samples without a better reward; None never.
+        patience: rounds of held-out samples without a better reward after which a run stops; None never.
         lora_scale: how much of the adapter is used at evaluation.
     """
 

@@ -113,7 +113,7 @@ def open_study(a: str | Path, b: str | Path, count: int | None = None, seed: int
     Args:
         a: clips of the first model.
         b: clips of the second one, with the same prompts and seeds.
-        count: use so many of the pairs, drawn at random; None uses all.
+        count: number of pairs, drawn at random; None uses all.
         seed: of that draw.
 
     Returns:
