@@ -25,7 +25,7 @@ from ivtutorial.sampling.generation import Job, Sampling, adapter, make_jobs, sa
 from ivtutorial.system.files import atomic_write_text, check_writable
 from ivtutorial.system.processes import launch
 from ivtutorial.system.progress import bar
-from ivtutorial.system.share import own_share, rank_and_world
+from ivtutorial.system.share import own_share, rank_and_world, wait_for_all
 from ivtutorial.video.writer import encode_video, write_video
 from ivtutorial.weights.fingerprint import fingerprint
 
@@ -88,12 +88,15 @@ def generate_files(
         folder, {**settings, "seeds": sorted({job.seed for job in jobs}), "captions": list(prompts)}, files, overwrite
     )
     missing = {file: job for file, job in files.items() if not file.is_file()}
+    wait_for_all()  # so that all processes share the same list, before one of them writes
     if missing:
         opened = backbone if processes == 1 else model
         del backbone
         launch(_sample_share, processes, opened, missing, sampling, fps, crf, lora, lora_scale, progress)
+    wait_for_all()
     clips = [Clip(file, job.prompt) for file, job in files.items()]
-    write_clips(folder / LIST_FILE, clips)
+    if rank_and_world()[0] == 0:
+        write_clips(folder / LIST_FILE, clips)
     return clips
 
 
@@ -123,7 +126,7 @@ def _claim(folder: Path, record: Mapping[str, Any], files: Mapping[Path, Job], o
         )
     if other:
         for file in there:
-            file.unlink()
+            file.unlink(missing_ok=True)
         atomic_write_text(path, json.dumps(record, indent=1, ensure_ascii=False) + "\n")
 
 
