@@ -47,11 +47,23 @@ def golden() -> type[GoldenFixture]:
 
 
 @pytest.fixture(scope="session")
-def real_clips() -> Path:
-    """A folder of real clips with captions.csv, or the test is skipped with a reason."""
-    if not (REAL_CLIPS / "captions.csv").is_file():
-        pytest.skip(f"no real clips in {REAL_CLIPS}; set IVTUTORIAL_REAL_CLIPS to their folder")
-    return REAL_CLIPS
+def real_clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Four clips with captions.csv, 16 frames of 256x256 at 8 a second: real ones where there are some, else drawn."""
+    if (REAL_CLIPS / "captions.csv").is_file():
+        return REAL_CLIPS
+    import numpy as np
+
+    from ivtutorial.video import write_video
+
+    folder, rows, columns = tmp_path_factory.mktemp("clips"), *np.indices((256, 256))
+    captions = ("adorable rabbit", "barbary sheep", "bird eagle", "cat walking")
+    for number in range(len(captions)):
+        waves = [np.sin((columns + 9 * frame) / (7 + number)) * np.cos(rows / (5 + number)) for frame in range(16)]
+        grey = (127 + 100 * np.stack(waves)).astype(np.uint8)
+        write_video(folder / f"{number}.mp4", np.stack([grey, np.roll(grey, 20, 2), grey[:, ::-1]], -1), fps=8)
+    table = [f"{number}.mp4,{caption}" for number, caption in enumerate(captions)]
+    (folder / "captions.csv").write_text("\n".join(["video,caption", *table]) + "\n")
+    return folder
 
 
 @pytest.fixture(scope="session")
