@@ -3,6 +3,9 @@
 | module         | holds                                             |
 |----------------|---------------------------------------------------|
 | `lists`        | every form a list of video-caption pairs comes in |
+| `places`       | where the files of a list are, and may be         |
+| `text`         | strict reading of text, tables and JSON           |
+| `captions`     | what is a caption                                 |
 | `clips`        | checked clips, and their frames as tensors        |
 | `check`        | what is wrong with which file, and contact sheets |
 | `prompts`      | lists of prompts from files                       |

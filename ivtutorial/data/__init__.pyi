@@ -1,3 +1,4 @@
+from ivtutorial.data.captions import check_caption as check_caption
 from ivtutorial.data.check import Checked as Checked, check_entries as check_entries
 from ivtutorial.data.clips import load_frames as load_frames, read_clips as read_clips, write_clips as write_clips
 from ivtutorial.data.dataset import (

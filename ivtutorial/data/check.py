@@ -92,16 +92,16 @@ def check_entries(
     first_names: dict[tuple[str | None, float, str], str] = {}
     page: list[tuple[Frames, str]] = []
     pages = 0
-    for found, strip in _in_order(entries, look, workers):
-        if found.clip is not None and found.status == "ok":
-            key = (found.clip.sha256, found.clip.start, found.clip.caption)
-            first = first_names.setdefault(key, found.name)
-            if first is not found.name:
-                problem = f"{found.name}: the same clip and caption as {first}."
-                found = replace(found, status="duplicate", problem=problem)
-        results.append(found)
-        if sheets is not None and strip is not None and found.status == "ok" and found.clip is not None:
-            page.append((strip, found.clip.caption))
+    for result, strip in _in_order(entries, look, workers):
+        if result.clip is not None and result.status == "ok":
+            key = (result.clip.sha256, result.clip.start, result.clip.caption)
+            first = first_names.setdefault(key, result.name)
+            if first is not result.name:
+                problem = f"{result.name}: the same clip and caption as {first}."
+                result = replace(result, status="duplicate", problem=problem)
+        results.append(result)
+        if sheets is not None and strip is not None and result.status == "ok" and result.clip is not None:
+            page.append((strip, result.clip.caption))
         if sheets is not None and (len(page) == PAGE or len(results) == len(entries)) and page:
             _write_sheet(sheets / f"sheet-{pages:03d}.png", page)
             page, pages = [], pages + 1
@@ -111,8 +111,8 @@ def check_entries(
 
 def counts(results: Sequence[Checked]) -> dict[str, int]:
     """How many clips have each status, those that occur, "ok" first."""
-    found = Counter(one.status for one in results)
-    return {"ok": found.pop("ok", 0), **dict(sorted(found.items()))}
+    numbers = Counter(result.status for result in results)
+    return {"ok": numbers.pop("ok", 0), **dict(sorted(numbers.items()))}
 
 
 def write_report(path: Path, results: Sequence[Checked]) -> None:

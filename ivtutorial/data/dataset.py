@@ -155,11 +155,11 @@ def encode_clips(
         same = first.setdefault(replace(clip, path=Path()), clip)
         if same is not clip and index not in problems:
             problems[index] = f"{clip.path}: the same clip and caption as {same.path}."
-    mine = [place for place in range(rank, len(clips), world) if place not in problems]
-    found = store.fill([pinned[place] for place in mine], advance=lambda count: advance(count * world))
-    problems |= dict(gather([(mine[k], problem) for k, problem in found.items()]))
-    listed = [problems[place] for place in sorted(problems)]
-    good = [clip for place, clip in enumerate(pinned) if place not in problems]
+    mine = [index for index in range(rank, len(clips), world) if index not in problems]
+    unreadable = store.fill([pinned[index] for index in mine], advance=lambda count: advance(count * world))
+    problems |= dict(gather([(mine[k], problem) for k, problem in unreadable.items()]))
+    listed = [problems[index] for index in sorted(problems)]
+    good = [clip for index, clip in enumerate(pinned) if index not in problems]
     if listed and not skip_bad or not good:
         raise bad_entries("the training clips", listed, len(clips))
     store.fill(good)  # nothing is left to do, but where each machine has a disk of its own

@@ -54,7 +54,7 @@ class FrameSettings:
             InputError: the model has no size of its own, or the VAE cannot encode this one.
         """
         cells, factor = backbone.latent_shape(frames, height, width)[2:], backbone.vae_factor
-        sides = [given or cell * factor for given, cell in zip((height, width), cells)]
+        sides = [side or cell * factor for side, cell in zip((height, width), cells)]
         if any(side % factor for side in sides):
             raise InputError(f"{sides[0]}x{sides[1]} pixels: height and width must be multiples of {factor}.")
         return cls(frames, float(fps), sides[0], sides[1])
@@ -162,9 +162,9 @@ def pin(clips: Sequence[Clip]) -> tuple[list[Clip], dict[int, str]]:
         The clips, and what is wrong with those that cannot be read, by place.
     """
     pinned, problems = list(clips), {}
-    for place, clip in enumerate(clips):
+    for index, clip in enumerate(clips):
         try:
-            pinned[place] = clip if clip.sha256 else replace(clip, sha256=sha256(clip.path))
+            pinned[index] = clip if clip.sha256 else replace(clip, sha256=sha256(clip.path))
         except InputError as error:
-            problems[place] = str(error)
+            problems[index] = str(error)
     return pinned, problems

@@ -13,7 +13,7 @@
 Further columns are ignored, but for `start`: seconds at which the clip begins in its file, 0 by default. Several
 captions of one clip are several entries; the same clip with the same caption is a duplicate.
 
-Where paths may lead is told in `ivtutorial.data.places`; what else lies in a folder is counted in a warning.
+`ivtutorial.data.places` says where paths may lead; what else lies in a folder is counted in a warning.
 """
 
 from __future__ import annotations
@@ -114,8 +114,8 @@ def read_entries(source: str | Path, root: str | Path | None = None) -> list[Ent
     elif source.name == PREPARED:
         entries = _prepared(source, root)
     elif source.is_file():
-        place = Path(root) if root is not None else source.parent
-        entries = [_entry(place, *row) for row in _rows(source)]
+        base = Path(root) if root is not None else source.parent
+        entries = [_entry(base, *row) for row in _rows(source)]
     else:
         raise InputError(f"{source}: no such file or folder; give a CSV (video,caption) or a folder.")
     used = {entry.clip.path.name for entry in entries if entry.clip is not None}
@@ -148,8 +148,8 @@ def _without_duplicates(entries: list[Entry]) -> list[Entry]:
 
 def _prepared(file: Path, root: str | Path | None) -> list[Entry]:
     about = read_object(read_text(file), str(file))
-    place = Path(root) if root is not None else file.parent / str(about.get("root", "."))
-    return [_entry(place, *row, pinned=True) for row in _rows(file.parent / MANIFEST)]
+    base = Path(root) if root is not None else file.parent / str(about.get("root", "."))
+    return [_entry(base, *row, pinned=True) for row in _rows(file.parent / MANIFEST)]
 
 
 def _rows(file: Path) -> Iterator[Row]:

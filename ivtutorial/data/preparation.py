@@ -122,15 +122,15 @@ def prepare(
     if backbone is not None:
         results = [_with_length_of_caption(item, backbone) for item in results]
     write_report(out / REPORT, results)
-    good = [one.clip for one in results if one.status == "ok" and one.clip is not None]
-    problems = [one.problem for one in results if one.status != "ok"]
+    good = [item.clip for item in results if item.status == "ok" and item.clip is not None]
+    problems = [item.problem for item in results if item.status != "ok"]
     if problems and not skip_bad or not good:
-        told = bad_entries(str(source), problems, len(entries))
-        raise InputError(f"{told}\nThe report is {out / REPORT}. Mend them, or leave them out with skip_bad.")
+        message = bad_entries(str(source), problems, len(entries))
+        raise InputError(f"{message}\nThe report is {out / REPORT}. Mend them, or leave them out with skip_bad.")
     _write_manifest(out, _root(Path(source), root), good, results, settings, model)
     if model is not None and backbone is not None:
-        asked = (good, out / LATENTS, settings, dtype, device, progress)
-        launch(_encode_share, processes, backbone if processes == 1 else model, *asked)
+        arguments = (good, out / LATENTS, settings, dtype, device, progress)
+        launch(_encode_share, processes, backbone if processes == 1 else model, *arguments)
     return Prepared(out, good, counts(results), problems)
 
 
@@ -178,16 +178,16 @@ def _write_manifest(
     settings: FrameSettings,
     model: Any,
 ) -> None:
-    place = root.resolve()
+    base = root.resolve()
     rows = [
         {"video": below(clip.path, root), "caption": clip.caption, "start": clip.start, "sha256": clip.sha256}
         for clip in clips
     ]
     try:
-        shown = Path(os.path.relpath(place, out.resolve())).as_posix()
+        named_root = Path(os.path.relpath(base, out.resolve())).as_posix()
     except ValueError:  # another drive
-        shown = place.as_posix()
+        named_root = base.as_posix()
     named = None if model is None else describe(model)
-    about = {"root": shown, "frames": asdict(settings), "counts": counts(results), "model": named}
+    about = {"root": named_root, "frames": asdict(settings), "counts": counts(results), "model": named}
     atomic_write_text(out / MANIFEST, "".join(json_line(row) for row in rows))
     atomic_write_text(out / PREPARED, json.dumps(about, indent=1) + "\n")

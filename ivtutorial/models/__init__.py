@@ -7,6 +7,7 @@
 | `named`               | models by name                               |
 | `unet`                | diffusers' UNet and what fine-tuning adds    |
 | `lora`                | the adapter (Sec. 3.3, chapter 8)            |
+| `lora_formats`        | adapter files of other trainers              |
 | `memory`              | precision and recomputation of each part     |
 | `official_checkpoint` | the authors' weights in diffusers' layout    |
 | `official_names`      | names of weights, theirs and diffusers'      |

@@ -106,8 +106,8 @@ def official_config(state: Mapping[str, Tensor]) -> dict[str, Any]:
         "sample_size": 32,
         "block_out_channels": list(widths),
         "layers_per_block": depths[0],
-        "down_block_types": ["CrossAttnDownBlock3D" if one else "DownBlock3D" for one in attentive],
-        "up_block_types": ["CrossAttnUpBlock3D" if one else "UpBlock3D" for one in reversed(attentive)],
+        "down_block_types": ["CrossAttnDownBlock3D" if has else "DownBlock3D" for has in attentive],
+        "up_block_types": ["CrossAttnUpBlock3D" if has else "UpBlock3D" for has in reversed(attentive)],
     }
 
 

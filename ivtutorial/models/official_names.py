@@ -146,15 +146,15 @@ def _resnet(old: str, new: str, j: int) -> dict[str, str]:
 
 def _renamed(names: Iterable[str], prefixes: Mapping[str, str]) -> dict[str, str]:
     """Each name with its longest known prefix replaced."""
-    found = {name: _rename(name, prefixes) for name in names}
-    unknown = [name for name, new in found.items() if new is None]
+    renamed = {name: _rename(name, prefixes) for name in names}
+    unknown = [name for name, new in renamed.items() if new is None]
     if unknown:
         more = f" and {len(unknown) - 3} more" if len(unknown) > 3 else ""
         raise InputError(
             f"{len(unknown)} weights have no place in this UNet: {', '.join(unknown[:3])}{more}. Give a UNet of "
             "InstructVideo or ModelScope v1.4 as the authors released it, and the configuration that matches it."
         )
-    return {name: new for name, new in found.items() if new is not None}
+    return {name: new for name, new in renamed.items() if new is not None}
 
 
 def _rename(name: str, prefixes: Mapping[str, str]) -> str | None:

@@ -4,6 +4,7 @@ from ivtutorial.rewards.aesthetic import (
     score_head as score_head,
 )
 from ivtutorial.rewards.base import (
+    HasTextTower as HasTextTower,
     ImageReward as ImageReward,
     check_captions as check_captions,
     check_frames as check_frames,

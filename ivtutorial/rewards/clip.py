@@ -4,7 +4,7 @@
 
 The model is any open_clip model: HPSv2's ViT-H-14, or the small one of the reduced world; models of transformers are
 dressed as one by `ivtutorial.rewards.transformers_clip`. It is frozen; gradients flow through the frames only. How a
-frame is brought to the model's size is told in `ivtutorial.rewards.preprocess`.
+frame is brought to the model's size: see `ivtutorial.rewards.preprocess`.
 
 Every caption is encoded once. When all captions of a run have been, `offload_text` moves the text tower off the GPU.
 """

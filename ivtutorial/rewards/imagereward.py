@@ -126,9 +126,9 @@ def from_published(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         if _UNUSED.search(name):
             continue
         for pattern, new in _VISION_NAMES:
-            found, count = re.subn(pattern, new, name)
+            new_name, count = re.subn(pattern, new, name)
             if count:
-                renamed[found] = tensor
+                renamed[new_name] = tensor
                 break
         else:
             raise InputError(f"The weight {name!r} has no place in ImageReward. Give its own file, {FILE}.")

@@ -27,13 +27,13 @@ def resets(packet: Any, extradata: bytes | None) -> bool:
         packet: of PyAV.
         extradata: of the stream; in MP4 it says how units are divided.
     """
-    data, kinds, place = bytes(packet), [], 0
+    data, kinds, offset = bytes(packet), [], 0
     if not extradata or extradata[0] != 1:  # Annex B: units begin with 0, 0, 1
         return any(part and part[0] & 31 == _IDR for part in data.split(b"\0\0\1")[1:])
     width = (extradata[4] & 3) + 1
-    while place + width < len(data):
-        kinds.append(data[place + width] & 31)
-        place += width + int.from_bytes(data[place : place + width], "big")
+    while offset + width < len(data):
+        kinds.append(data[offset + width] & 31)
+        offset += width + int.from_bytes(data[offset : offset + width], "big")
     return _IDR in kinds
 
 

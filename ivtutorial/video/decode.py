@@ -101,16 +101,16 @@ class Video:
             until: seconds since the first frame that are wanted.
         """
         rate = Fraction(self.stream.guessed_rate or self.stream.average_rate or 25)
-        shown: list[Stamp] = []
+        presented: list[Stamp] = []
         coded: list[Stamp] = []
         for index, frame in enumerate(self._decode()):
-            shown.append(_seconds(frame, frame.pts))
+            presented.append(_seconds(frame, frame.pts))
             coded.append(_seconds(frame, frame.dts))
             begun, now = coded[0], coded[-1]
             by_stamp = begun is None or now is None or now - begun > until + 2
             if by_stamp and index / rate > until + 2:
                 break
-        times, note = rising(shown, coded, rate)
+        times, note = rising(presented, coded, rate)
         self.notes += [note] if note else []
         return times
 

@@ -68,11 +68,11 @@ def nearest(
     return chosen + [before for wanted in rest if wanted < end - period / 10], end
 
 
-def rising(shown: Sequence[Stamp], coded: Sequence[Stamp], per_second: Fraction) -> tuple[list[Fraction], str]:
+def rising(presented: Sequence[Stamp], coded: Sequence[Stamp], per_second: Fraction) -> tuple[list[Fraction], str]:
     """Rising times, one a frame, from stamps that may be missing or may not rise.
 
     Args:
-        shown: presentation stamps in seconds, in the order of presentation.
+        presented: presentation stamps in seconds, in the order of presentation.
         coded: decoding stamps of the same frames; H.264 in AVI has no others that are right.
         per_second: frames a second, to count by where neither can be used.
 
@@ -84,19 +84,19 @@ def rising(shown: Sequence[Stamp], coded: Sequence[Stamp], per_second: Fraction)
         >>> rising([Fraction(0), Fraction(2), Fraction(1)], [Fraction(5), Fraction(6), Fraction(7)], Fraction(1))
         ([Fraction(5, 1), Fraction(6, 1), Fraction(7, 1)], '')
     """
-    for stamps in (shown, coded):
+    for stamps in (presented, coded):
         good = _rising_part(stamps)
         if len(good) == len(stamps):
             return list(good.values()), ""
-    good, count = _rising_part(shown), len(shown)
+    good, count = _rising_part(presented), len(presented)
     bad = count - len(good)
     if not good or 8 * bad > count:
         note = f"no usable time stamps: frames are counted at {float(per_second):g} a second"
         return [index / per_second for index in range(count)], note
     known, times = list(good), []
     for index in range(count):
-        place = bisect_right(known, index)
-        a, b = known[max(0, place - 1)], known[min(place, len(known) - 1)]
+        after = bisect_right(known, index)
+        a, b = known[max(0, after - 1)], known[min(after, len(known) - 1)]
         step = (good[b] - good[a]) / (b - a) if a < b else 1 / per_second
         times.append(good[a] + (index - a) * step)
     return times, f"{bad} of {count} time stamps do not rise: these frames lie between their neighbours"

@@ -99,9 +99,9 @@ def fill(network: nn.Module, state: Mapping[str, Tensor], source: str | Path, wh
             if name in state and state[name].shape != tensor.shape
         ],
     }
-    told = "; ".join(_listed(kind, names) for kind, names in misfits.items() if names)
-    if told:
-        raise InputError(f"{source} does not hold the weights of {what}: {told}. Give the file of that model.")
+    message = "; ".join(_listed(kind, names) for kind, names in misfits.items() if names)
+    if message:
+        raise InputError(f"{source} does not hold the weights of {what}: {message}. Give the file of that model.")
     network.load_state_dict(dict(state), assign=assign)
 
 
