@@ -115,7 +115,7 @@ def counts(results: Sequence[Checked]) -> dict[str, int]:
     return {"ok": numbers.pop("ok", 0), **dict(sorted(numbers.items()))}
 
 
-def write_report(path: Path, results: Sequence[Checked]) -> None:
+def write_check_report(path: Path, results: Sequence[Checked]) -> None:
     """Write one row an entry: where it stands, file, caption, status, what is wrong, and what the file says of itself.
 
     Raises:

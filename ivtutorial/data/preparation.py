@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from ivtutorial.data.check import Checked, check_entries, counts, write_report
+from ivtutorial.data.check import Checked, check_entries, counts, write_check_report
 from ivtutorial.data.latent_cache import FrameSettings, LatentCache
 from ivtutorial.data.lists import LATENTS, MANIFEST, PREPARED, Clip, list_in, read_entries
 from ivtutorial.data.places import below
@@ -121,7 +121,7 @@ def prepare(
         results = check_entries(entries, out / SHEETS if sheets else None, frames, fps, size, workers, advance)
     if backbone is not None:
         results = [_with_length_of_caption(item, backbone) for item in results]
-    write_report(out / REPORT, results)
+    write_check_report(out / REPORT, results)
     good = [item.clip for item in results if item.status == "ok" and item.clip is not None]
     problems = [item.problem for item in results if item.status != "ok"]
     if problems and not skip_bad or not good:

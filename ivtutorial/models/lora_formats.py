@@ -29,10 +29,12 @@ from ivtutorial.weights.files import read_weights, tensors_of
 
 LORA_FILE = "pytorch_lora_weights.safetensors"
 _FILES = (LORA_FILE, "adapter_model.safetensors", "pytorch_lora_weights.bin", "adapter_model.bin")
-_PREFIX = re.compile(r"^(base_model\.model\.)?(unet\.|diffusion_model\.|transformer\.|model\.|module\.|lora_unet_)?")
+_PREFIX = re.compile(
+    r"^(base_model\.model\.)?(unet\.|diffusion_model\.|transformer\.|model\.|module\.|lora_unet_|lora_transformer_)?"
+)
 _SIDES = {"A": "A", "down": "A", "B": "B", "up": "B"}
 _MATRIX = re.compile(
-    r"^(?P<name>.+?)(_lora)?\.(lora_|lora\.|lora_linear_layer\.)?(?P<side>A|B|down|up)(\.\w+)?\.weight$"
+    r"^(?P<name>.+?)(_lora)?\.(lora_|lora\.|lora_linear_layer\.)?(?P<side>A|B|down|up)(\.\w+)*\.weight$"
 )
 _ALPHA = re.compile(r"^(?P<name>.+?)(_lora)?\.alpha$")
 _OTHERS = (

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from ivtutorial.errors import InputError
 from ivtutorial.rewards.base import check_captions, check_frames
 from ivtutorial.rewards.caption_limit import CaptionLimit, count_tokens
-from ivtutorial.rewards.preprocess import check_kind, fit, normalise
+from ivtutorial.rewards.preprocess import check_preprocessing, fit, normalise
 from ivtutorial.system.quiet import no_warnings
 
 CONFIG_FILE = "open_clip_config.json"
@@ -61,7 +61,7 @@ class ClipReward(nn.Module):
             InputError: unknown preprocessing.
         """
         super().__init__()
-        check_kind(preprocessing)
+        check_preprocessing(preprocessing)
         visual: Any = model.visual
         self.model: Any = model.eval().requires_grad_(False)
         self.tokenizer, self.model_config = tokenizer, model_config

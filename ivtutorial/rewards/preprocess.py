@@ -43,7 +43,7 @@ def fit(frames: Tensor, size: int, kind: str, antialias: bool = True) -> Tensor:
     Raises:
         InputError: an unknown kind.
     """
-    check_kind(kind)
+    check_preprocessing(kind)
     if kind == "hpsv2":
         return resize_and_pad(frames, size, antialias)
     if kind == "official":
@@ -51,7 +51,7 @@ def fit(frames: Tensor, size: int, kind: str, antialias: bool = True) -> Tensor:
     return resize_and_crop(frames.clamp(0, 1), size, antialias, "bicubic").clamp(0, 1)
 
 
-def check_kind(kind: str) -> None:
+def check_preprocessing(kind: str) -> None:
     """Reject an unknown kind of preprocessing.
 
     Raises:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from itertools import islice
@@ -103,10 +103,16 @@ def rising(presented: Sequence[Stamp], coded: Sequence[Stamp], per_second: Fract
 
 
 def _rising_part(stamps: Sequence[Stamp]) -> dict[int, Fraction]:
-    """The stamps that are later than all before them, by place."""
-    good: dict[int, Fraction] = {}
-    last: Fraction | None = None
+    """A longest rising part of the stamps, by place: what remains is missing, or stands out forwards or backwards."""
+    ends: list[int] = []  # ends[n]: place of the earliest stamp that can end a rising part of n + 1 stamps
+    values: list[Fraction] = []
+    before: dict[int, int] = {}
     for index, stamp in enumerate(stamps):
-        if stamp is not None and (last is None or stamp > last):
-            good[index] = last = stamp
-    return good
+        if stamp is not None:
+            length = bisect_left(values, stamp)
+            before[index] = ends[length - 1] if length else -1
+            ends[length : length + 1], values[length : length + 1] = [index], [stamp]
+    part: list[int] = [ends[-1]] if ends else []
+    while part and before[part[-1]] >= 0:
+        part.append(before[part[-1]])
+    return {index: Fraction(stamps[index] or 0) for index in reversed(part)}

@@ -78,6 +78,7 @@ FORMATS: dict[str, Callable[[str], str]] = {
     "without a prefix": lambda name: name,
     "PEFT": lambda name: f"base_model.model.{name}",
     "PEFT with the adapter's name": lambda name: f"base_model.model.{name.replace('.weight', '.default.weight')}",
+    "PEFT twice": lambda name: name.replace(".weight", ".default_0.default.weight"),
     "PEFT around a pipeline": lambda name: f"base_model.model.unet.{name}",
     "kohya": kohya,
     "older diffusers, processors": lambda name: f"unet.{processors(name)}",

@@ -105,6 +105,8 @@ def test_stamps_that_do_not_rise() -> None:
     for stamps in (none, [Fraction(0)] * 9, [*seconds[:3], *seconds[:3], *seconds[:3]]):
         times, note = rising(stamps, none, Fraction(2))
         assert times == [Fraction(k, 2) for k in range(9)] and "counted at 2 a second" in note
+    far = [*seconds[:4], Fraction(10**6), *seconds[5:]]
+    assert rising(far, none, Fraction(2))[0] == seconds
     held = [*seconds[:8], None]
     assert rising(held, none, Fraction(2))[0] == [*seconds[:8], Fraction(15, 2)]
 
