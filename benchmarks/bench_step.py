@@ -23,11 +23,10 @@ import torch
 from measure import Meter, in_own_process, save_table, show_tables
 from torch import Tensor
 
-from ivtutorial.method import instructvideo
 from ivtutorial.method.batch import Batch
 from ivtutorial.method.chain import network_mode
+from ivtutorial.method.editing import edit
 from ivtutorial.method.instructvideo import InstructVideo
-from ivtutorial.method.video_reward import VideoReward, VideoRewardOutput
 from ivtutorial.models.backbone import Backbone
 from ivtutorial.models.lora import attach_lora
 from ivtutorial.models.memory import DTYPES, Memory
@@ -110,14 +109,18 @@ GPU_ROWS = (
 )  # fmt: skip
 
 
-def decode_all_then_choose(reward: VideoReward) -> Any:
+def step_loss(method: InstructVideo, backbone: Any, batch: Batch, reward: Any, generator: Any = None) -> Tensor:
+    """The loss of the package: frames are chosen, then decoded."""
+    return next(method.losses(backbone, batch, reward, generator))[0]
+
+
+def all_frames_loss(method: InstructVideo, backbone: Any, batch: Batch, reward: Any, generator: Any = None) -> Tensor:
     """The authors' order: the value and gradient of choosing first, at the cost of decoding every frame."""
-
-    def of_latents(decode: Any, latents: Tensor, captions: Any, generator: Any = None) -> VideoRewardOutput:
-        frames = decode(latents.transpose(1, 2).flatten(0, 1)).unflatten(0, (len(latents), -1))
-        return reward.of_frames(frames, captions, generator)
-
-    return of_latents
+    predict = backbone.predictor(batch.embeds, batch.uncond_embeds, method.guidance)
+    shared = {name: getattr(method, name) for name in ("tau", "D", "K", "eta", "offset_noise", "recompute")}
+    z0 = edit(predict, batch.z, backbone.scheduler, generator=generator, **shared)
+    frames = backbone.decode(z0.transpose(1, 2).flatten(0, 1)).unflatten(0, (len(z0), -1))
+    return -method.video_reward(reward).of_frames(frames, batch.captions, generator).reward.mean()
 
 
 def measure(row: Row, options: argparse.Namespace) -> dict[str, Any]:
@@ -141,18 +144,18 @@ def measure(row: Row, options: argparse.Namespace) -> dict[str, Any]:
     config = replace(InstructVideo(), **row.method)
     with fitted(backbone, reward, memory) as scorer:
         offload_text(backbone, reward)
-        video_reward = config.video_reward(scorer)
-        judge = decode_all_then_choose(video_reward) if row.decode_all else video_reward
+        loss_of = all_frames_loss if row.decode_all else step_loss
         meter = Meter(torch.device(options.device))
         for _ in range(1 + options.repeats):
-            meter.time(lambda: _step(backbone, judge, config, row, latents, clips, captions, generator))
+            meter.time(lambda: _step(backbone, scorer, loss_of, config, row, latents, clips, captions, generator))
     timed = meter.seconds[1:]
     return {"seconds": statistics.median(timed), "spread": max(timed) - min(timed), **meter.memory()}
 
 
 def _step(
     backbone: Backbone,
-    judge: Any,
+    scorer: Any,
+    loss_of: Any,
     config: InstructVideo,
     row: Row,
     latents: Tensor,
@@ -167,7 +170,7 @@ def _step(
     batch = Batch(latents, backbone.embed(captions), backbone.embed([""]), captions)
     with network_mode(backbone.unet, config.train_mode):
         with torch.autocast(latents.device.type, DTYPES[row.precision], enabled=row.autocast):
-            loss, _ = instructvideo.loss(backbone, batch, judge, config, generator)
+            loss = loss_of(config, backbone, batch, scorer, generator)
         (loss * (2.0**16 if row.precision == "fp16" else 1.0)).backward()
 
 

@@ -9,8 +9,9 @@ from ivtutorial.evaluation.scoring import Scores as Scores, score as score
 from ivtutorial.evaluation.table import Evaluation as Evaluation
 from ivtutorial.method.batch import Batch as Batch
 from ivtutorial.method.chain import denoise as denoise, sample as sample
-from ivtutorial.method.editing import corrupt as corrupt, edit as edit
+from ivtutorial.method.editing import edit as edit
 from ivtutorial.method.instructvideo import InstructVideo as InstructVideo
+from ivtutorial.method.noise import corrupt as corrupt
 from ivtutorial.method.schedule import (
     ddim_timestep as ddim_timestep,
     ddim_timesteps as ddim_timesteps,
@@ -18,11 +19,9 @@ from ivtutorial.method.schedule import (
     noising_timestep as noising_timestep,
     partial_steps as partial_steps,
 )
-from ivtutorial.method.video_reward import (
-    VideoReward as VideoReward,
-    choose_frames as choose_frames,
-    temporal_attenuation as temporal_attenuation,
-)
+from ivtutorial.method.segvr import choose_frames as choose_frames
+from ivtutorial.method.tar import temporal_attenuation as temporal_attenuation
+from ivtutorial.method.video_reward import VideoReward as VideoReward
 from ivtutorial.models.backbone import Backbone as Backbone
 from ivtutorial.models.backbone_folder import load_backbone as load_backbone, save_backbone as save_backbone
 from ivtutorial.models.lora import (

@@ -22,7 +22,8 @@ import torch.nn.functional as nnf
 from torch import Tensor, nn
 
 from ivtutorial.errors import InputError
-from ivtutorial.method.editing import corrupt, denoise, last_k
+from ivtutorial.method.chain import denoise, gradient_steps
+from ivtutorial.method.noise import corrupt
 from ivtutorial.method.schedule import (
     ddim_timesteps,
     make_scheduler,
@@ -30,7 +31,8 @@ from ivtutorial.method.schedule import (
     partial_steps,
     partial_timesteps,
 )
-from ivtutorial.method.video_reward import VideoReward, choose_frames
+from ivtutorial.method.segvr import choose_frames
+from ivtutorial.method.video_reward import VideoReward
 from tests.golden_folder import golden_folder
 from tests.tolerances import assert_close
 
@@ -171,7 +173,7 @@ def test_partial_chain_and_truncated_gradients(batched: bool):
         assert_within(start, tensors[case["start"]], tolerance["x_noised"], f"{what}: start")
         predict = backbone.predictor(tensors["y_cond"], tensors["y_uncond"], case["guide_scale"], batched)
         for K, prefix in case["gradients"].items():
-            chosen = last_k(int(K), len(timesteps))
+            chosen = gradient_steps(int(K), len(timesteps))
             z0 = denoise(predict, start, timesteps, scheduler, chosen, case["eta"])
             assert_within(z0, tensors[case["result"]], tolerance["x0"], f"{what}: result")
             backbone.unet.zero_grad()
@@ -236,7 +238,9 @@ def test_reward_of_decoded_frames():
 
     with spied(image_reward) as seen:
         for case in manifest["cases"]["frames"]:
-            output = VideoReward(image_reward, S, case["lambda_TAR"]).of_frames(frames, captions, indices=indices)
+            output = VideoReward(image_reward, S=S, lambda_tar=case["lambda_TAR"]).of_frames(
+                frames, captions, indices=indices
+            )
             assert_within(output.weights, tensors[case["coefficients"]], tolerance["tar_coef"], "coefficients")
             assert_within(output.frame_rewards, tensors["frames/logits"], tolerance["logits"], "logits")
             assert_within(output.reward, tensors[case["reward"]], tolerance["reward"], "reward")
@@ -259,7 +263,7 @@ def test_reward_variants():
     indices, S = tensors["frames/global_index"], settings["S"]
 
     def rewards(lambda_tar: float, indices: Tensor | None = None, selection: Any = "random") -> Any:
-        reward = VideoReward(image_reward, S, lambda_tar, selection=selection)
+        reward = VideoReward(image_reward, S=S, lambda_tar=lambda_tar, selection=selection)
         return reward.of_frames(frames, settings["captions"], indices=indices)
 
     plain = rewards(0.0, indices).reward
@@ -300,7 +304,7 @@ def test_reward_of_latents_and_its_gradient():
     assert manifest["cases"]["latents"]
     for case in manifest["cases"]["latents"]:
         image_reward = golden_reward(manifest, tensors, case["antialias"])
-        reward = VideoReward(image_reward, settings["S"], case["lambda_TAR"])
+        reward = VideoReward(image_reward, S=settings["S"], lambda_tar=case["lambda_TAR"])
         z = tensors["latents/latents"].clone().requires_grad_()
         with spied(image_reward) as seen:
             output = reward(decode, z, settings["captions"], indices=indices)

@@ -7,7 +7,6 @@ machine, and a notation page that leads to functions and tests that exist.
 from __future__ import annotations
 
 import ast
-import importlib
 import os
 import re
 import subprocess
@@ -202,14 +201,3 @@ def test_every_page_of_the_book_is_in_its_contents() -> None:
     listed.remove("book/api/index")
     there = {str(path.relative_to(ROOT).with_suffix("")) for path in our_files(".ipynb", ".md")}
     assert listed == {page for page in there if re.match(r"book/(?!api/)", page)}, "put the page into _toc.yml"
-
-
-def test_every_equation_of_the_notation_page_leads_to_a_function_and_a_test() -> None:
-    text = (ROOT / "book" / "notation.md").read_text()
-    rows = re.findall(r"^\| (Eq\. \d+) .*\| `([\w.]+)` \| `(tests/[\w/]+\.py)::(\w+)` \|$", text, re.MULTILINE)
-    assert [row[0] for row in rows] == [f"Eq. {number}" for number in (3, 4, 5, 6, 7, 8)]
-    for equation, function, file, test in rows:
-        module, _, name = function.rpartition(".")
-        doc = getattr(importlib.import_module(module), name).__doc__
-        assert re.search(rf"Eq\. (\d-)?{equation.removeprefix('Eq. ')}\b", doc), f"{function} does not name {equation}"
-        assert f"def {test}(" in (ROOT / file).read_text(), f"{file} has no {test}"

@@ -28,7 +28,11 @@ def finetune_command(
     config: Annotated[Path | None, typer.Option(help="JSON file with settings, or the folder of another run.")] = None,
     settings: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="NAME=VALUE", help="Any other setting; method.NAME and memory.NAME for theirs."),
+        typer.Option(
+            "--set",
+            metavar="NAME=VALUE",
+            help="Any other setting; method.NAME, memory.NAME and guards.NAME for theirs.",
+        ),
     ] = None,
     preset: Annotated[
         str | None,
@@ -174,7 +178,7 @@ def merge_settings(
         if not equals:
             raise InputError(f"--set {assignment}: expected NAME=VALUE, such as grad_clip=1 or method.normalise=true.")
         part, dot, rest = name.partition(".")
-        target = base[part] if dot and part in ("method", "memory") else base
+        target = base[part] if dot and isinstance(base.get(part), dict) else base
         target[rest if target is not base else name] = _value(value)
     return FinetuneConfig.from_dict(base)
 

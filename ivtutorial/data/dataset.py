@@ -24,13 +24,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ivtutorial.checks import check_latents
 from ivtutorial.data.captions import check_caption
 from ivtutorial.data.latent_cache import FrameSettings, LatentCache, pin
 from ivtutorial.data.lists import Clip
 from ivtutorial.data.text import bad_entries
 from ivtutorial.errors import InputError
 from ivtutorial.method.batch import Batch
-from ivtutorial.method.ddim import check_latents
 
 if TYPE_CHECKING:
     from ivtutorial.models.backbone import Backbone

@@ -80,7 +80,7 @@ def score(
         )
     if not frames.is_floating_point():
         raise InputError(f"frames are {frames.dtype}: expected floats in [0, 1]. Divide 8-bit values by 255.")
-    video_reward = VideoReward(open_reward(reward), S, lambda_tar=0.0, selection="first")
+    video_reward = VideoReward(open_reward(reward), S=S, lambda_tar=0.0, selection="first")
     with torch.no_grad(), explain_out_of_memory(SAMPLING_KNOBS):
         parts = [
             video_reward.of_frames(frames[i : i + batch_size], captions[i : i + batch_size]).frame_rewards.float().cpu()

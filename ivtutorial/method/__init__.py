@@ -3,13 +3,16 @@
 | module          | holds                                                   | in the paper      |
 |-----------------|---------------------------------------------------------|-------------------|
 | `schedule`      | which timesteps a chain visits                          | Eq. 3, 4          |
+| `noise`         | noising a clip; what the network is trained to output   | Eq. 1, 5          |
 | `ddim`          | one step back                                           | Sec. 3.2.1        |
 | `chain`         | the partial chain, and the steps that carry gradient    | Eq. 4, Sec. 3.2.1 |
-| `editing`       | noising a clip, then the partial chain                  | Eq. 5, Sec. 3.2.1 |
-| `video_reward`  | SegVR, TAR and the reward of a video                    | Eq. 6, 7, 8       |
-| `instructvideo` | the whole step                                          | Eq. 2, 9          |
-| `settings`      | what the methods with a reward have in common           |                   |
-| `batch`         | clips, captions and noise that a step works on          |                   |
+| `editing`       | noising a clip, then the partial chain                  | Sec. 3.2.1        |
+| `segvr`         | one frame of every segment                              | Eq. 6             |
+| `tar`           | temporal attenuation                                    | Eq. 7             |
+| `video_reward`  | the reward of a video                                   | Eq. 8             |
+| `instructvideo` | the whole step on one screen                            | Eq. 2, 9          |
+| `settings`      | what all methods have in common                         |                   |
+| `batch`         | the clips and captions that a step works on             |                   |
 """
 
 from ivtutorial.system.lazy import offer

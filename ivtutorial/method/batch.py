@@ -1,17 +1,36 @@
-"""What the methods share: the batch they take and the reward figures they log."""
+"""What a step works on: the parts of a model that a loss needs, a batch of clips, the figures that are logged."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from ivtutorial.checks import check_captions, check_latents
 from ivtutorial.errors import InputError
-from ivtutorial.method.ddim import check_latents
+from ivtutorial.method.schedule import NoiseSchedule
 from ivtutorial.method.video_reward import VideoRewardOutput
-from ivtutorial.rewards.base import check_captions
+
+
+class BackboneLike(Protocol):
+    """What a loss needs of a :class:`ivtutorial.models.backbone.Backbone`."""
+
+    @property
+    def unet(self) -> nn.Module:
+        """The network that is fine-tuned."""
+
+    @property
+    def scheduler(self) -> NoiseSchedule:
+        """Cumulative alphas, T and the prediction type."""
+
+    def predictor(self, embeds: Tensor, uncond_embeds: Tensor, guidance: float) -> Callable[..., Tensor]:
+        """Guided prediction, (z, t) -> the UNet's output; t is a number, or with guidance 1 one a clip, (B,)."""
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """Latents (N, C, h, w) -> frames (N, 3, H, W) in [0, 1]."""
 
 
 @dataclass(frozen=True)
@@ -48,10 +67,40 @@ class Batch:
                 f"{tuple(self.uncond_embeds.shape)}: expected (B, L, E) and (1, L, E)."
             )
 
+    @property
+    def z(self) -> Tensor:
+        """The latents, at least float32."""
+        return self.latents.to(torch.promote_types(self.latents.dtype, torch.float32))
+
     def to(self, device: torch.device | str) -> Batch:
         """The same batch on another device."""
         latents, embeds, uncond = (x.to(device) for x in (self.latents, self.embeds, self.uncond_embeds))
         return replace(self, latents=latents, embeds=embeds, uncond_embeds=uncond)
+
+    def repeated(self, count: int) -> Batch:
+        """Every clip and caption `count` times, copies beside each other: (B * count, ...)."""
+        empty = self.uncond_embeds
+        return Batch(
+            self.latents.repeat_interleave(count, 0),
+            self.embeds.repeat_interleave(count, 0),
+            empty if len(empty) == 1 else empty.repeat_interleave(count, 0),
+            [caption for caption in self.captions for _ in range(count)],
+        )
+
+
+def check_batch(backbone: BackboneLike, batch: Batch, train_mode: bool) -> None:
+    """Refuse latents of another model, or a UNet in the wrong mode.
+
+    Raises:
+        InputError: which of them, and what to do.
+    """
+    check_latents(batch.latents, getattr(getattr(backbone.unet, "config", None), "in_channels", None))
+    if backbone.unet.training != train_mode:
+        mode = "train" if backbone.unet.training else "eval"
+        raise InputError(
+            f"train_mode = {train_mode}, but the UNet is in {mode} mode: "
+            "wrap loss and backward() in `with network_mode(unet, config.train_mode):`."
+        )
 
 
 def motion(latents: Tensor) -> float:
@@ -63,8 +112,8 @@ def motion(latents: Tensor) -> float:
     Returns:
         Latent units, >= 0.
     """
-    steps = latents.detach().float().diff(dim=2)
-    return steps.abs().mean().item() if steps.numel() else 0.0
+    changes = latents.detach().float().diff(dim=2)
+    return changes.abs().mean().item() if changes.numel() else 0.0
 
 
 def reward_metrics(output: VideoRewardOutput, z0: Tensor) -> dict[str, float]:

@@ -4,7 +4,7 @@
 |-----------------|---------------|-----------------|-------------------------------------------------------|
 | `z`             | z_t           | (B, C, F, h, w) | latents, multiplied by the VAE's scaling factor       |
 | `predict(z, t)` | epsilon_theta | (B, C, F, h, w) | the UNet's output, guidance already applied           |
-| `K`             | K             | int             | last steps that carry gradient (the paper: 1)         |
+| `K`             | K             | int, ...        | last steps that carry gradient (the paper: 1)         |
 | `grad_steps`    | -             | positions       | the same as a set: 0 = first (noisiest) step .. n - 1 |
 
 Where this differs from the authors' code
@@ -26,40 +26,63 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint as recomputed
 
+from ivtutorial.checks import check_latents
 from ivtutorial.errors import InputError
-from ivtutorial.method.ddim import check_latents, check_scheduler, ddim_step, randn
-from ivtutorial.method.schedule import NoiseSchedule, ddim_timesteps
+from ivtutorial.method.ddim import check_scheduler, ddim_step
+from ivtutorial.method.noise import randn
+from ivtutorial.method.schedule import NoiseSchedule, ddim_timesteps, steps
 
 Predict = Callable[[Tensor, int], Tensor]
+GradientSteps = int | Literal["uniform"] | Sequence[int]
 
 
-def last_k(K: int | Literal["uniform"], n: int, generator: torch.Generator | None = None) -> tuple[int, ...]:
-    """Positions of the last K of n steps, (n - K, ..., n - 1): truncated back-propagation.
+def gradient_steps(K: GradientSteps, n: int, generator: torch.Generator | None = None) -> tuple[int, ...]:
+    """Positions in a chain of n steps (0 = noisiest) whose call of the UNet carries gradient.
 
     Args:
-        K: steps with gradient, 1 .. n (n is full back-propagation), or 'uniform' to draw K ~ U{1, ..., n}.
+        K: the last K steps, (n - K, ..., n - 1), with K = n full back-propagation; 'uniform' to draw K ~ U{1, ..., n}
+            anew for each batch; or the positions themselves.
         n: steps of the chain.
         generator: source of the draw, used only with 'uniform'.
 
     Returns:
-        K ascending positions.
+        Ascending positions.
 
     Raises:
-        InputError: K outside 1 .. n.
+        InputError: K outside 1 .. n, or positions outside the chain.
 
     Example:
-        >>> last_k(2, 12)
-        (10, 11)
+        >>> gradient_steps(2, 12), gradient_steps((0, 11), 12)
+        ((10, 11), (0, 11))
     """
     if K == "uniform":
         device = generator.device if generator is not None else None
         K = int(torch.randint(1, n + 1, (), generator=generator, device=device))
-    if not isinstance(K, int) or not 1 <= K <= n:
+    if isinstance(K, Sequence) and not isinstance(K, str):
+        if not K or not all(isinstance(i, int) and 0 <= i < n for i in K):
+            raise InputError(f"K = {K}: expected positions from 0 (noisiest) to {n - 1}, or a number of last steps.")
+        return tuple(sorted(set(K)))
+    if not isinstance(K, int) or isinstance(K, bool) or not 1 <= K <= n:
         raise InputError(
             f"K = {K!r} steps with gradient in a chain of {n}: expected 1 <= K <= {n} "
             f"(K = {n} is full back-propagation) or 'uniform'."
         )
     return tuple(range(n - K, n))
+
+
+def check_steps(K: GradientSteps, n: int) -> GradientSteps:
+    """K as settings store it, a list made a tuple.
+
+    Raises:
+        InputError: see :func:`gradient_steps`.
+    """
+    gradient_steps(n if K == "uniform" else K, n)
+    return K if isinstance(K, (int, str)) else tuple(K)
+
+
+def recorded_steps(K: GradientSteps, n: int) -> int:
+    """How many steps carry gradient, on average for a K that is drawn (rounded down)."""
+    return (n + 1) // 2 if K == "uniform" else len(gradient_steps(K, n))
 
 
 def denoise(
@@ -81,7 +104,7 @@ def denoise(
         z: z_t at `timesteps[0]`, latents (B, C, F, h, w).
         timesteps: descending; the partial or the full chain of :mod:`ivtutorial.method.schedule`.
         scheduler: cumulative alphas and prediction type.
-        grad_steps: positions in `timesteps` whose call of `predict` is recorded; see :func:`last_k`.
+        grad_steps: positions in `timesteps` whose call of `predict` is recorded; see :func:`gradient_steps`.
         eta: 0 is deterministic, 1 as noisy as DDPM.
         generator: source of the noise of eta > 0.
         recompute: recompute each recorded call of `predict` in the backward pass instead of storing it
@@ -99,15 +122,20 @@ def denoise(
     if not all(0 <= i < n for i in grad_steps):
         raise InputError(f"grad_steps {sorted(grad_steps)}: expected positions from 0 (first step) to {n - 1} (last).")
     recording, first = torch.is_grad_enabled(), min(grad_steps, default=n)
-    for i, (t, t_prev) in enumerate(zip(timesteps, (*timesteps[1:], -1), strict=True)):
+    for i, (t, t_prev) in enumerate(steps(timesteps)):
         if i == first:
             torch.clear_autocast_cache()  # it may hold half-precision weights cut off from their gradient
         with torch.set_grad_enabled(recording and i in grad_steps):
-            store = not recompute or not torch.is_grad_enabled()
-            output = predict(z, t) if store else recomputed(predict, z, t, use_reentrant=False)
+            output = call(predict, z, t, recompute)
         with torch.set_grad_enabled(recording and i >= first):
             z = ddim_step(scheduler, output, t, t_prev, z, eta, randn(z.shape, generator, z) if eta else None)
     return z
+
+
+def call(predict: Predict, z: Tensor, t: int, recompute: bool) -> Tensor:
+    """`predict(z, t)`; with `recompute`, where gradient is recorded, run again in the backward pass, not stored."""
+    again = recompute and torch.is_grad_enabled()
+    return recomputed(predict, z, t, use_reentrant=False) if again else predict(z, t)
 
 
 def sample(

@@ -1,4 +1,4 @@
-"""One DDIM step, for models that predict noise or velocity.
+"""One DDIM step, for models that predict noise or velocity (Sec. 3.2.1).
 
 | name           | symbol           | shape           | meaning                                         |
 |----------------|------------------|-----------------|-------------------------------------------------|
@@ -13,27 +13,11 @@ latents (float32), whatever precision the UNet computes in. The formulas are (12
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-import torch
 from torch import Tensor
 
 from ivtutorial.errors import InputError
+from ivtutorial.method.noise import level, split
 from ivtutorial.method.schedule import NoiseSchedule
-
-
-def check_latents(z: Tensor, channels: int | None = None) -> None:
-    """Refuse anything but a floating-point batch of video latents (B, C, F, h, w)."""
-    expected = f"(B, {channels or 'C'}, F, h, w)"
-    if z.ndim != 5 or not z.is_floating_point() or (channels is not None and z.shape[1] != channels):
-        raise InputError(f"latents are {z.dtype} of shape {tuple(z.shape)}: expected floats of shape {expected}.")
-
-
-def randn(shape: Sequence[int], generator: torch.Generator | None, like: Tensor | None = None) -> Tensor:
-    """Normal noise drawn where the generator lives (so a CPU seed gives the same noise on every device)."""
-    device = generator.device if generator is not None else (like.device if like is not None else None)
-    noise = torch.randn(tuple(shape), generator=generator, device=device)
-    return noise if like is None else noise.to(like)
 
 
 def check_scheduler(scheduler: NoiseSchedule) -> None:
@@ -50,7 +34,7 @@ def ddim_moments(
 ) -> tuple[Tensor, float]:
     """Mean and standard deviation of one DDIM step, q(z_{t_prev} | z_t, x0) with x0 as the model predicts it.
 
-    With x0 and e from the model's output (noise e or velocity v = sqrt(abar) e - sqrt(1 - abar) x0):
+    With x0 and e from the model's output, see :func:`ivtutorial.method.noise.split`:
     mean = sqrt(abar_prev) x0 + sqrt(1 - abar_prev - std^2) e,
     std = eta sqrt((1 - abar_prev) / (1 - abar)) sqrt(1 - abar / abar_prev).
 
@@ -72,12 +56,7 @@ def ddim_moments(
         raise InputError(f"the model returned {tuple(model_output.shape)} for latents of shape {tuple(z.shape)}.")
     abar = float(scheduler.alphas_cumprod[t])
     abar_prev = float(scheduler.alphas_cumprod[t_prev] if t_prev >= 0 else scheduler.final_alpha_cumprod)
-    a, b = abar**0.5, (1 - abar) ** 0.5
-    output = model_output.to(z.dtype)
-    if scheduler.config["prediction_type"] == "v_prediction":
-        x0, e = a * z - b * output, a * output + b * z
-    else:
-        x0, e = (z - b * output) / a, output
+    x0, e = split(model_output.to(z.dtype), z, level(scheduler, t), scheduler.config["prediction_type"])
     std = eta * ((1 - abar_prev) / (1 - abar) * (1 - abar / abar_prev)) ** 0.5
     return abar_prev**0.5 * x0 + (1 - abar_prev - std**2) ** 0.5 * e, std
 

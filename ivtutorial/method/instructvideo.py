@@ -20,48 +20,34 @@ clip -> noise to t_noi (Eq. 3-5) -> tau * D DDIM steps, the last K with gradient
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from ivtutorial.errors import InputError
-from ivtutorial.method.batch import Batch, motion, reward_metrics
-from ivtutorial.method.editing import edit
-from ivtutorial.method.schedule import partial_steps
-from ivtutorial.method.settings import (
-    GradientSteps,
-    Models,
-    check_batch,
-    check_numbers,
-    check_steps,
-    float_latents,
-    gradient_steps,
-)
-from ivtutorial.method.video_reward import Selection, VideoReward, VideoRewardOutput, choose_frames
+from ivtutorial.checks import not_negative, within
+from ivtutorial.method.batch import BackboneLike, Batch, check_batch, motion, reward_metrics
+from ivtutorial.method.chain import GradientSteps, check_steps, denoise, gradient_steps, recorded_steps
+from ivtutorial.method.noise import corrupt, draw_noise
+from ivtutorial.method.schedule import partial_steps, partial_timesteps
+from ivtutorial.method.segvr import choose_frames
+from ivtutorial.method.settings import Losses, RewardMethod
+from ivtutorial.method.tar import temporal_attenuation
+from ivtutorial.method.video_reward import VideoRewardOutput, score_frames
 from ivtutorial.rewards.base import ImageReward
 
 
-@dataclass(frozen=True)
-class InstructVideo:
-    """Settings of the method, checked when made.
+@dataclass(frozen=True, kw_only=True)
+class InstructVideo(RewardMethod):
+    """Settings of the method, checked when made; `D`, `guidance`, `S`, `lambda_tar`, ... are `RewardMethod`'s.
 
     Attributes:
-        tau: noise level, 0 < tau <= 1 (Eq. 4).
-        D: steps of the full DDIM chain; the edit takes tau * D of them.
+        tau: noise level, 0 < tau <= 1 (Eq. 4); the edit takes tau * D of the chain's D steps.
         K: steps with gradient: the last K, 1 .. tau * D; 'uniform' to draw K for each batch; or a list of positions
             (0 = noisiest step).
-        guidance: classifier-free guidance scale; 1 is no guidance.
-        S: segments, must divide the number of frames (Eq. 6).
-        lambda_tar: steepness of the temporal attenuation (Eq. 7).
-        normalise: scale the weights of a clip to mean 1.
-        selection: how a frame is chosen in its segment: 'random', 'first', 'middle', or 'dense' (all).
         eta: 0 is deterministic DDIM, 1 as noisy as DDPM.
-        offset_noise: size of the offset noise, see :func:`ivtutorial.method.editing.draw_noise`.
-        train_mode: dropout on in the UNet (True) or off (False).
-        recompute: recompute each recorded UNet call in the backward pass.
+        offset_noise: size of the offset noise, see :func:`ivtutorial.method.noise.draw_noise`.
 
     Raises:
         InputError: a value out of range.
@@ -72,24 +58,15 @@ class InstructVideo:
     """
 
     tau: float = 0.6
-    D: int = 20
     K: GradientSteps = 1
-    guidance: float = 3.0
-    S: int = 4
-    lambda_tar: float = 1.0
-    normalise: bool = False
-    selection: Selection = "random"
     eta: float = 0.0
     offset_noise: float = 0.0
-    train_mode: bool = False
-    recompute: bool = False
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         object.__setattr__(self, "K", check_steps(self.K, self.steps))
-        check_numbers(self, "guidance", "lambda_tar", "offset_noise", "eta")
-        if self.eta > 1:
-            raise InputError(f"eta = {self.eta}: expected 0 (deterministic) to 1 (as noisy as DDPM).")
-        choose_frames(self.S, self.S, 1, selection=self.selection)
+        not_negative(self, "offset_noise")
+        within(self, eta=(0, 1))
 
     @classmethod
     def official(cls, **changes: Any) -> InstructVideo:
@@ -101,82 +78,51 @@ class InstructVideo:
         """Steps of the partial chain, tau * D."""
         return partial_steps(self.tau, self.D)
 
-    @property
-    def updates(self) -> int:
-        """Optimiser updates a step of the training loop makes."""
-        return 1
+    def losses(
+        self, backbone: BackboneLike, batch: Batch, image_reward: ImageReward, generator: torch.Generator | None = None
+    ) -> Losses:
+        """The one loss of a step, E[-R] over the batch (Eq. 9), and what to log.
 
-    def video_reward(self, image_reward: ImageReward) -> VideoReward:
-        """SegVR and TAR with these settings around an image reward."""
-        return VideoReward(image_reward, self.S, self.lambda_tar, self.normalise, self.selection)
+        Draws are made in the order of the lines: K (if 'uniform'), noise, the chain's noise, frames. See
+        :meth:`ivtutorial.method.settings.RewardMethod.losses` and, for the figures, :func:`edit_metrics`.
 
+        Example:
+            >>> with network_mode(backbone.unet, method.train_mode):  # doctest: +SKIP
+            ...     [(loss, metrics)] = method.losses(backbone, batch, image_reward, generator)
+            ...     loss.backward()
+        """
+        check_batch(backbone, batch, self.train_mode)
+        z, scheduler = batch.z, backbone.scheduler
+        B, _, F, _, _ = z.shape
+        predict = backbone.predictor(batch.embeds, batch.uncond_embeds, self.guidance)
+        timesteps = partial_timesteps(self.tau, self.D, scheduler.config["num_train_timesteps"])  # Eq. 3, 4
+        chosen = gradient_steps(self.K, len(timesteps), generator)
+        noise = draw_noise(z.shape, generator, self.offset_noise, like=z)
+        z_noi = corrupt(z, timesteps[0], scheduler, noise)  # Eq. 5
+        z_0 = denoise(predict, z_noi, timesteps, scheduler, chosen, self.eta, generator, self.recompute)
+        g = choose_frames(F, self.S, B, generator, self.selection).to(z.device)  # Eq. 6
+        f = temporal_attenuation(g, F, self.lambda_tar, self.normalise)  # Eq. 7
+        r = score_frames(image_reward, backbone.decode, z_0, g, batch.captions)
+        R = (f * r).mean(dim=1)  # Eq. 8
+        yield -R.mean(), edit_metrics(VideoRewardOutput(R, r, f, g), z_0, batch.latents)  # Eq. 2, 9
 
-def edit_batch(
-    backbone: Models, batch: Batch, config: InstructVideo, generator: torch.Generator | None = None
-) -> Tensor:
-    """Edit the clips of a batch (Eq. 3-5 and the partial chain).
-
-    Args:
-        backbone: UNet, scheduler and guided prediction.
-        batch: clips and embeddings.
-        config: settings.
-        generator: source of K (if 'uniform'), the noise and the chain's noise, in this order.
-
-    Returns:
-        z_0, (B, C, F, h, w), at least float32, with gradient from the chosen steps.
-
-    Raises:
-        InputError: latents of another channel count than the UNet's, or the UNet in the wrong mode.
-    """
-    check_batch(backbone, batch, config.train_mode)
-    return edit(
-        backbone.predictor(batch.embeds, batch.uncond_embeds, config.guidance),
-        float_latents(batch),
-        backbone.scheduler,
-        tau=config.tau,
-        D=config.D,
-        grad_steps=gradient_steps(config.K, config.steps, generator),
-        eta=config.eta,
-        offset_noise=config.offset_noise,
-        generator=generator,
-        recompute=config.recompute,
-    )
+    def passes(self) -> int:
+        """Cost of a step for one clip, see :meth:`ivtutorial.method.settings.RewardMethod.passes`."""
+        recorded = recorded_steps(self.K, self.steps)
+        return self.predictions * (self.steps - recorded + (3 + self.recompute) * recorded)
 
 
-def loss(
-    backbone: Models,
-    batch: Batch,
-    video_reward: Callable[..., VideoRewardOutput],
-    config: InstructVideo,
-    generator: torch.Generator | None = None,
-) -> tuple[Tensor, dict[str, float]]:
-    """The loss to minimise, E[-R] over the batch (Eq. 9), and what to log.
-
-    Call it, and `backward()`, inside `network_mode(backbone.unet, config.train_mode)`.
+def edit_metrics(output: VideoRewardOutput, z0: Tensor, z: Tensor) -> dict[str, float]:
+    """The figures of an edit: :func:`ivtutorial.method.batch.reward_metrics`, and two more.
 
     Args:
-        backbone: UNet (with trainable adapters), VAE, scheduler.
-        batch: B clips.
-        video_reward: usually `config.video_reward(image_reward)`.
-        config: settings.
-        generator: source of every draw of this step.
+        output: the video reward of the edits.
+        z0: edited latents (B, C, F, h, w).
+        z: latents of the training clips.
 
     Returns:
-        The loss, a scalar; and the metrics of :func:`ivtutorial.method.batch.reward_metrics`, with
-        `source_motion`, the motion of the training clips, and `edit_distance`, the root mean square
+        The shared figures; `source_motion`, the motion of the training clips; `edit_distance`, the root mean square
         difference between edited and training latents.
-
-    Raises:
-        InputError: see :func:`edit_batch` and :class:`ivtutorial.method.video_reward.VideoReward`.
-
-    Example:
-        >>> with network_mode(backbone.unet, config.train_mode):  # doctest: +SKIP
-        ...     value, metrics = loss(backbone, batch, config.video_reward(image_reward), config, generator)
-        ...     value.backward()
     """
-    z0 = edit_batch(backbone, batch, config, generator)
-    output = video_reward(backbone.decode, z0, batch.captions, generator)
-    metrics = reward_metrics(output, z0)
-    metrics["source_motion"] = motion(batch.latents)
-    metrics["edit_distance"] = (z0.detach() - batch.latents).square().mean().sqrt().item()
-    return -output.reward.mean(), metrics
+    distance = (z0.detach() - z).square().mean().sqrt().item()
+    return {**reward_metrics(output, z0), "source_motion": motion(z), "edit_distance": distance}

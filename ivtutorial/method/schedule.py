@@ -23,6 +23,7 @@ Where this differs from the authors' code
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ivtutorial.errors import InputError
@@ -147,6 +148,19 @@ def partial_timesteps(tau: float, D: int, T: int = 1000) -> tuple[int, ...]:
         (201, 101, 1)
     """
     return ddim_timesteps(D, T)[-partial_steps(tau, D) :]
+
+
+def steps(timesteps: Sequence[int]) -> list[tuple[int, int]]:
+    """The steps of a chain, (t, t_prev) each: from every timestep to the next, and from the last to the end, -1.
+
+    Args:
+        timesteps: descending, as of :func:`ddim_timesteps` or :func:`partial_timesteps`.
+
+    Example:
+        >>> steps((201, 101, 1))
+        [(201, 101), (101, 1), (1, -1)]
+    """
+    return list(zip(timesteps, (*timesteps[1:], -1), strict=True))
 
 
 def noising_timestep(tau: float, D: int, T: int = 1000) -> int:

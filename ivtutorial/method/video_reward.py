@@ -1,115 +1,34 @@
-"""A reward for videos made from a reward for images: SegVR and TAR (Sec. 3.2.2).
+"""A reward for videos made from a reward for images (Sec. 3.2.2, Eq. 8).
 
-| name         | symbol     | shape  | equation                                              |
-|--------------|------------|--------|-------------------------------------------------------|
-| `F`, `S`     | F, S       | int    | frames of a clip (16), segments (4)                   |
-| `indices`    | g(i)       | (B, S) | Eq. 6: one frame of every segment, drawn uniformly    |
-| `weights`    | f_i        | (B, S) | Eq. 7: exp(-lambda_tar abs(g(i) - F/2))               |
-| `lambda_tar` | lambda_tar | float  | Eq. 7: 1 in the paper; 0 switches the attenuation off |
-| `scores`     | r          | (B, S) | image reward of the chosen frames                     |
-| `reward`     | R          | (B,)   | Eq. 8: (1/S) sum_i f_i r(x_0[g(i)], c)                |
+| name      | symbol | shape  | equation                                                              |
+|-----------|--------|--------|-----------------------------------------------------------------------|
+| `indices` | g(i)   | (B, S) | Eq. 6, :func:`ivtutorial.method.segvr.choose_frames`                  |
+| `weights` | f_i    | (B, S) | Eq. 7, :func:`ivtutorial.method.tar.temporal_attenuation`             |
+| `scores`  | r      | (B, S) | image reward of the chosen frames, :func:`score_frames`               |
+| `reward`  | R      | (B,)   | Eq. 8: (1/S) sum_i f_i r(x_0[g(i)], c)                                |
 
-Where this differs from the authors' code
------------------------------------------
-1. Frames are chosen *before* decoding and only they are decoded. The authors decode all F frames with
-   gradient and then choose: the same value and gradient at F / S times the cost.
-2. S must divide F. Theirs silently never looks at the last F - S (F // S) frames.
-3. The draw comes from a generator of our own, not from the global state; the same seed gives the same draw.
-4. Optionally the weights of a clip are scaled to mean 1 (`normalise`). As published, their mean over the
-   segments is 0.135 for F = 16, S = 4 and varies from 0.017 to 0.348 with the draw alone, so R mostly tells
-   which frames were drawn: log the scores beside it.
+Where this differs from the authors' code: frames are chosen *before* decoding and only they are decoded. The authors
+decode all F frames with gradient and then choose: the same value and gradient at F / S times the cost.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
 
 import torch
 from torch import Tensor
 
+from ivtutorial.checks import check_captions, check_frames, check_latents, check_scores, not_negative, one_of, whole
 from ivtutorial.errors import InputError
-from ivtutorial.method.ddim import check_latents
-from ivtutorial.rewards.base import ImageReward, check_captions, check_frames, check_scores
-
-Selection = Literal["random", "first", "middle", "dense"]
-
-
-def choose_frames(
-    F: int,
-    S: int,
-    batch: int,
-    generator: torch.Generator | None = None,
-    selection: Selection = "random",
-) -> Tensor:
-    """One frame of each of S equal segments, g(i) ~ U{(i-1) F/S, ..., i F/S - 1} (Eq. 6).
-
-    Args:
-        F: frames of a clip.
-        S: segments; must divide F. With S = F every frame is chosen once.
-        batch: clips B; each clip has its own draw.
-        generator: seeded source of 'random'.
-        selection: 'random' is SegVR; 'first' the first frame of each segment (the paper's evaluation);
-            'middle' the frame at half the segment; 'dense' every frame (ablation of Fig. 7; S plays no part).
-
-    Returns:
-        Frame numbers from 0, int64 (B, S), ascending along S; (B, F) if dense. On the generator's device.
-
-    Raises:
-        InputError: S does not divide F, or an unknown selection.
-
-    Example:
-        >>> choose_frames(16, 4, batch=1, selection="first")
-        tensor([[ 0,  4,  8, 12]])
-    """
-    if selection not in get_args(Selection):
-        raise InputError(f"selection = {selection!r}: expected one of {', '.join(get_args(Selection))}.")
-    if selection == "dense":
-        return torch.arange(F).repeat(batch, 1)
-    if S < 1 or F % S:
-        divisors = ", ".join(str(d) for d in range(1, F + 1) if F % d == 0)
-        raise InputError(f"S = {S} segments do not divide F = {F} frames: use one of {divisors}.")
-    length = F // S
-    offsets = torch.full((batch, S), length // 2 if selection == "middle" else 0)
-    if selection == "random":
-        device = generator.device if generator is not None else None
-        offsets = torch.randint(length, (batch, S), generator=generator, device=device)
-    return offsets + length * torch.arange(S, device=offsets.device)
-
-
-def temporal_attenuation(indices: Tensor, F: int, lambda_tar: float = 1.0, normalise: bool = False) -> Tensor:
-    """Weight of each chosen frame, f_i = exp(-lambda_tar |g(i) - F // 2|) (Eq. 7).
-
-    With F = 16 frame 8 has weight 1, frame 0 e^-8 and frame 15 e^-7: the middle counts, not symmetrically.
-
-    Args:
-        indices: frame numbers from 0, int64 (B, S).
-        F: frames of a clip.
-        lambda_tar: steepness, >= 0; 0 gives every frame weight 1.
-        normalise: scale the weights of each clip so that their mean over S is 1. The paper does not.
-
-    Returns:
-        Weights, float32 (B, S).
-
-    Raises:
-        InputError: a negative lambda_tar.
-
-    Example:
-        >>> temporal_attenuation(torch.tensor([[7, 8]]), F=16)
-        tensor([[0.3679, 1.0000]])
-    """
-    if not lambda_tar >= 0:
-        raise InputError(f"lambda_tar = {lambda_tar}: expected a number >= 0; the paper uses 1.")
-    exponent = -lambda_tar * (indices - F // 2).abs().float()
-    if normalise:  # softmax cannot divide 0 by 0 where every exp would underflow
-        return exponent.softmax(dim=1) * indices.shape[1]
-    return exponent.exp()
+from ivtutorial.method.segvr import SELECTIONS, Selection, choose_frames
+from ivtutorial.method.tar import temporal_attenuation
+from ivtutorial.rewards.base import ImageReward
 
 
 @dataclass(frozen=True)
 class VideoRewardOutput:
-    """What :class:`VideoReward` found; `reward` and `frame_rewards` carry gradient.
+    """The reward of B videos, and what it is made of; `reward` and `frame_rewards` carry gradient.
 
     Attributes:
         reward: R of Eq. 8, (B,).
@@ -124,16 +43,72 @@ class VideoRewardOutput:
     indices: Tensor
 
 
+def score_frames(
+    image_reward: ImageReward,
+    decode: Callable[[Tensor], Tensor],
+    latents: Tensor,
+    indices: Tensor,
+    captions: Sequence[str],
+) -> Tensor:
+    """Image reward of the chosen frames, r(x_0[g(i)], c); only they are decoded.
+
+    Args:
+        image_reward: (frames (N, 3, H, W) in [0, 1], N captions) -> scores (N,), with gradient to the frames.
+        decode: latents (N, C, h, w) -> frames (N, 3, H, W) in [0, 1].
+        latents: z_0, (B, C, F, h, w).
+        indices: frame numbers g(i), (B, S).
+        captions: B texts.
+
+    Returns:
+        Scores (B, S), at least float32.
+
+    Raises:
+        InputError: wrong latents, captions of another count, frames outside [0, 1], or an image reward that does not
+            return one score a frame.
+    """
+    check_latents(latents)
+    check_captions(captions)
+    if len(captions) != len(latents):
+        raise InputError(f"{len(captions)} captions for {len(latents)} clips: expected one caption a clip.")
+    clips = torch.arange(len(latents), device=latents.device)[:, None]
+    frames = decode(latents.transpose(1, 2)[clips, indices.to(latents.device)].flatten(0, 1))
+    check_frames(frames)
+    texts = [caption for caption in captions for _ in range(indices.shape[1])]
+    scores = check_scores(image_reward(frames, texts), len(texts))
+    return scores.to(torch.promote_types(scores.dtype, torch.float32)).view(indices.shape)
+
+
+@dataclass(frozen=True, kw_only=True)
+class VideoRewardSettings:
+    """How image rewards become the reward of a video; every method has these settings, checked when made.
+
+    Attributes:
+        S: segments, must divide the number of frames (Eq. 6).
+        lambda_tar: steepness of the temporal attenuation (Eq. 7); 0 gives the plain mean over the segments.
+        normalise: scale the weights of a clip to mean 1.
+        selection: how a frame is chosen in its segment, see :func:`ivtutorial.method.segvr.choose_frames`.
+
+    Raises:
+        InputError: a value out of range.
+    """
+
+    S: int = 4
+    lambda_tar: float = 1.0
+    normalise: bool = False
+    selection: Selection = "random"
+
+    def __post_init__(self) -> None:
+        whole(self, S=1)
+        not_negative(self, "lambda_tar")
+        one_of(self, selection=SELECTIONS)
+
+
 @dataclass(frozen=True)
-class VideoReward:
+class VideoReward(VideoRewardSettings):
     """Reward of a video, R = (1/S) sum_i f_i r(x_0[g(i)], c) (Eq. 6-8), from any image reward r.
 
     Attributes:
         image_reward: (frames (N, 3, H, W) in [0, 1], N captions) -> scores (N,), with gradient to the frames.
-        S: segments.
-        lambda_tar: steepness of the temporal attenuation; 0 gives the plain mean over the segments.
-        normalise: scale each clip's weights to mean 1.
-        selection: how frames are chosen, see :func:`choose_frames`.
 
     Example:
         >>> reward = VideoReward(image_reward, S=4, lambda_tar=1.0)  # doctest: +SKIP
@@ -141,10 +116,6 @@ class VideoReward:
     """
 
     image_reward: ImageReward
-    S: int = 4
-    lambda_tar: float = 1.0
-    normalise: bool = False
-    selection: Selection = "random"
 
     def __call__(
         self,
@@ -167,23 +138,15 @@ class VideoReward:
             Rewards, weights and frame numbers.
 
         Raises:
-            InputError: wrong latents, captions of another count, S not dividing F, frames outside [0, 1], or
-                an image reward that does not return one score a frame.
+            InputError: S does not divide F, or as for :func:`score_frames`.
         """
         check_latents(latents)
-        B, C, F, h, w = latents.shape
-        check_captions(captions)
-        if len(captions) != B:
-            raise InputError(f"{len(captions)} captions for {B} clips: expected one caption a clip.")
-        if indices is None:
-            indices = choose_frames(F, self.S, B, generator, self.selection)
-        indices = indices.to(latents.device)
-        chosen = latents.transpose(1, 2)[torch.arange(B, device=latents.device)[:, None], indices]
-        frames = decode(chosen.flatten(0, 1))
-        scores = self._score(frames, [text for text in captions for _ in range(indices.shape[1])])
-        scores = scores.view(indices.shape)
-        weights = temporal_attenuation(indices, F, self.lambda_tar, self.normalise)
-        return VideoRewardOutput((weights * scores).mean(dim=1), scores, weights, indices)
+        B, _, F, _, _ = latents.shape
+        g = choose_frames(F, self.S, B, generator, self.selection) if indices is None else indices
+        g = g.to(latents.device)
+        r = score_frames(self.image_reward, decode, latents, g, captions)
+        f = temporal_attenuation(g, F, self.lambda_tar, self.normalise)
+        return VideoRewardOutput((f * r).mean(dim=1), r, f, g)
 
     def of_frames(
         self,
@@ -212,8 +175,3 @@ class VideoReward:
         if frames.ndim != 5 or frames.shape[2] != 3:
             raise InputError(f"frames of shape {tuple(frames.shape)}: expected (B, F, 3, H, W).")
         return self(lambda chosen: chosen, frames.transpose(1, 2), captions, generator, indices)
-
-    def _score(self, frames: Tensor, captions: list[str]) -> Tensor:
-        check_frames(frames)
-        scores = check_scores(self.image_reward(frames, captions), len(captions))
-        return scores.to(torch.promote_types(scores.dtype, torch.float32))

@@ -29,10 +29,10 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint as recomputed
 from transformers import CLIPTextModel
 
+from ivtutorial.checks import check_captions, check_frames
 from ivtutorial.errors import InputError
 from ivtutorial.models.memory import Memory
 from ivtutorial.models.unet import VideoUNet
-from ivtutorial.rewards.base import check_captions, check_frames
 
 Predictor = Callable[[Tensor, "Tensor | int"], Tensor]
 

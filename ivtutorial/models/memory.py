@@ -21,7 +21,7 @@ from typing import Literal, get_args
 
 import torch
 
-from ivtutorial.errors import InputError
+from ivtutorial.checks import one_of, whole
 
 Precision = Literal["fp32", "bf16", "fp16"]
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -67,13 +67,8 @@ class Memory:
     compile: bool = False
 
     def __post_init__(self) -> None:
-        for part in PARTS:
-            if getattr(self, part) not in (None, *get_args(Precision)):
-                raise InputError(f"{part} = {getattr(self, part)!r}: expected one of {', '.join(get_args(Precision))}.")
-        if self.guidance_passes not in (1, 2):
-            raise InputError(f"guidance_passes = {self.guidance_passes!r}: expected 1 (one batch) or 2.")
-        if not isinstance(self.decode_chunk, int) or isinstance(self.decode_chunk, bool) or self.decode_chunk < 1:
-            raise InputError(f"decode_chunk = {self.decode_chunk!r}: expected a whole number of at least 1.")
+        one_of(self, **{part: (None, *get_args(Precision)) for part in PARTS}, guidance_passes=(1, 2))
+        whole(self, decode_chunk=1)
 
     def dtypes(self, compute: Precision = "fp32") -> dict[str, torch.dtype]:
         """The precision of each part as torch's type, for `open_model` and `open_reward`.

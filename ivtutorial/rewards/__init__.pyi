@@ -3,12 +3,7 @@ from ivtutorial.rewards.aesthetic import (
     load_aesthetic as load_aesthetic,
     score_head as score_head,
 )
-from ivtutorial.rewards.base import (
-    HasTextTower as HasTextTower,
-    ImageReward as ImageReward,
-    check_captions as check_captions,
-    check_frames as check_frames,
-)
+from ivtutorial.rewards.base import HasTextTower as HasTextTower, ImageReward as ImageReward
 from ivtutorial.rewards.clip import ClipReward as ClipReward
 from ivtutorial.rewards.combine import Recomputed as Recomputed, WeightedSum as WeightedSum
 from ivtutorial.rewards.hpsv2 import load_hpsv2 as load_hpsv2

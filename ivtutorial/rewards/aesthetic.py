@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ivtutorial.rewards.base import check_frames
+from ivtutorial.checks import check_frames
 from ivtutorial.rewards.preprocess import fit, normalise
 from ivtutorial.rewards.transformers_clip import ImageTower, load_image_tower
 from ivtutorial.weights.files import fill, read_weights, tensors_of

@@ -20,8 +20,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ivtutorial.checks import check_captions, check_frames
 from ivtutorial.errors import InputError
-from ivtutorial.rewards.base import check_captions, check_frames
 from ivtutorial.rewards.caption_limit import CaptionLimit, count_tokens
 from ivtutorial.rewards.preprocess import check_preprocessing, fit, normalise
 from ivtutorial.system.quiet import no_warnings

@@ -14,8 +14,9 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint as recomputed
 
+from ivtutorial.checks import check_scores
 from ivtutorial.errors import InputError
-from ivtutorial.rewards.base import HasTextTower, ImageReward, check_scores
+from ivtutorial.rewards.base import HasTextTower, ImageReward
 
 
 class _Composite:

@@ -19,9 +19,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ivtutorial.checks import check_frames
 from ivtutorial.errors import InputError, first_line
 from ivtutorial.rewards.aesthetic import score_head
-from ivtutorial.rewards.base import check_frames
 from ivtutorial.rewards.caption_limit import CaptionLimit
 from ivtutorial.rewards.preprocess import fit, normalise
 from ivtutorial.weights.files import fill, read_weights, tensors_of

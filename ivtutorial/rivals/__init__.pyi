@@ -9,9 +9,4 @@ from ivtutorial.rivals.ddpo import (
 from ivtutorial.rivals.draft import Draft as Draft, low_variance as low_variance, sample_batch as sample_batch
 from ivtutorial.rivals.groups import group_advantages as group_advantages, score_groups as score_groups
 from ivtutorial.rivals.rwr import RWR as RWR, rwr_weights as rwr_weights, weighted_loss as weighted_loss
-from ivtutorial.rivals.supervised import (
-    Supervised as Supervised,
-    denoising_errors as denoising_errors,
-    draw_timesteps as draw_timesteps,
-    drop_captions as drop_captions,
-)
+from ivtutorial.rivals.supervised import Supervised as Supervised

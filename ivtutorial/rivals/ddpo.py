@@ -35,36 +35,27 @@ Where this differs from the authors' code
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.utils.checkpoint import checkpoint as recomputed
 
+from ivtutorial.checks import positive, whole
 from ivtutorial.errors import InputError
-from ivtutorial.method.batch import Batch, reward_metrics
-from ivtutorial.method.ddim import check_scheduler, ddim_moments, randn
-from ivtutorial.method.editing import draw_noise
-from ivtutorial.method.schedule import ddim_timesteps
-from ivtutorial.method.settings import (
-    GradientSteps,
-    Models,
-    RewardMethod,
-    check_batch,
-    check_steps,
-    check_whole,
-    float_latents,
-    gradient_steps,
-    repeated,
-)
-from ivtutorial.method.video_reward import VideoRewardOutput
+from ivtutorial.method.batch import BackboneLike, Batch, check_batch, reward_metrics
+from ivtutorial.method.chain import GradientSteps, call, check_steps, gradient_steps, recorded_steps
+from ivtutorial.method.ddim import check_scheduler, ddim_moments
+from ivtutorial.method.noise import draw_noise, randn
+from ivtutorial.method.schedule import ddim_timesteps, steps
+from ivtutorial.method.settings import Losses, RewardMethod
+from ivtutorial.rewards.base import ImageReward
 from ivtutorial.rivals.groups import group_advantages, score_groups
 
 Moments = Callable[[int, Tensor], tuple[Tensor, float]]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class DDPO(RewardMethod):
     """Settings of DDPO; those of the reward are `RewardMethod`'s.
 
@@ -90,12 +81,10 @@ class DDPO(RewardMethod):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_whole(self, group=2, inner_updates=1)
+        whole(self, group=2, inner_updates=1)
+        positive(self, "ppo_clip", "max_advantage", "eta")
         if self.K is not None:
             object.__setattr__(self, "K", check_steps(self.K, self.D))
-        for name in ("ppo_clip", "max_advantage", "eta"):
-            if not 0 < getattr(self, name) < math.inf:
-                raise InputError(f"{name} = {getattr(self, name)}: expected a positive number.")
         if self.eta > 1:
             raise InputError(f"eta = {self.eta}: expected more than 0, for a policy must be random, and at most 1.")
 
@@ -103,6 +92,34 @@ class DDPO(RewardMethod):
     def updates(self) -> int:
         """Optimiser updates a step of the training loop makes."""
         return self.inner_updates
+
+    def losses(
+        self, backbone: BackboneLike, batch: Batch, image_reward: ImageReward, generator: torch.Generator | None = None
+    ) -> Losses:
+        """A round: sample and score once, then one loss for each update; of the batch's clips only the shape is used.
+
+        Logged are `reward_metrics`; `group_std`, the mean standard deviation of the reward within a group; `clipped`,
+        the share of terms outside 1 +- epsilon. See :meth:`ivtutorial.method.settings.RewardMethod.losses`.
+        """
+        check_batch(backbone, batch, self.train_mode)
+        batch = batch.repeated(self.group)
+        chains = roll_out(backbone, batch, self, generator)
+        output = score_groups(
+            backbone, chains.states[-1], batch, self.video_reward(image_reward), self.group, generator
+        )
+        rewards = output.reward.view(-1, self.group)
+        advantages = group_advantages(rewards).clamp(-self.max_advantage, self.max_advantage).flatten()
+        metrics = reward_metrics(output, chains.states[-1])
+        metrics["group_std"] = rewards.std(dim=1, correction=0).mean().item()
+        for _ in range(self.inner_updates):
+            loss, clipped = surrogate(backbone, batch, chains, advantages, self, generator)
+            yield loss, {**metrics, "clipped": clipped}
+            metrics = {**metrics, "reward_calls": 0.0}
+
+    def passes(self) -> int:
+        """Cost of a round for one caption, see :meth:`ivtutorial.method.settings.RewardMethod.passes`."""
+        trained = self.D if self.K is None else recorded_steps(self.K, self.D)
+        return self.group * self.predictions * (self.D + (3 + self.recompute) * trained * self.inner_updates)
 
 
 @dataclass(frozen=True)
@@ -129,25 +146,27 @@ def gaussian_log_prob(x: Tensor, mean: Tensor, std: float) -> Tensor:
     return density.flatten(1).mean(dim=1)
 
 
-def step_moments(models: Models, batch: Batch, config: DDPO, recompute: bool = False) -> Moments:
+def step_moments(backbone: BackboneLike, batch: Batch, config: DDPO, recompute: bool = False) -> Moments:
     """(position in the chain, z) -> mean and standard deviation of the policy's step."""
-    timesteps = ddim_timesteps(config.D, models.scheduler.config["num_train_timesteps"])
-    predict = models.predictor(batch.embeds, batch.uncond_embeds, config.guidance)
+    chain = steps(ddim_timesteps(config.D, backbone.scheduler.config["num_train_timesteps"]))
+    predict = backbone.predictor(batch.embeds, batch.uncond_embeds, config.guidance)
 
     def moments(i: int, z: Tensor) -> tuple[Tensor, float]:
-        t, t_prev = timesteps[i], (*timesteps[1:], -1)[i]
-        output = recomputed(predict, z, t, use_reentrant=False) if recompute else predict(z, t)
-        return ddim_moments(models.scheduler, output, t, t_prev, z, config.eta)
+        t, t_prev = chain[i]
+        output = call(predict, z, t, recompute)
+        return ddim_moments(backbone.scheduler, output, t, t_prev, z, config.eta)
 
     return moments
 
 
 @torch.no_grad()
-def roll_out(models: Models, batch: Batch, config: DDPO, generator: torch.Generator | None = None) -> Trajectories:
+def roll_out(
+    backbone: BackboneLike, batch: Batch, config: DDPO, generator: torch.Generator | None = None
+) -> Trajectories:
     """Sample a clip for each caption and keep the whole chain.
 
     Args:
-        models: UNet, scheduler and guided prediction.
+        backbone: UNet, scheduler and guided prediction.
         batch: N captions, and latents whose shape the samples get.
         config: settings.
         generator: source of the first noise and then of each step's.
@@ -155,9 +174,9 @@ def roll_out(models: Models, batch: Batch, config: DDPO, generator: torch.Genera
     Returns:
         States and log-probabilities of the D steps; a step with std 0 has log-probability 0.
     """
-    check_scheduler(models.scheduler)
-    moments = step_moments(models, batch, config)
-    z = draw_noise(batch.latents.shape, generator, like=float_latents(batch))
+    check_scheduler(backbone.scheduler)
+    moments = step_moments(backbone, batch, config)
+    z = draw_noise(batch.latents.shape, generator, like=batch.z)
     states, log_probs = [z], []
     for i in range(config.D):
         mean, std = moments(i, z)
@@ -182,7 +201,7 @@ def clipped_loss(log_prob: Tensor, old: Tensor, advantages: Tensor, ppo_clip: fl
 
 
 def surrogate(
-    models: Models,
+    backbone: BackboneLike,
     batch: Batch,
     trajectories: Trajectories,
     advantages: Tensor,
@@ -192,14 +211,14 @@ def surrogate(
     """The loss of one update, a mean over the trained steps of the chain, and the share of clipped terms.
 
     Args:
-        models: UNet and scheduler.
+        backbone: UNet and scheduler.
         batch: N captions.
         trajectories: of N samples.
         advantages: (N,).
         config: settings; `K` says which steps are trained.
         generator: source of K, if 'uniform'.
     """
-    moments = step_moments(models, batch, config, config.recompute)
+    moments = step_moments(backbone, batch, config, config.recompute)
     chosen = range(config.D) if config.K is None else gradient_steps(config.K, config.D, generator)
     terms, clipped = [], []
     for i in chosen:
@@ -212,40 +231,3 @@ def surrogate(
     if not terms:
         raise InputError(f"K = {config.K}: none of these steps is random under this scheduler; train more of them.")
     return torch.stack(terms).mean(), torch.stack(clipped).mean().item()
-
-
-def losses(
-    models: Models,
-    batch: Batch,
-    video_reward: Callable[..., VideoRewardOutput],
-    config: DDPO,
-    generator: torch.Generator | None = None,
-) -> Iterator[tuple[Tensor, dict[str, float]]]:
-    """A round: sample and score once, then one loss for each update; the caller updates between two of them.
-
-    Args:
-        models: UNet (with trainable adapters), VAE, scheduler.
-        batch: B captions; of the clips only the shape is used.
-        video_reward: usually `config.video_reward(image_reward)`.
-        config: settings.
-        generator: source of every draw of the round.
-
-    Yields:
-        `inner_updates` pairs of a loss, a scalar, and what to log: `reward_metrics`, `group_std`, the mean standard
-        deviation of the reward within a group, and `clipped`, the share of terms outside 1 +- epsilon.
-
-    Raises:
-        InputError: latents of another channel count than the UNet's, or the UNet in the wrong mode.
-    """
-    check_batch(models, batch, config.train_mode)
-    batch = repeated(batch, config.group)
-    chains = roll_out(models, batch, config, generator)
-    output = score_groups(models, chains.states[-1], batch, video_reward, config, config.group, generator)
-    rewards = output.reward.view(-1, config.group)
-    advantages = group_advantages(rewards).clamp(-config.max_advantage, config.max_advantage).flatten()
-    metrics = reward_metrics(output, chains.states[-1])
-    metrics["group_std"] = rewards.std(dim=1, correction=0).mean().item()
-    for _ in range(config.inner_updates):
-        value, clipped = surrogate(models, batch, chains, advantages, config, generator)
-        yield value, {**metrics, "clipped": clipped}
-        metrics = {**metrics, "reward_calls": 0.0}

@@ -28,35 +28,24 @@ Where this differs from the paper
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
 
+from ivtutorial.checks import whole, within
 from ivtutorial.errors import InputError
-from ivtutorial.method.batch import Batch, reward_metrics
-from ivtutorial.method.chain import sample
+from ivtutorial.method.batch import BackboneLike, Batch, check_batch, reward_metrics
+from ivtutorial.method.chain import GradientSteps, check_steps, gradient_steps, recorded_steps, sample
 from ivtutorial.method.ddim import ddim_step
-from ivtutorial.method.editing import corrupt, draw_noise
+from ivtutorial.method.noise import corrupt, draw_noise
 from ivtutorial.method.schedule import ddim_timesteps
-from ivtutorial.method.settings import (
-    GradientSteps,
-    Models,
-    RewardMethod,
-    check_batch,
-    check_numbers,
-    check_steps,
-    check_whole,
-    float_latents,
-    gradient_steps,
-    repeated,
-)
-from ivtutorial.method.video_reward import VideoRewardOutput
+from ivtutorial.method.settings import Losses, RewardMethod
+from ivtutorial.rewards.base import ImageReward
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Draft(RewardMethod):
     """Settings of DRaFT-K; those of the reward are :class:`ivtutorial.method.settings.RewardMethod`'s.
 
@@ -80,19 +69,37 @@ class Draft(RewardMethod):
     def __post_init__(self) -> None:
         super().__post_init__()
         object.__setattr__(self, "K", check_steps(self.K, self.D))
-        check_numbers(self, "eta")
-        check_whole(self, variants=0)
-        if self.eta > 1:
-            raise InputError(f"eta = {self.eta}: expected 0 (deterministic) to 1 (as noisy as DDPM).")
+        within(self, eta=(0, 1))
+        whole(self, variants=0)
         if self.variants and self.K != 1:
             raise InputError(f"variants = {self.variants} is DRaFT-LV, which is made for K = 1, not K = {self.K}.")
 
+    def losses(
+        self, backbone: BackboneLike, batch: Batch, image_reward: ImageReward, generator: torch.Generator | None = None
+    ) -> Losses:
+        """The one loss of a step, E[-R] of clips sampled from noise, and `reward_metrics`.
 
-def sample_batch(models: Models, batch: Batch, config: Draft, generator: torch.Generator | None = None) -> Tensor:
+        Of the batch's clips only the shape is used. See :meth:`ivtutorial.method.settings.RewardMethod.losses`.
+        """
+        z0, captions = sample_batch(backbone, batch, self, generator), batch.captions
+        if self.variants:
+            z0, captions = low_variance(backbone, z0, batch, self, generator)
+        output = self.video_reward(image_reward)(backbone.decode, z0, captions, generator)
+        yield -output.reward.mean(), reward_metrics(output, z0)
+
+    def passes(self) -> int:
+        """Cost of a step for one caption, see :meth:`ivtutorial.method.settings.RewardMethod.passes`."""
+        recorded = recorded_steps(self.K, self.D)
+        return self.predictions * (self.D - recorded + (3 + self.recompute) * recorded + 3 * self.variants)
+
+
+def sample_batch(
+    backbone: BackboneLike, batch: Batch, config: Draft, generator: torch.Generator | None = None
+) -> Tensor:
     """Sample a clip for each caption, with gradient from the chosen steps.
 
     Args:
-        models: UNet, scheduler and guided prediction.
+        backbone: UNet, scheduler and guided prediction.
         batch: captions, and latents whose shape the samples get.
         config: settings.
         generator: source of K (if 'uniform'), the noise and the chain's noise, in this order.
@@ -103,69 +110,32 @@ def sample_batch(models: Models, batch: Batch, config: Draft, generator: torch.G
     Raises:
         InputError: latents of another channel count than the UNet's, or the UNet in the wrong mode.
     """
-    check_batch(models, batch, config.train_mode)
+    check_batch(backbone, batch, config.train_mode)
     steps = gradient_steps(config.K, config.D, generator)
-    noise = draw_noise(batch.latents.shape, generator, like=float_latents(batch))
-    predict = models.predictor(batch.embeds, batch.uncond_embeds, config.guidance)
-    return sample(predict, noise, models.scheduler, config.D, steps, config.eta, generator, config.recompute)
+    noise = draw_noise(batch.latents.shape, generator, like=batch.z)
+    predict = backbone.predictor(batch.embeds, batch.uncond_embeds, config.guidance)
+    return sample(predict, noise, backbone.scheduler, config.D, steps, config.eta, generator, config.recompute)
 
 
 def low_variance(
-    models: Models, z0: Tensor, batch: Batch, config: Draft, generator: Any = None
-) -> tuple[Tensor, Batch]:
+    backbone: BackboneLike, z0: Tensor, batch: Batch, config: Draft, generator: torch.Generator | None = None
+) -> tuple[Tensor, Sequence[str]]:
     """DRaFT-LV: the samples and, beside each, n more that are noised to the last timestep and denoised again.
 
     Args:
-        models: UNet, scheduler and guided prediction.
+        backbone: UNet, scheduler and guided prediction.
         z0: finished samples (B, C, F, h, w); gradient flows through the one-step copies and through z0 itself.
         batch: their captions.
         config: `variants` is n.
         generator: source of the noise.
 
     Returns:
-        Latents (B + B n, C, F, h, w), the samples first, and the batch that belongs to them.
+        Latents (B + B n, C, F, h, w), the samples first, and their captions.
     """
-    copies = repeated(batch, config.variants)
+    copies = batch.repeated(config.variants)
     start = z0.detach().repeat_interleave(config.variants, 0)
-    t = ddim_timesteps(config.D, models.scheduler.config["num_train_timesteps"])[-1]
-    z = corrupt(start, t, models.scheduler, draw_noise(start.shape, generator, like=start))
-    output = models.predictor(copies.embeds, copies.uncond_embeds, config.guidance)(z, t)
-    again = ddim_step(models.scheduler, output, t, -1, z)
-    empty = batch.uncond_embeds if len(batch.uncond_embeds) == 1 else torch.cat(
-        [batch.uncond_embeds, copies.uncond_embeds]
-    )  # fmt: skip
-    every = torch.cat([z0, again])
-    captions = [*batch.captions, *copies.captions]
-    return every, Batch(every.detach(), torch.cat([batch.embeds, copies.embeds]), empty, captions)
-
-
-def loss(
-    models: Models,
-    batch: Batch,
-    video_reward: Callable[..., VideoRewardOutput],
-    config: Draft,
-    generator: torch.Generator | None = None,
-) -> tuple[Tensor, dict[str, float]]:
-    """The loss to minimise, E[-R] of clips sampled from noise, and what to log.
-
-    Call it, and `backward()`, inside `network_mode(unet, config.train_mode)`.
-
-    Args:
-        models: UNet (with trainable adapters), VAE, scheduler.
-        batch: B captions; of the clips only the shape is used.
-        video_reward: usually `config.video_reward(image_reward)`.
-        config: settings.
-        generator: source of every draw of this step.
-
-    Returns:
-        The loss, a scalar, and :func:`ivtutorial.method.batch.reward_metrics`.
-
-    Raises:
-        InputError: see :func:`sample_batch` and :class:`ivtutorial.method.video_reward.VideoReward`.
-    """
-    z0 = sample_batch(models, batch, config, generator)
-    rewarded = batch
-    if config.variants:
-        z0, rewarded = low_variance(models, z0, batch, config, generator)
-    output = video_reward(models.decode, z0, rewarded.captions, generator)
-    return -output.reward.mean(), reward_metrics(output, z0)
+    t = ddim_timesteps(config.D, backbone.scheduler.config["num_train_timesteps"])[-1]
+    z = corrupt(start, t, backbone.scheduler, draw_noise(start.shape, generator, like=start))
+    output = backbone.predictor(copies.embeds, copies.uncond_embeds, config.guidance)(z, t)
+    again = ddim_step(backbone.scheduler, output, t, -1, z)
+    return torch.cat([z0, again]), [*batch.captions, *copies.captions]

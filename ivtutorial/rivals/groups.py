@@ -13,15 +13,13 @@ caption, all of them are scored on the same frames, and rewards are compared wit
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor
 
 from ivtutorial.errors import InputError
-from ivtutorial.method.batch import Batch
-from ivtutorial.method.settings import Models, RewardMethod
-from ivtutorial.method.video_reward import VideoRewardOutput, choose_frames
+from ivtutorial.method.batch import BackboneLike, Batch
+from ivtutorial.method.segvr import choose_frames
+from ivtutorial.method.video_reward import VideoReward, VideoRewardOutput
 
 
 def group_advantages(rewards: Tensor, epsilon: float = 1e-6) -> Tensor:
@@ -43,28 +41,26 @@ def group_advantages(rewards: Tensor, epsilon: float = 1e-6) -> Tensor:
 
 
 def score_groups(
-    models: Models,
+    backbone: BackboneLike,
     z0: Tensor,
     batch: Batch,
-    video_reward: Callable[..., VideoRewardOutput],
-    config: RewardMethod,
+    video_reward: VideoReward,
     group: int,
     generator: torch.Generator | None = None,
 ) -> VideoRewardOutput:
     """Rewards of B * G samples; the samples of a caption are scored on the same frames. No gradient.
 
     Args:
-        models: decodes.
+        backbone: decodes.
         z0: samples (B * G, C, F, h, w), those of a caption beside each other.
         batch: the repeated batch, whose captions they are.
-        video_reward: usually `config.video_reward(image_reward)`.
-        config: how frames are chosen.
+        video_reward: chooses the frames and scores them.
         group: G.
         generator: source of the choice.
 
     Returns:
-        Rewards (B * G,), and what else the video reward found.
+        Rewards (B * G,), with their weights and frames.
     """
-    frames = choose_frames(z0.shape[2], config.S, len(z0) // group, generator, config.selection)
+    frames = choose_frames(z0.shape[2], video_reward.S, len(z0) // group, generator, video_reward.selection)
     with torch.no_grad():
-        return video_reward(models.decode, z0, batch.captions, generator, frames.repeat_interleave(group, 0))
+        return video_reward(backbone.decode, z0, batch.captions, generator, frames.repeat_interleave(group, 0))

@@ -28,23 +28,21 @@ Where this differs from the papers
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from ivtutorial.errors import InputError
-from ivtutorial.method.batch import Batch, reward_metrics
+from ivtutorial.checks import positive, share, whole
+from ivtutorial.method.batch import BackboneLike, Batch, check_batch, reward_metrics
 from ivtutorial.method.chain import sample
-from ivtutorial.method.editing import draw_noise
-from ivtutorial.method.settings import Models, RewardMethod, check_batch, check_whole, float_latents, repeated
-from ivtutorial.method.video_reward import VideoRewardOutput
+from ivtutorial.method.noise import draw_noise, drawn_errors
+from ivtutorial.method.settings import Losses, RewardMethod
+from ivtutorial.rewards.base import ImageReward
 from ivtutorial.rivals.groups import group_advantages, score_groups
-from ivtutorial.rivals.supervised import check_draws, denoising_errors, draw_timesteps, drop_captions
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class RWR(RewardMethod):
     """Settings of reward-weighted regression; those of the reward are `RewardMethod`'s.
 
@@ -67,15 +65,40 @@ class RWR(RewardMethod):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_whole(self, group=2, inner_updates=1)
-        check_draws(self.draws, self.caption_dropout)
-        if not 0 < self.temperature < float("inf"):
-            raise InputError(f"temperature = {self.temperature}: expected a positive number.")
+        whole(self, group=2, inner_updates=1, draws=1)
+        positive(self, "temperature")
+        share(self, "caption_dropout")
 
     @property
     def updates(self) -> int:
         """Optimiser updates a step of the training loop makes."""
         return self.inner_updates
+
+    def losses(
+        self, backbone: BackboneLike, batch: Batch, image_reward: ImageReward, generator: torch.Generator | None = None
+    ) -> Losses:
+        """A round: sample and score once, then one loss for each update; of the batch's clips only the shape is used.
+
+        Logged are `reward_metrics` and `weight_max`, the largest weight of the round (G: one sample is everything).
+        See :meth:`ivtutorial.method.settings.RewardMethod.losses`.
+        """
+        check_batch(backbone, batch, self.train_mode)
+        batch = batch.repeated(self.group)
+        predict = backbone.predictor(batch.embeds, batch.uncond_embeds, self.guidance)
+        with torch.no_grad():
+            noise = draw_noise(batch.latents.shape, generator, like=batch.z)
+            z0 = sample(predict, noise, backbone.scheduler, self.D)
+        output = score_groups(backbone, z0, batch, self.video_reward(image_reward), self.group, generator)
+        rewards = output.reward.view(-1, self.group)
+        weights = rwr_weights(group_advantages(rewards), self.temperature).flatten()
+        metrics = {**reward_metrics(output, z0), "weight_max": weights.max().item()}
+        for _ in range(self.inner_updates):
+            yield weighted_loss(backbone, z0, batch, weights, self, generator), metrics
+            metrics = {**metrics, "reward_calls": 0.0}
+
+    def passes(self) -> int:
+        """Cost of a round for one caption, see :meth:`ivtutorial.method.settings.RewardMethod.passes`."""
+        return self.group * (self.predictions * self.D + 3 * self.draws * self.inner_updates)
 
 
 def rwr_weights(rewards: Tensor, temperature: float) -> Tensor:
@@ -96,60 +119,22 @@ def rwr_weights(rewards: Tensor, temperature: float) -> Tensor:
 
 
 def weighted_loss(
-    models: Models, z0: Tensor, batch: Batch, weights: Tensor, config: RWR, generator: torch.Generator | None = None
+    backbone: BackboneLike,
+    z0: Tensor,
+    batch: Batch,
+    weights: Tensor,
+    config: RWR,
+    generator: torch.Generator | None = None,
 ) -> Tensor:
     """One draw of the weighted denoising loss, a scalar with gradient to the network.
 
     Args:
-        models: UNet and scheduler.
+        backbone: UNet and scheduler.
         z0: samples (N, C, F, h, w).
         batch: their captions.
         weights: (N,).
         config: `draws` and `caption_dropout`.
         generator: source of timesteps, noise and dropped captions, in this order.
     """
-    z = z0.repeat_interleave(config.draws, 0)
-    t = draw_timesteps(models, len(z), generator)
-    noise = draw_noise(z.shape, generator, like=z)
-    embeds = batch.embeds.repeat_interleave(config.draws, 0)
-    embeds = drop_captions(embeds, batch.uncond_embeds[:1], config.caption_dropout, generator)
-    errors = denoising_errors(models, z, embeds, t, noise)
+    errors = drawn_errors(backbone, z0, batch, config.draws, config.caption_dropout, generator)
     return (weights.repeat_interleave(config.draws) * errors).mean()
-
-
-def losses(
-    models: Models,
-    batch: Batch,
-    video_reward: Callable[..., VideoRewardOutput],
-    config: RWR,
-    generator: torch.Generator | None = None,
-) -> Iterator[tuple[Tensor, dict[str, float]]]:
-    """A round: sample and score once, then one loss for each update; the caller updates between two of them.
-
-    Args:
-        models: UNet (with trainable adapters), VAE, scheduler.
-        batch: B captions; of the clips only the shape is used.
-        video_reward: usually `config.video_reward(image_reward)`.
-        config: settings.
-        generator: source of every draw of the round.
-
-    Yields:
-        `inner_updates` pairs of a loss, a scalar, and what to log: `reward_metrics` and `weight_max`, the largest
-        weight of the round (G: one sample is everything).
-
-    Raises:
-        InputError: latents of another channel count than the UNet's, or the UNet in the wrong mode.
-    """
-    check_batch(models, batch, config.train_mode)
-    batch = repeated(batch, config.group)
-    predict = models.predictor(batch.embeds, batch.uncond_embeds, config.guidance)
-    with torch.no_grad():
-        noise = draw_noise(batch.latents.shape, generator, like=float_latents(batch))
-        z0 = sample(predict, noise, models.scheduler, config.D)
-    output = score_groups(models, z0, batch, video_reward, config, config.group, generator)
-    rewards = output.reward.view(-1, config.group)
-    weights = rwr_weights(group_advantages(rewards), config.temperature).flatten()
-    metrics = {**reward_metrics(output, z0), "weight_max": weights.max().item()}
-    for _ in range(config.inner_updates):
-        yield weighted_loss(models, z0, batch, weights, config, generator), metrics
-        metrics = {**metrics, "reward_calls": 0.0}

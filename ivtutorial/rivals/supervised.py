@@ -23,15 +23,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
 
-from ivtutorial.errors import InputError
-from ivtutorial.method.batch import Batch, motion
-from ivtutorial.method.editing import draw_noise
-from ivtutorial.method.settings import Models, RewardMethod, check_batch, float_latents
+from ivtutorial.checks import share, whole
+from ivtutorial.method.batch import BackboneLike, Batch, check_batch, motion
+from ivtutorial.method.noise import drawn_errors
+from ivtutorial.method.settings import Losses, RewardMethod
+from ivtutorial.rewards.base import ImageReward
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Supervised(RewardMethod):
     """Settings of supervised tuning. `D`, `guidance` and `S` serve the rounds of samples only.
 
@@ -48,87 +48,24 @@ class Supervised(RewardMethod):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_draws(self.draws, self.caption_dropout)
+        whole(self, draws=1)
+        share(self, "caption_dropout")
 
+    def losses(
+        self,
+        backbone: BackboneLike,
+        batch: Batch,
+        image_reward: ImageReward | None,
+        generator: torch.Generator | None = None,
+    ) -> Losses:
+        """The one loss of a step (Eq. 1), and the motion of the training clips; the reward is not used.
 
-def check_draws(draws: int, caption_dropout: float) -> None:
-    """Refuse numbers of draws and shares that make no denoising loss.
+        See :meth:`ivtutorial.method.settings.RewardMethod.losses`.
+        """
+        check_batch(backbone, batch, self.train_mode)
+        errors = drawn_errors(backbone, batch.z, batch, self.draws, self.caption_dropout, generator)
+        yield errors.mean(), {"source_motion": motion(batch.latents)}
 
-    Raises:
-        InputError: which one.
-    """
-    if not isinstance(draws, int) or draws < 1:
-        raise InputError(f"draws = {draws!r}: expected a whole number of at least 1.")
-    if not 0 <= caption_dropout < 1:
-        raise InputError(f"caption_dropout = {caption_dropout}: expected a share from 0 up to, not including, 1.")
-
-
-def denoising_errors(models: Models, latents: Tensor, embeds: Tensor, t: Tensor, noise: Tensor) -> Tensor:
-    """Squared error of the network's prediction, a mean for each clip (Eq. 1).
-
-    Args:
-        models: UNet and scheduler; the prediction is taken without guidance, as in training.
-        latents: z, (B, C, F, h, w).
-        embeds: (B, L, E).
-        t: timesteps, int64 (B,).
-        noise: eps, shaped like latents.
-
-    Returns:
-        Errors (B,), with gradient to the network.
-    """
-    abar = models.scheduler.alphas_cumprod.to(latents)[t.to(models.scheduler.alphas_cumprod.device)].view(
-        -1, 1, 1, 1, 1
-    )
-    z_t = abar.sqrt() * latents + (1 - abar).sqrt() * noise
-    velocity = models.scheduler.config["prediction_type"] == "v_prediction"
-    target = abar.sqrt() * noise - (1 - abar).sqrt() * latents if velocity else noise
-    output = models.predictor(embeds, embeds, 1.0)(z_t, t.to(latents.device))
-    return (output.to(target.dtype) - target).square().mean(dim=(1, 2, 3, 4))
-
-
-def draw_timesteps(models: Models, count: int, generator: torch.Generator | None = None) -> Tensor:
-    """Uniform timesteps 0 .. T - 1, int64 (count,)."""
-    device = generator.device if generator is not None else None
-    T = models.scheduler.config["num_train_timesteps"]
-    return torch.randint(T, (count,), generator=generator, device=device)
-
-
-def drop_captions(embeds: Tensor, uncond: Tensor, share: float, generator: torch.Generator | None = None) -> Tensor:
-    """Embeddings (B, L, E) in which about this share is that of the empty caption; no draw is made for share 0."""
-    if not share:
-        return embeds
-    device = generator.device if generator is not None else None
-    dropped = torch.rand(len(embeds), generator=generator, device=device) < share
-    return torch.where(dropped.to(embeds.device)[:, None, None], uncond.expand_as(embeds), embeds)
-
-
-def loss(
-    models: Models,
-    batch: Batch,
-    video_reward: object,
-    config: Supervised,
-    generator: torch.Generator | None = None,
-) -> tuple[Tensor, dict[str, float]]:
-    """The denoising loss of a batch (Eq. 1), and what to log.
-
-    Args:
-        models: UNet (with trainable adapters) and scheduler.
-        batch: B clips.
-        video_reward: not used; it is here so that every method is called alike.
-        config: settings.
-        generator: source of timesteps, noise and dropped captions, in this order.
-
-    Returns:
-        The loss, a scalar; and the motion of the training clips.
-
-    Raises:
-        InputError: latents of another channel count than the UNet's, or the UNet in the wrong mode.
-    """
-    check_batch(models, batch, config.train_mode)
-    z = float_latents(batch).repeat_interleave(config.draws, 0)
-    t = draw_timesteps(models, len(z), generator)
-    noise = draw_noise(z.shape, generator, like=z)
-    embeds = batch.embeds.repeat_interleave(config.draws, 0)
-    embeds = drop_captions(embeds, batch.uncond_embeds[:1], config.caption_dropout, generator)
-    errors = denoising_errors(models, z, embeds, t, noise)
-    return errors.mean(), {"source_motion": motion(batch.latents)}
+    def passes(self) -> int:
+        """Cost of a step for one clip, see :meth:`ivtutorial.method.settings.RewardMethod.passes`."""
+        return 3 * self.draws

@@ -9,6 +9,6 @@ from ivtutorial.training.guards import (
     data_loss as data_loss,
     kl_to_base as kl_to_base,
 )
-from ivtutorial.training.methods import METHODS as METHODS, Method as Method, step_losses as step_losses
+from ivtutorial.training.methods import METHODS as METHODS, step_losses as step_losses
 from ivtutorial.training.presets import PRESETS as PRESETS, preset as preset
 from ivtutorial.training.run_folder import FinetuneResult as FinetuneResult, read_metrics as read_metrics

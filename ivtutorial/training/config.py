@@ -5,7 +5,7 @@
 | `lr`                       | 1e-5             | 1e-5, flat         | 1e-5, flat   |
 | `warmup`                   | -                | 10, first step 0   | 10           |
 | `weight_decay`             | -                | 0                  | 0            |
-| `grad_clip`            | -                | none               | none         |
+| `grad_clip`                | -                | none               | none         |
 | clips a step               | 8 on 4 GPUs      | 2 a GPU            | `batch_size` 2 a process |
 | `steps`                    | 20,000           | 20,000             | 20,000       |
 | `lora_rank`                | 4                | 4                  | 4            |
@@ -21,15 +21,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_args
 
+from ivtutorial.checks import not_negative, one_of, positive, whole
 from ivtutorial.data.captions import check_caption
 from ivtutorial.errors import InputError
 from ivtutorial.method.instructvideo import InstructVideo
-from ivtutorial.method.video_reward import choose_frames
+from ivtutorial.method.segvr import choose_frames
+from ivtutorial.method.settings import RewardMethod
 from ivtutorial.models.memory import Memory, Precision
 from ivtutorial.training.guards import Guards
-from ivtutorial.training.methods import METHODS, Method
+from ivtutorial.training.methods import METHODS
 from ivtutorial.training.trackers import check_trackers
 
+# Groups of settings within a run's, beside those of the method.
+PARTS: dict[str, Any] = {"memory": Memory, "guards": Guards}
 # What may differ when a run is continued: it does not change the steps themselves.
 FREE = (
     "steps",
@@ -50,7 +54,7 @@ class FinetuneConfig:
     """How to fine-tune.
 
     Attributes:
-        method: the method and its own settings, one of `ivtutorial.method`.
+        method: the method and its own settings, one of `ivtutorial.training.methods.METHODS`.
         steps: optimiser steps in all.
         lr: learning rate, constant after the warm-up.
         betas: of AdamW. weight_decay: of AdamW.
@@ -74,8 +78,7 @@ class FinetuneConfig:
             adapter is then the result.
         min_rise: how much better a round must be to count as a new best.
         trackers: where curves and samples are shown: "tensorboard", "wandb", both or none.
-        data_weight: of the denoising loss on the training clips. kl_weight: of the distance from the base model; both
-            see `ivtutorial.training.guards`, 0 leaves them out.
+        guards: further terms of the loss against over-optimisation, see `ivtutorial.training.guards`.
 
     Raises:
         InputError: a value out of range, or settings that contradict each other.
@@ -85,7 +88,7 @@ class FinetuneConfig:
         0.0001
     """
 
-    method: Method = field(default_factory=InstructVideo)
+    method: RewardMethod = field(default_factory=InstructVideo)
     steps: int = 20_000
     lr: float = 1e-5
     betas: tuple[float, float] = (0.9, 0.999)
@@ -111,8 +114,7 @@ class FinetuneConfig:
     patience: int | None = None
     min_rise: float = 0.0
     trackers: tuple[str, ...] = ("tensorboard",)
-    data_weight: float = 0.0
-    kl_weight: float = 0.0
+    guards: Guards = field(default_factory=Guards)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "betas", tuple(self.betas))
@@ -121,43 +123,25 @@ class FinetuneConfig:
         check_trackers(self.trackers)
         object.__setattr__(self, "trackers", tuple(self.trackers))
         object.__setattr__(self, "sample_prompts", tuple(check_caption(text) for text in self.sample_prompts))
-        if not isinstance(self.method, METHODS):
-            raise InputError(f"method = {self.method!r}: expected one of {', '.join(m.__name__ for m in METHODS)}.")
-        self._check_whole_numbers()
+        if METHODS.get(type(self.method).__name__) is not type(self.method):
+            raise InputError(f"method = {self.method!r}: expected one of {', '.join(METHODS)}.")
         self._check_numbers()
-        _ = self.guards
         # Not 'random', which would draw from the global generator.
         choose_frames(self.frames, self.method.S, 1, selection="dense" if self.method.selection == "dense" else "first")
-        if self.precision not in get_args(Precision):
-            raise InputError(f"precision = {self.precision!r}: expected 'fp32', 'bf16' or 'fp16'.")
+        one_of(self, precision=get_args(Precision))
         if self.patience is not None and not self.sample_every:
             raise InputError(
                 "patience counts rounds of samples: set sample_every, and sample_prompts that are held out."
             )
 
-    def _check_whole_numbers(self) -> None:
-        least = {"steps": 1, "warmup": 0, "batch_size": 1, "accumulation": 1, "seed": 0, "lora_rank": 1, "frames": 1}
-        least |= {"max_skipped": 1, "checkpoint_every": 1, "keep": 1, "sample_every": 0, "sample_seed": 0}
-        least |= {name: 1 for name in ("height", "width", "patience") if getattr(self, name) is not None}
-        for name, low in least.items():
-            value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or value < low:
-                raise InputError(f"{name} = {value!r}: expected a whole number of at least {low}.")
-
     def _check_numbers(self) -> None:
-        for name in ("lr", "fps", "grad_clip"):
-            value = getattr(self, name)
-            if value is not None and not 0 < value < float("inf"):
-                raise InputError(f"{name} = {value!r}: expected a positive number.")
-        if not self.weight_decay >= 0 or not self.min_rise >= 0:
-            raise InputError(f"weight_decay = {self.weight_decay}, min_rise = {self.min_rise}: expected at least 0.")
+        whole(self, steps=1, warmup=0, batch_size=1, accumulation=1, seed=0, lora_rank=1, frames=1)
+        whole(self, max_skipped=1, checkpoint_every=1, keep=1, sample_every=0, sample_seed=0)
+        whole(self, **{name: 1 for name in ("height", "width", "patience") if getattr(self, name) is not None})
+        positive(self, "lr", "fps", *(["grad_clip"] if self.grad_clip is not None else []))
+        not_negative(self, "weight_decay", "min_rise")
         if len(self.betas) != 2 or not all(0 <= beta < 1 for beta in self.betas):
             raise InputError(f"betas = {self.betas!r}: expected two numbers from 0 up to, not including, 1.")
-
-    @property
-    def guards(self) -> Guards:
-        """Further terms of the loss, checked when made."""
-        return Guards(self.data_weight, self.kl_weight)
 
     def lr_at(self, step: int) -> float:
         """Learning rate of step 0, 1, ..."""
@@ -176,11 +160,11 @@ class FinetuneConfig:
         Raises:
             InputError: an unknown name, with the nearest known one, or a value out of range.
         """
-        given = dict(values)
-        method = dict(given.pop("method", {}))
-        kind = _method_named(method.pop("name", METHODS[0].__name__))
-        memory = _build(Memory, dict(given.pop("memory", {})))
-        return _build(cls, {**given, "method": _build(kind, method), "memory": memory})
+        rest = dict(values)
+        method = dict(rest.pop("method", {}))
+        kind = _method_named(method.pop("name", InstructVideo.__name__))
+        parts = {name: _build(part, dict(rest.pop(name, {}))) for name, part in PARTS.items()}
+        return _build(cls, {**rest, **parts, "method": _build(kind, method)})
 
 
 def read_config(path: str | Path) -> FinetuneConfig:
@@ -208,18 +192,19 @@ def differing(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[str]:
     return sorted(name for name in names if first.get(name) != second.get(name))
 
 
-def _method_named(name: Any) -> Any:
-    for kind in METHODS:
-        if kind.__name__.lower() == str(name).lower():
+def _method_named(name: Any) -> type[RewardMethod]:
+    for known, kind in METHODS.items():
+        if known.lower() == str(name).lower():
             return kind
-    raise InputError(f"unknown method {name!r}: there are {', '.join(kind.__name__ for kind in METHODS)}.")
+    raise InputError(f"unknown method {name!r}: there are {', '.join(METHODS)}.")
 
 
 def _build(kind: Any, values: Mapping[str, Any]) -> Any:
     known = [f.name for f in dataclasses.fields(kind)]
+    nested = [f"{name}.{f.name}" for name, part in PARTS.items() if name in known for f in dataclasses.fields(part)]
     for name in values:
         if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
+            near = difflib.get_close_matches(name, [*known, *nested], n=1)
             hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}."
             raise InputError(f"unknown setting {name!r} of {kind.__name__}: {hint}")
     try:

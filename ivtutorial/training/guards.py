@@ -29,12 +29,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ivtutorial.method.batch import Batch
+from ivtutorial.checks import not_negative
+from ivtutorial.method.batch import BackboneLike, Batch
 from ivtutorial.method.ddim import ddim_moments
-from ivtutorial.method.editing import corrupt, draw_noise
-from ivtutorial.method.schedule import ddim_timesteps
-from ivtutorial.method.settings import Models, check_numbers, float_latents
-from ivtutorial.rivals.supervised import denoising_errors, draw_timesteps
+from ivtutorial.method.noise import corrupt, draw_noise, drawn_errors
+from ivtutorial.method.schedule import ddim_timesteps, steps
 
 
 @dataclass(frozen=True)
@@ -49,24 +48,25 @@ class Guards:
     kl_weight: float = 0.0
 
     def __post_init__(self) -> None:
-        check_numbers(self, "data_weight", "kl_weight")
+        not_negative(self, "data_weight", "kl_weight")
+
+    def passes(self) -> int:
+        """Cost of the terms in use for one clip: 3 passes of the UNet, and 8 with guidance."""
+        return 3 * bool(self.data_weight) + 8 * bool(self.kl_weight)
 
 
-def data_loss(models: Models, batch: Batch, generator: torch.Generator | None = None) -> Tensor:
+def data_loss(backbone: BackboneLike, batch: Batch, generator: torch.Generator | None = None) -> Tensor:
     """L_data of a batch of training clips, a scalar with gradient; the generator gives timesteps, then noise."""
-    z = float_latents(batch)
-    t = draw_timesteps(models, len(z), generator)
-    noise = draw_noise(z.shape, generator, like=z)
-    return denoising_errors(models, z, batch.embeds, t, noise).mean()
+    return drawn_errors(backbone, batch.z, batch, generator=generator).mean()
 
 
 def kl_to_base(
-    models: Models, batch: Batch, D: int, guidance: float, generator: torch.Generator | None = None
+    backbone: BackboneLike, batch: Batch, D: int, guidance: float, generator: torch.Generator | None = None
 ) -> Tensor:
     """KL of the adapted chain from the base model's, estimated at one step of D, a scalar with gradient.
 
     Args:
-        models: its UNet has an adapter; with the adapter off it is the base model.
+        backbone: its UNet has an adapter; with the adapter off it is the base model.
         batch: training clips, noised to the step's timestep.
         D: steps of the chain.
         guidance: of both predictions.
@@ -75,17 +75,16 @@ def kl_to_base(
     Raises:
         InputError: the UNet has no adapter.
     """
-    timesteps = ddim_timesteps(D, models.scheduler.config["num_train_timesteps"])
+    chain = steps(ddim_timesteps(D, backbone.scheduler.config["num_train_timesteps"]))
     device = generator.device if generator is not None else None
     # The last step is left out: it ends at the data, where some schedulers have no noise to compare with.
-    i = int(torch.randint(D - 1, (), generator=generator, device=device)) if D > 1 else 0
-    z = float_latents(batch)
-    z = corrupt(z, timesteps[i], models.scheduler, draw_noise(z.shape, generator, like=z))
-    predict = models.predictor(batch.embeds, batch.uncond_embeds, guidance)
-    places = (timesteps[i], (*timesteps[1:], -1)[i])
-    with torch.no_grad(), adapter_off(models.unet):
-        base, _ = ddim_moments(models.scheduler, predict(z, places[0]), *places, z, eta=1.0)
-    mean, std = ddim_moments(models.scheduler, predict(z, places[0]), *places, z, eta=1.0)
+    t, t_prev = chain[int(torch.randint(D - 1, (), generator=generator, device=device)) if D > 1 else 0]
+    noise = draw_noise(batch.latents.shape, generator, like=batch.z)
+    z = corrupt(batch.z, t, backbone.scheduler, noise)
+    predict = backbone.predictor(batch.embeds, batch.uncond_embeds, guidance)
+    with torch.no_grad(), adapter_off(backbone.unet):
+        base, _ = ddim_moments(backbone.scheduler, predict(z, t), t, t_prev, z, eta=1.0)
+    mean, std = ddim_moments(backbone.scheduler, predict(z, t), t, t_prev, z, eta=1.0)
     return D * (mean - base).square().mean() / (2 * std**2)
 
 
@@ -106,12 +105,17 @@ def adapter_off(unet: Any) -> Iterator[None]:
 
 
 def guard_terms(
-    models: Models, batch: Batch, guards: Guards, D: int, guidance: float, generator: torch.Generator | None = None
+    backbone: BackboneLike,
+    batch: Batch,
+    guards: Guards,
+    D: int,
+    guidance: float,
+    generator: torch.Generator | None = None,
 ) -> tuple[Tensor | float, dict[str, float]]:
     """What the guards add to the loss, and what to log: `data_loss` and `kl`, without their weights.
 
     Args:
-        models: UNet with an adapter, scheduler.
+        backbone: UNet with an adapter, scheduler.
         batch: training clips.
         guards: weights.
         D: steps of the chain.
@@ -121,9 +125,9 @@ def guard_terms(
     total: Tensor | float = 0.0
     metrics: dict[str, float] = {}
     if guards.data_weight:
-        term = data_loss(models, batch, generator)
+        term = data_loss(backbone, batch, generator)
         total, metrics["data_loss"] = total + guards.data_weight * term, term.item()
     if guards.kl_weight:
-        term = kl_to_base(models, batch, D, guidance, generator)
+        term = kl_to_base(backbone, batch, D, guidance, generator)
         total, metrics["kl"] = total + guards.kl_weight * term, term.item()
     return total, metrics

@@ -12,13 +12,14 @@ from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 
 from ivtutorial.errors import InputError
 from ivtutorial.method.instructvideo import InstructVideo
-from ivtutorial.method.video_reward import VideoReward
 from ivtutorial.models.memory import Memory
 from ivtutorial.system.out_of_memory import explain_out_of_memory
-from tests.tolerances import assert_close
+from tests.tolerances import assert_close, roundings
+from tests.toy import brightness, seeded, text_backbone, text_batch
 
 FOLDER = Path(__file__).resolve().parents[2] / "benchmarks"
 
@@ -44,23 +45,21 @@ def test_every_row_has_valid_settings_and_the_compared_ones_are_there(bench: Any
     assert {bench.BASE, bench.FULL_CHAIN, bench.DECODE_ALL, bench.AUTHORS} <= set(names)
 
 
-def test_decoding_all_frames_first_gives_the_same_reward_and_gradient(bench: Any) -> None:
+def test_decoding_all_frames_first_gives_the_same_loss_and_gradient(bench: Any) -> None:
     """Why the comparison is fair: both orders compute the same number, one decodes 2 frames a clip, the other 8."""
-    decoded: list[int] = []
+    backbone, decoded = text_backbone(), []
 
-    def decode(z: torch.Tensor) -> torch.Tensor:
+    def decode(z: Tensor) -> Tensor:
         decoded.append(len(z))
         return z[:, :3].sigmoid()
 
-    reward = VideoReward(lambda frames, captions: frames.square().mean(dim=(1, 2, 3)), S=2)
-    results = []
-    for judge in (reward, bench.decode_all_then_choose(reward)):
-        z = torch.randn(3, 4, 8, 2, 2, generator=torch.Generator().manual_seed(0)).requires_grad_()
-        output = judge(decode, z, ["a", "b", "c"], torch.Generator().manual_seed(1))
-        (gradient,) = torch.autograd.grad(output.reward.sum(), z)
-        results.append((output.reward.detach(), gradient))
-    assert_close(results[0], results[1])
-    assert decoded == [3 * 2, 3 * 8]
+    backbone.decode = decode  # type: ignore[method-assign]
+    method, results = InstructVideo(tau=0.3, D=10, S=2, eta=0.5, offset_noise=0.1), []
+    for loss_of in (bench.step_loss, bench.all_frames_loss):
+        loss = loss_of(method, backbone, text_batch(), brightness, seeded(1))
+        results.append((loss.detach(), torch.autograd.grad(loss, list(backbone.unet.parameters()))))
+    assert_close(results[0], results[1], n=roundings(backbone.unet, passes=9))
+    assert decoded == [2 * 2, 2 * 8]
 
 
 @pytest.mark.parametrize("explained", [False, True])

@@ -13,6 +13,7 @@ from ivtutorial.method.schedule import (
     noising_timestep,
     partial_steps,
     partial_timesteps,
+    steps,
 )
 from tests.tolerances import assert_close
 
@@ -102,3 +103,9 @@ def test_schedule_starts_at_beta_start_and_ends_the_chain_on_abar_0():
 def test_unknown_prediction_type_is_refused():
     with pytest.raises(InputError, match="v_prediction"):
         make_scheduler("velocity")
+
+
+def test_steps_pair_each_timestep_with_the_next():
+    """The last step of a chain ends at -1, the end of the chain; the pairs of a partial chain are those of the full."""
+    assert steps((201, 101, 1)) == [(201, 101), (101, 1), (1, -1)]
+    assert steps(partial_timesteps(0.3, 20)) == steps(ddim_timesteps(20))[-6:]

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
+from ivtutorial.checks import check_scores
 from ivtutorial.errors import InputError
-from ivtutorial.rewards.base import ImageReward, check_scores
+from ivtutorial.rewards.base import ImageReward
 
 CAPTIONS = ["a red fox", "the deer running", "snow"]
 

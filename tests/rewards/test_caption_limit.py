@@ -11,8 +11,9 @@ import torch
 from open_clip import SimpleTokenizer
 from open_clip.tokenizer import HFTokenizer
 
+from ivtutorial.checks import check_frames, check_scores
 from ivtutorial.errors import InputError
-from ivtutorial.rewards.base import HasTextTower, check_frames, check_scores
+from ivtutorial.rewards.base import HasTextTower
 from ivtutorial.rewards.caption_limit import CaptionLimit, count_tokens
 from ivtutorial.rewards.combine import WeightedSum
 from tests.rewards.tiny_clip import frames, make_reward

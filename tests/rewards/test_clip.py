@@ -13,8 +13,9 @@ import torchvision.transforms.functional as tvf
 from open_clip.tokenizer import HFTokenizer
 from torch import Tensor
 
+from ivtutorial.checks import check_frames
 from ivtutorial.errors import InputError
-from ivtutorial.rewards import ClipReward, ImageReward, check_frames
+from ivtutorial.rewards import ClipReward, ImageReward
 from ivtutorial.rewards.clip import CONFIG_FILE, WEIGHTS_FILE
 from ivtutorial.rewards.preprocess import normalise, resize_and_crop, resize_and_pad
 from tests.rewards.tiny_clip import SIZE, frames, make_reward, model_config, tiny_clip

@@ -19,7 +19,6 @@ from ivtutorial.errors import InputError
 from ivtutorial.method.batch import Batch
 from ivtutorial.method.instructvideo import InstructVideo
 from ivtutorial.models.lora import LORA_FILE, attach_lora, lora_parameters
-from ivtutorial.rivals import supervised
 from ivtutorial.rivals.ddpo import DDPO
 from ivtutorial.rivals.draft import Draft
 from ivtutorial.rivals.rwr import RWR
@@ -120,7 +119,7 @@ def test_two_passes_are_one_pass_of_twice_the_clips_in_cost(
 ) -> None:
     config = replace(CONFIG, method=method, batch_size=1, accumulation=2, steps=1)
     [row] = finetune(toy, data, redness, tmp_path / "run", config, progress=False).metrics
-    assert row["reward_calls"] == 8 and row["unet_evaluations"] == (24 if isinstance(method, RWR) else 48)
+    assert row["reward_calls"] == 8 and row["unet_evaluations"] == ({RWR: 24, DDPO: 48}[type(method)])
 
 
 def test_a_loss_without_gradient_is_refused(toy: Backbone, data: LatentDataset, tmp_path: Path) -> None:
@@ -148,11 +147,13 @@ def test_another_method_begins_with_its_own_defaults(tmp_path: Path) -> None:
     path = tmp_path / "settings.json"
     path.write_text('{"steps": 5, "method": {"name": "InstructVideo", "tau": 0.3}}')
     kept = merge_settings(path, {}, {"name": "instructvideo"}, [], False)
-    other = merge_settings(path, {}, {"name": "ddpo"}, ["method.K=[0, 3]", "kl_weight=0.5"], False)
+    other = merge_settings(path, {}, {"name": "ddpo"}, ["method.K=[0, 3]", "guards.kl_weight=0.5"], False)
     assert kept.method == InstructVideo(tau=0.3) and other.method == DDPO(K=(0, 3))
     assert other.steps == 5 and other.guards == Guards(kl_weight=0.5)
     with pytest.raises(InputError, match="unknown setting 'tau' of Draft"):
         merge_settings(None, {}, {"name": "draft", "tau": 0.3}, [], False)
+    with pytest.raises(InputError, match="'kl_weight' of FinetuneConfig: did you mean 'guards.kl_weight'"):
+        merge_settings(None, {}, {}, ["kl_weight=0.5"], False)
     with pytest.raises(InputError, match="unknown method 'drift'"):
         merge_settings(None, {}, {"name": "drift"}, [], False)
 
@@ -214,7 +215,7 @@ def test_the_data_term_is_supervised_tuning(tuned: tuple[Backbone, Batch]) -> No
     backbone, batch = tuned
     term = guards.data_loss(backbone, batch, torch.Generator().manual_seed(3))
     config = Supervised(caption_dropout=0.0)
-    plain, _ = supervised.loss(backbone, batch, None, config, torch.Generator().manual_seed(3))
+    [(plain, _)] = config.losses(backbone, batch, None, torch.Generator().manual_seed(3))
     assert_close(term, plain, n=roundings(backbone.unet))
 
 
@@ -235,7 +236,7 @@ def test_a_heavy_kl_weight_holds_the_model_back(toy: Backbone, data: LatentDatas
     """Six steps with and without: the guarded adapter's up matrices stay smaller."""
     sizes = []
     for weight in (0.0, 100.0):
-        config = replace(CONFIG, method=METHODS[0], steps=6, kl_weight=weight)
+        config = replace(CONFIG, method=METHODS[0], steps=6, guards=Guards(kl_weight=weight))
         state = weights(finetune(toy, data, redness, tmp_path / str(weight), config, progress=False).lora)
         sizes.append(sum(float(v.square().sum()) for name, v in state.items() if "lora_B" in name))
     assert sizes[1] < 0.9 * sizes[0]
@@ -244,4 +245,4 @@ def test_a_heavy_kl_weight_holds_the_model_back(toy: Backbone, data: LatentDatas
 @pytest.mark.parametrize("changes", [{"kl_weight": -1.0}, {"data_weight": float("nan")}])
 def test_weights_out_of_range(changes: dict[str, Any]) -> None:
     with pytest.raises(InputError, match="_weight = "):
-        replace(CONFIG, **changes)
+        Guards(**changes)

@@ -32,6 +32,7 @@ from ivtutorial.rivals.ddpo import DDPO
 from ivtutorial.rivals.draft import Draft
 from ivtutorial.rivals.rwr import RWR
 from ivtutorial.rivals.supervised import Supervised
+from ivtutorial.training.guards import Guards
 
 RATES = (5e-4, 2e-3, 5e-3)
 LISTS = (("in_domain", 16), ("new_animals", 16), ("things", 16))
@@ -146,8 +147,8 @@ def guards() -> Experiment:
         plain,
         replace(plain, name="half-scale", lora_scale=0.5),
         replace(plain, name="early-stop", patience=2),
-        replace(plain, name="data-term", data_weight=0.05),
-        replace(plain, name="kl-term", kl_weight=0.05),
+        replace(plain, name="data-term", guards=Guards(data_weight=0.05)),
+        replace(plain, name="kl-term", guards=Guards(kl_weight=0.05)),
         replace(plain, name="two-rewards", reward=f"0.8*reduced + 0.2*{VIVID}"),
     )
     return Experiment(

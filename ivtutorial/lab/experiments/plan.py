@@ -13,15 +13,11 @@ from typing import Any, Literal
 
 from ivtutorial.errors import InputError
 from ivtutorial.method.instructvideo import InstructVideo
-from ivtutorial.method.settings import gradient_steps
+from ivtutorial.method.settings import RewardMethod
 from ivtutorial.models.memory import Precision
-from ivtutorial.rivals.ddpo import DDPO
-from ivtutorial.rivals.draft import Draft
-from ivtutorial.rivals.rwr import RWR
-from ivtutorial.rivals.supervised import Supervised
 from ivtutorial.system.files import key
 from ivtutorial.training.config import FinetuneConfig
-from ivtutorial.training.methods import Method
+from ivtutorial.training.guards import Guards
 
 ClipSet = Literal["web", "clean"]
 
@@ -38,22 +34,20 @@ class Arm:
         captions: clips or captions a step, over all processes.
         reward: image reward to fine-tune on, by name.
         clips: which clips to fine-tune on. clip_count: how many of them.
-        data_weight: see `ivtutorial.training.guards`; so is kl_weight.
-        kl_weight: see data_weight.
+        guards: further terms of the loss, see `ivtutorial.training.guards`.
         patience: rounds of held-out samples without a better reward after which a run stops; None never.
         lora_scale: how much of the adapter is used at evaluation.
     """
 
     name: str
-    method: Method = field(default_factory=InstructVideo)
+    method: RewardMethod = field(default_factory=InstructVideo)
     budget: int = 2_800
     rates: tuple[float, ...] = (2e-3,)
     captions: int = 4
     reward: str = "reduced"
     clips: ClipSet = "web"
     clip_count: int = 225
-    data_weight: float = 0.0
-    kl_weight: float = 0.0
+    guards: Guards = field(default_factory=Guards)
     patience: int | None = None
     lora_scale: float = 1.0
 
@@ -81,7 +75,7 @@ class Arm:
             method=self.method, steps=steps, lr=lr, batch_size=self.captions // processes, seed=seed,
             warmup=min(10, steps // 4), checkpoint_every=steps // points, keep=points,
             sample_every=0 if self.patience is None else max(1, steps // 8), patience=self.patience,
-            data_weight=self.data_weight, kl_weight=self.kl_weight, precision=precision,
+            guards=self.guards, precision=precision,
         )  # fmt: skip
 
     def key(self, *of: Any) -> str:
@@ -160,29 +154,7 @@ def step_cost(arm: Arm) -> int:
 
     InstructVideo with tau 0.6, D 20, K 1 and guidance: 2 * (11 + 3) = 28; DRaFT-1: 2 * (19 + 3) = 44.
     """
-    m = arm.method
-    extra = 3 * bool(arm.data_weight) + (4 * 2 * bool(arm.kl_weight))
-    return _method_cost(m) + extra
-
-
-def _method_cost(m: Method) -> int:
-    both = 1 if m.guidance == 1 else 2
-    if isinstance(m, Supervised):
-        return 3 * m.draws
-    if isinstance(m, RWR):
-        return m.group * (both * m.D + 3 * m.draws * m.inner_updates)
-    if isinstance(m, DDPO):
-        trained = m.D if m.K is None else _recorded(m.K, m.D)
-        return m.group * both * (m.D + (3 + m.recompute) * trained * m.inner_updates)
-    n = m.D if isinstance(m, Draft) else m.steps
-    recorded = _recorded(m.K, n)
-    more = 3 * m.variants if isinstance(m, Draft) else 0
-    return both * (n - recorded + (3 + m.recompute) * recorded + more)
-
-
-def _recorded(K: Any, n: int) -> int:
-    """Steps with gradient, on average for a K that is drawn."""
-    return (n + 1) // 2 if K == "uniform" else len(gradient_steps(K, n))
+    return arm.method.passes() + arm.guards.passes()
 
 
 def quicker(experiment: Experiment, budget: int, **changes: Any) -> Experiment:

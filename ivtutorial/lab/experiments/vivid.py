@@ -12,8 +12,8 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
+from ivtutorial.checks import check_frames
 from ivtutorial.evaluation.looks import opponent_colours, strongest_edges
-from ivtutorial.rewards.base import check_frames
 
 _EPS = 1e-12  # the root of 0 has no gradient
 

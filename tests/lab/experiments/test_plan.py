@@ -15,6 +15,7 @@ from ivtutorial.rivals.ddpo import DDPO
 from ivtutorial.rivals.draft import Draft
 from ivtutorial.rivals.rwr import RWR
 from ivtutorial.rivals.supervised import Supervised
+from ivtutorial.training.guards import Guards
 
 if TYPE_CHECKING:
     pass
@@ -38,8 +39,8 @@ if TYPE_CHECKING:
 def test_passes_of_a_step_by_hand(method: Any, cost: int) -> None:
     """A pass without gradient 1, with gradient 3, recomputed 4; guidance doubles, a group multiplies."""
     assert step_cost(Arm("a", method)) == cost
-    assert step_cost(Arm("a", method, data_weight=1.0)) == cost + 3
-    assert step_cost(Arm("a", method, kl_weight=1.0)) == cost + 8
+    assert step_cost(Arm("a", method, guards=Guards(data_weight=1.0))) == cost + 3
+    assert step_cost(Arm("a", method, guards=Guards(kl_weight=1.0))) == cost + 8
 
 
 def test_arms_of_one_budget_take_as_many_steps_as_fit() -> None:
