@@ -1,8 +1,8 @@
 """The video UNet: diffusers' `UNet3DConditionModel` plus the two things fine-tuning needs.
 
-The stock class has neither adapters nor recomputing. `VideoUNet` adds both and changes nothing
-else: the same configuration, the same weight names, the same numbers. What it saves is a stock UNet, so a
-folder written here opens with `UNet3DConditionModel.from_pretrained`, and a stock folder opens with
+The stock class has neither adapters nor recomputing. `VideoUNet` adds both, computes the same blocks faster
+(`ivtutorial.models.fast_blocks`) and changes nothing else: the same configuration, the same weight names, to rounding
+the same numbers. What it saves is a stock UNet, so a folder written here opens with `UNet3DConditionModel.from_pretrained`, and a stock folder opens with
 `VideoUNet.from_pretrained`.
 
 Where it differs from the authors' code: their residual blocks have dropout 0.1 in train mode, these have none
@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import partial, wraps
 from typing import Any
 
 import torch
@@ -26,6 +26,7 @@ from diffusers.utils import set_weights_and_activate_adapters
 from torch.utils.checkpoint import checkpoint as recomputed
 
 from ivtutorial.errors import InputError
+from ivtutorial.models.fast_blocks import install
 
 # One recomputed piece per block of these classes: coarse enough to be cheap, so fine that the peak is one block.
 RECOMPUTED_BLOCKS = (ResnetBlock2D, TemporalConvLayer, Transformer2DModel, TransformerTemporalModel)
@@ -47,6 +48,16 @@ class VideoUNet(UNet3DConditionModel, PeftAdapterMixin):
 
     _supports_gradient_checkpointing = True
     gradient_checkpointing = False
+
+    @wraps(UNet3DConditionModel.__init__)  # type: ignore[misc]  # diffusers reads the configuration's names off the signature
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        install(self)
+
+    def forward(self, sample: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
+        """As the stock class; attention also learns how many frames share a caption."""
+        kwargs["cross_attention_kwargs"] = {"frames": sample.shape[2], **(kwargs.get("cross_attention_kwargs") or {})}
+        return super().forward(sample, *args, **kwargs)
 
     def _set_gradient_checkpointing(
         self, enable: bool = True, gradient_checkpointing_func: Callable[..., Any] | None = None

@@ -1,0 +1,107 @@
+"""The blocks in another order of work compute what the stock blocks compute: output, gradients, with an adapter."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+import torch
+from diffusers import UNet3DConditionModel
+from diffusers.models.attention_processor import AttnProcessor2_0
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ivtutorial.models.backbone import Backbone
+from ivtutorial.models.fast_blocks import attend_in_one
+from ivtutorial.models.lora import attach_lora, lora_parameters
+from ivtutorial.models.unet import VideoUNet
+from tests.models.test_unet import inputs, run
+from tests.tolerances import assert_close, roundings
+
+
+def stock_of(unet: VideoUNet) -> UNet3DConditionModel:
+    """The stock network with the same weights."""
+    stock = UNet3DConditionModel.from_config(unet.config).eval()
+    stock.load_state_dict(unet.state_dict())
+    return stock.requires_grad_(False)
+
+
+def gradients(unet: nn.Module, parameters: list[nn.Parameter]) -> list[Tensor]:
+    z, t, embeds = inputs()
+    z, embeds = z.requires_grad_(), embeds.requires_grad_()
+    loss = run(unet, z, t, embeds).square().mean()
+    return list(torch.autograd.grad(loss, [z, embeds, *parameters]))
+
+
+@pytest.mark.parametrize("frames", [1, 3, 16])
+def test_the_output_is_the_stock_output(tiny_backbone: Backbone, frames: int) -> None:
+    z = torch.randn(2, 4, frames, 8, 8, generator=torch.Generator().manual_seed(frames))
+    _, t, embeds = inputs()
+    with torch.no_grad():
+        ours = run(tiny_backbone.unet, z, t, embeds)
+        assert_close(ours, run(stock_of(tiny_backbone.unet), z, t, embeds), n=roundings(tiny_backbone.unet))
+    assert ours.abs().max() > 0.01
+
+
+def test_the_gradients_of_latents_captions_and_weights_are_the_stock_ones(fresh_backbone: Backbone) -> None:
+    """Every weight matrix and bias, not only adapters: what reaches one of them passed through all blocks above."""
+    unet = fresh_backbone.unet.eval()
+    stock = stock_of(unet).requires_grad_()
+    unet.requires_grad_()
+    ours = gradients(unet, list(unet.parameters()))
+    assert_close(ours, gradients(stock, list(stock.parameters())), n=roundings(unet, passes=3))
+
+
+def test_an_adapter_learns_as_on_the_stock_blocks(fresh_backbone: Backbone) -> None:
+    """Three steps of gradient descent, with adapters on networks of the stock blocks and of ours."""
+    ours = fresh_backbone.unet.eval()
+    stock = copy.deepcopy(ours)
+    as_stock(stock)
+    for unet in (ours, stock):
+        for parameter in attach_lora(unet, rank=2):
+            nn.init.normal_(parameter, std=0.3, generator=torch.Generator().manual_seed(0))
+    for _ in range(3):
+        for unet in (ours, stock):
+            for parameter, slope in zip(lora_parameters(unet), gradients(unet, lora_parameters(unet))[2:], strict=True):
+                parameter.data -= 0.1 * slope
+    assert_close(lora_parameters(ours), lora_parameters(stock), n=roundings(ours, passes=9))
+
+
+def as_stock(unet: VideoUNet) -> None:
+    """Give every block its stock class back (in place)."""
+    for module in unet.modules():
+        if type(module).__module__ == "ivtutorial.models.fast_blocks":
+            module.__class__ = type(module).__mro__[1]
+    unet.set_attn_processor(AttnProcessor2_0())
+
+
+def test_bf16_is_as_close_to_float32_as_the_stock_blocks_in_bf16(tiny_backbone: Backbone) -> None:
+    """Both round at every layer; neither may be much worse than the other."""
+    z, t, embeds = inputs()
+    half = [copy.deepcopy(net).bfloat16() for net in (tiny_backbone.unet, stock_of(tiny_backbone.unet))]
+    with torch.no_grad():
+        exact = run(tiny_backbone.unet, z, t, embeds)
+        ours, stock = (
+            float((run(net, z.bfloat16(), t, embeds.bfloat16()).float() - exact).norm() / exact.norm()) for net in half
+        )
+    assert 0 < ours < max(0.05, 2 * stock)
+
+
+def test_state_and_processors_survive_a_copy_and_an_adapter(fresh_backbone: Backbone) -> None:
+    """Names in the state are the stock names, before an adapter comes and after it is gone."""
+    unet = copy.deepcopy(fresh_backbone.unet)
+    names = list(stock_of(unet).state_dict())
+    assert list(unet.state_dict()) == names
+    attach_lora(unet)
+    unet.unload_lora()
+    assert list(unet.state_dict()) == names
+
+
+@pytest.mark.parametrize("heads", [1, 4])
+def test_all_heads_in_one_product_are_attention(heads: int) -> None:
+    generator = torch.Generator().manual_seed(0)
+    query, key, value = (torch.randn(2, length, 8, generator=generator) for length in (12, 5, 5))
+    split: list[Any] = [x.unflatten(-1, (heads, -1)).transpose(1, 2) for x in (query, key, value)]
+    expected = functional.scaled_dot_product_attention(*split).transpose(1, 2).flatten(2)
+    assert_close(attend_in_one(query, key, value, heads), expected, n=64)
