@@ -2,8 +2,8 @@
 
 The stock class has neither adapters nor recomputing. `VideoUNet` adds both, computes the same blocks faster
 (`ivtutorial.models.fast_blocks`) and changes nothing else: the same configuration, the same weight names, to rounding
-the same numbers. What it saves is a stock UNet, so a folder written here opens with `UNet3DConditionModel.from_pretrained`, and a stock folder opens with
-`VideoUNet.from_pretrained`.
+the same numbers. What it saves is a stock UNet, so a folder written here opens with
+`UNet3DConditionModel.from_pretrained`, and a stock folder opens with `VideoUNet.from_pretrained`.
 
 Where it differs from the authors' code: their residual blocks have dropout 0.1 in train mode, these have none
 (the temporal convolutions have 0.1 in both).
