@@ -107,7 +107,7 @@ def _sampled(
     else:
         captions = [prompt.text for prompt in prompts_given(None, prompts)]
     return sample_clips(
-        model_for(model, device), captions, out, Sampling(**settings),
+        model_for(model, device, "fp16"), captions, out, Sampling(**settings),
         seed=seed, fps=fps, processes=processes, progress=True,
     )  # fmt: skip
 

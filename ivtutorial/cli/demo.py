@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from ivtutorial.cli.options import Json, Out, Processes
-from ivtutorial.cli.support import default_processes, interruptible, quiet_loading, show
+from ivtutorial.cli.options import Json, Out, Precision, Processes
+from ivtutorial.cli.support import chosen_precision, default_processes, interruptible, quiet_loading, show
 from ivtutorial.errors import InputError
 
 
@@ -21,6 +21,7 @@ def demo(
     ] = False,
     seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
     processes: Processes = None,
+    precision: Precision = "auto",
     json_output: Json = False,
 ) -> None:
     """The main job on the shipped models: fine-tune by InstructVideo, sample before and after, measure,
@@ -40,7 +41,11 @@ def demo(
 
     if paper and lr is not None:
         raise InputError(f"--paper sets the learning rate to 1e-5, and --lr to {lr}: give one of them.")
-    chosen: dict[str, Any] = {"steps": steps, "lr": 1e-5 if paper else lr}
+    chosen: dict[str, Any] = {
+        "steps": steps,
+        "lr": 1e-5 if paper else lr,
+        "precision": chosen_precision(precision, "cpu"),
+    }
     cfg = DemoConfig(**{name: value for name, value in chosen.items() if value is not None}, seed=seed)
     with interruptible(f"Run the command again to go on from what is in {out}."):
         summary = run_demo(out, cfg, processes=default_processes(processes, "cpu"))

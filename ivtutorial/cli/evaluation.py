@@ -22,6 +22,7 @@ from ivtutorial.cli.options import (
     LoraScale,
     Model,
     Out,
+    Precision,
     Processes,
     PromptFile,
     Reward,
@@ -31,6 +32,7 @@ from ivtutorial.cli.options import (
     Width,
 )  # fmt: skip
 from ivtutorial.cli.support import (
+    chosen_precision,
     default_processes,
     estimate_line,
     interruptible,
@@ -105,6 +107,7 @@ def evaluate_command(
     batch_size: BatchSize = 8,
     processes: Processes = None,
     device: Device = None,
+    precision: Precision = "auto",
     json_output: Json = False,
 ) -> None:
     """Make clips and measure them: the reward by the paper's protocol, plain measurements, and what a judge
@@ -127,11 +130,12 @@ def evaluate_command(
     listed = prompts_given(prompt, prompts)
     name = {"none": None, "auto": "reduced" if model == "reduced" else None}.get(judge, judge)
     columns = None if name is None else open_judge(name).columns
-    sampling = Sampling(ddim_steps, guidance, frames, height, width, eta, batch_size)
+    chosen = chosen_precision(precision, device)
+    sampling = Sampling(ddim_steps, guidance, frames, height, width, eta, batch_size, chosen)
     with interruptible("Run the command again; it starts from the beginning."):
         result = evaluate(
-            model_for(model, device), listed, reward, out, seed or [0], sampling, lora=lora, lora_scale=lora_scale,
-            judge=columns, S=segments, fps=fps, processes=default_processes(processes, device), progress=True,
+            model_for(model, device, chosen), listed, reward, out, seed or [0], sampling, lora=lora,
+            lora_scale=lora_scale, judge=columns, S=segments, fps=fps, processes=default_processes(processes, device), progress=True,
         )  # fmt: skip
     summary = {name: asdict(column) for name, column in result.summary().items()}
     lines = [estimate_line(name, column) for name, column in summary.items()]

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from ivtutorial.cli.options import Json, Processes
-from ivtutorial.cli.support import default_processes, interruptible, quiet_loading, show
+from ivtutorial.cli.options import Json, Precision, Processes
+from ivtutorial.cli.support import chosen_precision, default_processes, interruptible, quiet_loading, show
 
 
 def experiment_command(
@@ -34,9 +34,7 @@ def experiment_command(
     models: Annotated[
         Path | None, typer.Option(help="Folder with reduced, reward and judge; default the shipped models.")
     ] = None,
-    precision: Annotated[
-        str, typer.Option(help="'fp32' or 'bf16', which is faster on processors with bfloat16 units, else slower.")
-    ] = "fp32",
+    precision: Precision = "auto",
     processes: Processes = None,
     json_output: Json = False,
 ) -> None:
@@ -61,7 +59,9 @@ def experiment_command(
 
     plan = experiment(name, quick)
     with interruptible(f"Run the command again to go on from what is in {out}."):
-        result = run_experiment(plan, out, default_processes(processes, "cpu"), models, precision=precision)
+        result = run_experiment(
+            plan, out, default_processes(processes, "cpu"), models, precision=chosen_precision(precision, "cpu")
+        )
     folder = out / (plan.name + ("-quick" if quick else ""))
     if results is not None:
         _publish(folder, results / folder.name)

@@ -45,6 +45,10 @@ Processes = Annotated[
     int | None, typer.Option(help="Single-threaded CPU processes; default 2, or 1 on a GPU or a single core.")
 ]
 Device = Annotated[str | None, typer.Option(help="'cpu' or 'cuda'; default the GPU if there is one.")]
+Precision = Annotated[
+    str,
+    typer.Option(help="Of the UNet: 'fp32', 'bf16', or 'auto': bf16 where the processor has instructions for it."),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout and nothing else.")]
 Segments = Annotated[int, typer.Option("--segments", "-S", help="Segments S, must divide F (Eq. 6; paper: 4).")]
 PromptFile = Annotated[

@@ -21,13 +21,22 @@ from ivtutorial.cli.options import (
     LoraScale,
     Model,
     Out,
+    Precision,
     Processes,
     PromptFile,
     Seeds,
     Texts,
     Width,
 )  # fmt: skip
-from ivtutorial.cli.support import default_processes, interruptible, model_for, prompts_given, quiet_loading, show
+from ivtutorial.cli.support import (
+    chosen_precision,
+    default_processes,
+    interruptible,
+    model_for,
+    prompts_given,
+    quiet_loading,
+    show,
+)
 
 
 def generate(
@@ -48,6 +57,7 @@ def generate(
     batch_size: BatchSize = 8,
     processes: Processes = None,
     device: Device = None,
+    precision: Precision = "auto",
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace clips in OUT that were made otherwise, instead of an error.")
     ] = False,
@@ -72,11 +82,12 @@ def generate(
     from ivtutorial.video.sheet import contact_sheet, save_picture
 
     texts = [item.text for item in prompts_given(prompt, prompts)]
-    sampling = Sampling(ddim_steps, guidance, frames, height, width, eta, batch_size)
+    chosen = chosen_precision(precision, device)
+    sampling = Sampling(ddim_steps, guidance, frames, height, width, eta, batch_size, chosen)
     with interruptible(f"The finished clips are in {out}; the same command makes the others."):
         clips = generate_files(
-            model_for(model, device), texts, out, seed or [0], sampling, fps=fps, lora=lora, lora_scale=lora_scale,
-            overwrite=overwrite, processes=default_processes(processes, device), progress=True,
+            model_for(model, device, chosen), texts, out, seed or [0], sampling, fps=fps, lora=lora,
+            lora_scale=lora_scale, overwrite=overwrite, processes=default_processes(processes, device), progress=True,
         )  # fmt: skip
     first = clips[:96]
     pictures = [read_video(clip.path, frames, fps) for clip in first]

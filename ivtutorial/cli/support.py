@@ -16,6 +16,7 @@ from ivtutorial.errors import InputError
 
 if TYPE_CHECKING:
     from ivtutorial.data.prompts import Prompt
+    from ivtutorial.models.memory import Precision
 
 
 @contextmanager
@@ -80,19 +81,30 @@ def prompts_given(texts: Sequence[str] | None, source: str | None) -> list[Promp
     return as_prompts(data_path("prompts", f"{name}.json") if shipped else Path(name))
 
 
-def model_for(name: str, device: str | None) -> Any:
+def chosen_precision(setting: str, device: str | None) -> Precision:
+    """What `--precision` stands for on the device that `--device` stands for.
+
+    Raises:
+        InputError: an unknown precision or device, or fp16 on a CPU.
+    """
+    from ivtutorial.models.precision import choose_precision
+    from ivtutorial.system.device import choose_device
+
+    return choose_precision(setting, choose_device(device).type)
+
+
+def model_for(name: str, device: str | None, precision: Precision) -> Any:
     """The name itself on a CPU, where each process opens it; the opened model on a GPU.
 
     Raises:
         InputError: another device, or no GPU where one is wanted.
     """
-    import torch
-
+    from ivtutorial.models.memory import DTYPES
     from ivtutorial.models.named import open_model
     from ivtutorial.system.device import choose_device
 
     chosen = choose_device(device)
-    return name if chosen.type == "cpu" else open_model(name, torch.float16, chosen)
+    return name if chosen.type == "cpu" else open_model(name, DTYPES[precision], chosen)
 
 
 def estimate_line(name: str, e: dict[str, Any]) -> str:

@@ -12,8 +12,8 @@ from typing import Annotated, Any
 
 import typer
 
-from ivtutorial.cli.options import Device, Json, Model, Out, Processes, Reward
-from ivtutorial.cli.support import default_processes, quiet_loading, show
+from ivtutorial.cli.options import Device, Json, Model, Out, Precision, Processes, Reward
+from ivtutorial.cli.support import chosen_precision, default_processes, quiet_loading, show
 from ivtutorial.errors import InputError
 
 
@@ -71,6 +71,7 @@ def finetune_command(
     ] = None,
     processes: Processes = None,
     device: Device = None,
+    precision: Precision = "auto",
     json_output: Json = False,
 ) -> None:
     """Fine-tune a LoRA adapter, by InstructVideo unless --method says otherwise: edit clips, reward the edits,
@@ -100,7 +101,13 @@ def finetune_command(
         "lambda_tar": lambda_tar,
         "guidance": guidance,
     }
-    chosen: dict[str, Any] = {"steps": steps, "lr": lr, "batch_size": batch_size, "lora_rank": rank, "seed": seed}
+    chosen: dict[str, Any] = _precision(precision, device, bool(preset or config or resume)) | {
+        "steps": steps,
+        "lr": lr,
+        "batch_size": batch_size,
+        "lora_rank": rank,
+        "seed": seed,
+    }
     start = out if config is None and resume and (out / "config.json").is_file() else config
     if wandb:
         chosen["trackers"] = ["tensorboard", "wandb"]
@@ -126,6 +133,13 @@ def finetune_command(
     spent = f"{result.steps} steps, {result.unet_evaluations} UNet evaluations, {result.seconds:.0f} s"
     use = f"use it: ivtutorial generate --model {model} --lora {result.lora} 'a prompt'"
     show(content, f"{spent}\nadapter: {result.lora}\n{use}", json_output)
+
+
+def _precision(setting: str, device: str | None, is_given: bool) -> dict[str, str]:
+    """`--precision` as a setting; "auto" leaves alone what a preset or file gives, and what GPUs compute in."""
+    if setting == "auto" and (is_given or chosen_precision(setting, device) == "fp16"):
+        return {}
+    return {"precision": chosen_precision(setting, device)}
 
 
 @contextmanager

@@ -28,6 +28,7 @@ from ivtutorial.evaluation.looks import measure
 from ivtutorial.evaluation.scoring import score
 from ivtutorial.evaluation.table import Evaluation
 from ivtutorial.models.named import open_model
+from ivtutorial.models.precision import unet_in
 from ivtutorial.rewards.named import open_reward
 from ivtutorial.sampling.clip_files import check_clip_folder
 from ivtutorial.sampling.generation import Job, Sampling, adapter, make_jobs, sample_batches
@@ -172,7 +173,7 @@ def _evaluate_share(
     progress: bool,
 ) -> list[MeasuredClip]:
     """The clips of this process, measured."""
-    backbone = open_model(model)
+    backbone = open_model(model, unet_in(sampling.precision))
     reward = open_reward(measuring.reward, backbone.device)
     rank, world = rank_and_world()
     measured: list[MeasuredClip] = []

@@ -6,6 +6,8 @@
 | `backbone_folder`     | the same on disk                             |
 | `named`               | models by name                               |
 | `unet`                | diffusers' UNet and what fine-tuning adds    |
+| `fast_blocks`         | its blocks in another order of work          |
+| `precision`           | which precision a processor is fast in       |
 | `lora`                | the adapter (Sec. 3.3, chapter 8)            |
 | `lora_formats`        | adapter files of other trainers              |
 | `memory`              | precision and recomputation of each part     |

@@ -15,4 +15,5 @@ from ivtutorial.models.lora import (
 from ivtutorial.models.memory import DTYPES as DTYPES, Memory as Memory
 from ivtutorial.models.named import model_location as model_location, open_model as open_model
 from ivtutorial.models.official_checkpoint import convert_checkpoint as convert_checkpoint
+from ivtutorial.models.precision import choose_precision as choose_precision, has_fast_bf16 as has_fast_bf16
 from ivtutorial.models.unet import RECOMPUTED_BLOCKS as RECOMPUTED_BLOCKS, VideoUNet as VideoUNet

@@ -21,7 +21,9 @@ from ivtutorial.data.captions import check_caption
 from ivtutorial.errors import InputError
 from ivtutorial.method.chain import network_mode, sample
 from ivtutorial.method.schedule import ddim_timesteps
+from ivtutorial.models.memory import DTYPES, Precision
 from ivtutorial.models.named import open_model
+from ivtutorial.models.precision import unet_in
 from ivtutorial.system.out_of_memory import SAMPLING_KNOBS, explain_out_of_memory
 from ivtutorial.system.processes import launch
 from ivtutorial.system.progress import bar
@@ -42,6 +44,7 @@ class Sampling:
         height: in pixels; None is the model's own size. So is width.
         eta: 0 is deterministic DDIM, 1 as noisy as DDPM (then clips are sampled one at a time).
         batch_size: clips sampled together; it changes speed and memory only.
+        precision: of the UNet, where the model is opened by name; for "bf16" see `ivtutorial.models.precision`.
 
     Raises:
         InputError: a value out of range.
@@ -54,9 +57,12 @@ class Sampling:
     width: int | None = None
     eta: float = 0.0
     batch_size: int = 8
+    precision: Precision = "fp32"
 
     def __post_init__(self) -> None:
         ddim_timesteps(self.D)
+        if self.precision not in DTYPES:
+            raise InputError(f"precision = {self.precision!r}: expected {', '.join(DTYPES)}.")
         sides = [side for side in (self.height, self.width) if side is not None]
         if min([self.frames, self.batch_size, *sides]) < 1:
             raise InputError(
@@ -196,7 +202,7 @@ def _generate_share(
     lora_scale: float,
     progress: bool,
 ) -> list[tuple[Job, Tensor]]:
-    backbone = open_model(model)
+    backbone = open_model(model, unet_in(sampling.precision))
     rank, world = rank_and_world()
     made: list[tuple[Job, Tensor]] = []
     with adapter(backbone, lora, lora_scale), bar(len(jobs), progress and rank == 0) as advance:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from ivtutorial.errors import InputError
 from ivtutorial.method.instructvideo import InstructVideo
+from ivtutorial.models.memory import Precision
 from ivtutorial.training.config import FinetuneConfig
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ class DemoConfig:
         D: DDIM steps. guidance: scale; both for fine-tuning and for samples.
         batch_size: clips sampled together.
         seed: of everything random.
+        precision: of the UNet, in fine-tuning and in sampling.
 
     Raises:
         InputError: a number out of range.
@@ -45,6 +47,7 @@ class DemoConfig:
     guidance: float = 3.0
     batch_size: int = 8
     seed: int = 0
+    precision: Precision = "fp32"
 
     def __post_init__(self) -> None:
         least = {"clips": 1, "clips_per_step": 1, "prompts": 1, "shown": 1, "probes": 0, "probe_rounds": 1}
@@ -62,6 +65,7 @@ class DemoConfig:
             lr=self.lr,
             batch_size=self.clips_per_step // processes,
             seed=self.seed,
+            precision=self.precision,
             checkpoint_every=max(1, self.steps // 6),
             sample_every=max(1, self.steps // self.probe_rounds) if probes else 0,
             sample_prompts=tuple(probes),

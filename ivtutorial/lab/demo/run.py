@@ -114,6 +114,7 @@ def measure_or_read(
         "seed": config.seed,
         "D": config.D,
         "guidance": config.guidance,
+        "precision": config.precision,
         "prompts": [p.text for p in prompts],
     }
     key = _key(parts, settings)
@@ -125,7 +126,7 @@ def measure_or_read(
         models / "reward",
         folder,
         config.seed,
-        Sampling(config.D, config.guidance, batch_size=config.batch_size),
+        Sampling(config.D, config.guidance, batch_size=config.batch_size, precision=config.precision),
         lora=lora,
         judge=open_judge(models / "judge").columns,
         processes=processes,
