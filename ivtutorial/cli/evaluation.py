@@ -135,7 +135,8 @@ def evaluate_command(
     with interruptible("Run the command again; it starts from the beginning."):
         result = evaluate(
             model_for(model, device, chosen), listed, reward, out, seed or [0], sampling, lora=lora,
-            lora_scale=lora_scale, judge=columns, S=segments, fps=fps, processes=default_processes(processes, device), progress=True,
+            lora_scale=lora_scale, judge=columns, S=segments, fps=fps,
+            processes=default_processes(processes, device), progress=True,
         )  # fmt: skip
     summary = {name: asdict(column) for name, column in result.summary().items()}
     lines = [estimate_line(name, column) for name, column in summary.items()]
