@@ -119,14 +119,13 @@ def prepare(
     with bar(len(entries), progress, "checking clips") as advance:
         size = (settings.height, settings.width)
         results = check_entries(entries, out / SHEETS if sheets else None, frames, fps, size, workers, advance)
-    if backbone is not None:
-        results = [_with_length_of_caption(item, backbone) for item in results]
+    results = [_with_length_of_caption(item, backbone) for item in results]
     write_check_report(out / REPORT, results)
     good = [item.clip for item in results if item.status == "ok" and item.clip is not None]
     problems = [item.problem for item in results if item.status != "ok"]
     if problems and not skip_bad or not good:
-        message = bad_entries(str(source), problems, len(entries))
-        raise InputError(f"{message}\nThe report is {out / REPORT}. Mend them, or leave them out with skip_bad.")
+        advice = f"The report is {out / REPORT}. Mend them, or leave them out with skip_bad."
+        raise InputError(f"{bad_entries(str(source), problems, len(entries))}\n{advice}")
     _write_manifest(out, _root(Path(source), root), good, results, settings, model)
     if model is not None and backbone is not None:
         arguments = (good, out / LATENTS, settings, dtype, device, progress)
@@ -134,10 +133,12 @@ def prepare(
     return Prepared(out, good, counts(results), problems)
 
 
-def _with_length_of_caption(item: Checked, backbone: Backbone) -> Checked:
+def _with_length_of_caption(item: Checked, backbone: Backbone | None) -> Checked:
     """Notes a caption that is longer than what the model reads; rewards warn of their own limits when they score."""
+    if backbone is None or item.clip is None:
+        return item
     limit = backbone.tokenizer.model_max_length
-    count = 0 if item.clip is None else len(backbone.tokenizer(item.clip.caption, verbose=False).input_ids)
+    count = len(backbone.tokenizer(item.clip.caption, verbose=False).input_ids)
     if count <= limit:
         return item
     return replace(item, notes=[*item.notes, f"the caption has {count} tokens, the model reads {limit}"])
