@@ -49,7 +49,7 @@ types: $(READY)  ## mypy
 unit: $(READY)  ## pytest tests/ (a larger set of golden values: IVTUTORIAL_GOLDEN=folder)
 	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest $(XDIST) tests
 
-test-kernels: $(READY)  ## unit tests with the kernels and threads of other processors (hours; KERNELS="avx2" for some)
+test-kernels: $(READY)  ## unit tests with the kernels and threads of other processors (long; KERNELS=avx2: some of them)
 	HF_HUB_OFFLINE=1 $(BIN)/python scripts/test_kernels.py $(if $(KERNELS),--only $(KERNELS)) -- $(XDIST) tests
 
 notebooks: $(READY)  ## run every notebook of the book

@@ -67,6 +67,18 @@ def real_clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def bfloat16_attention() -> None:
+    """Skips where torch has no such attention: 2.15 with ATEN_CPU_CAPABILITY=default on a processor with AMX."""
+    import torch
+
+    query = torch.zeros(2, 4, 64, 8, dtype=torch.bfloat16)
+    try:
+        torch.nn.functional.scaled_dot_product_attention(query, query, query)
+    except RuntimeError as error:
+        pytest.skip(f"torch cannot attend in bfloat16 with these kernels: {error}")
+
+
+@pytest.fixture(scope="session")
 def tiny_tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """A byte-level BPE CLIPTokenizer with a handful of merged words: any text has tokens, emoji included."""
     from transformers import CLIPTokenizer

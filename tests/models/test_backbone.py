@@ -289,6 +289,7 @@ def test_gradients_flow_through_both_predictions(fresh_backbone: Backbone, promp
     assert (ours - expected).norm() < 1e-4 * expected.norm()
 
 
+@pytest.mark.usefixtures("bfloat16_attention")
 def test_half_precision_models_are_spoken_to_in_float32(fresh_backbone: Backbone) -> None:
     """Only model outputs are half: latents, frames and predictions stay float32."""
     backbone = fresh_backbone.to("cpu", torch.bfloat16)

@@ -118,6 +118,7 @@ def test_only_the_adapter_trains_and_at_first_only_its_up_half(unet: VideoUNet) 
         assert layer.lora_B["default"].weight.grad.any()
 
 
+@pytest.mark.usefixtures("bfloat16_attention")
 def test_the_adapter_is_float32_on_a_half_precision_unet(unet: VideoUNet) -> None:
     parameters = attach_lora(unet.to(torch.bfloat16))
     assert {p.dtype for p in parameters} == {torch.float32}
