@@ -136,14 +136,8 @@ def evaluate(
     clips = gather([clip for part in parts for clip in part])
     clips.sort(key=lambda clip: order[clip.row["index"], clip.row["seed"]])
     _add_diversity(clips)
-    settings = {
-        "model": describe(model),
-        "lora": None if lora is None else str(lora),
-        "lora_scale": lora_scale,
-        "reward": _name(reward),
-        "S": S,
-        **asdict(sampling),
-    }
+    names = {"model": describe(model), "lora": None if lora is None else str(lora), "lora_scale": lora_scale}
+    settings = {**names, "reward": _name(reward), "S": S, **asdict(sampling)}
     result = Evaluation([clip.row for clip in clips], settings)
     if folder is not None and rank_and_world()[0] == 0:
         result.save(folder)

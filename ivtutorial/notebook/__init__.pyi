@@ -3,9 +3,9 @@ from ivtutorial.notebook.exercises import check as check
 from ivtutorial.notebook.scale import Scale as Scale, open_scale as open_scale, seeded as seeded
 from ivtutorial.notebook.style import (
     BLUE as BLUE,
-    COLOURS as COLOURS,
     GREEN as GREEN,
     GREY as GREY,
+    OKABE_ITO as OKABE_ITO,
     ORANGE as ORANGE,
     PINK as PINK,
     YELLOW as YELLOW,

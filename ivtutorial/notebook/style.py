@@ -8,8 +8,8 @@ from torch import Tensor
 
 # Okabe and Ito's colours, which stay apart for every common kind of colour blindness; black last. Plots use shape or
 # line style beside them, so that no meaning hangs on colour alone.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#F0E442", "#000000")
-BLUE, ORANGE, GREEN, PINK, YELLOW = COLOURS[:5]
+OKABE_ITO = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#F0E442", "#000000")
+BLUE, ORANGE, GREEN, PINK, YELLOW = OKABE_ITO[:5]
 GREY = "#767676"
 
 
@@ -21,7 +21,7 @@ def use_style() -> None:
     from cycler import cycler
     from matplotlib import rcParams
 
-    lines = cycler(color=COLOURS[:5]) + cycler(marker=["o", "s", "^", "D", "v"])
+    lines = cycler(color=OKABE_ITO[:5]) + cycler(marker=["o", "s", "^", "D", "v"])
     rcParams.update({"axes.prop_cycle": lines, "axes.spines.top": False, "axes.spines.right": False})
     rcParams.update({"figure.figsize": (7.0, 3.0), "figure.dpi": 120, "figure.constrained_layout.use": True})
     rcParams.update({"figure.facecolor": "white", "savefig.facecolor": "white", "axes.facecolor": "white"})

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ivtutorial.models.backbone import Backbone
 
 CLIPS = "clips"
-CRF = 12  # nearly lossless: the model's faults are to be kept, the encoder's not added
+NEARLY_LOSSLESS = 12  # nearly lossless: the model's faults are to be kept, the encoder's not added
 
 
 def sample_clips(
@@ -55,6 +55,6 @@ def sample_clips(
     """
     clips = Path(folder) / CLIPS
     generate_files(
-        model, captions, clips, seed, sampling, fps=fps, crf=CRF, processes=processes, progress=progress
+        model, captions, clips, seed, sampling, fps=fps, crf=NEARLY_LOSSLESS, processes=processes, progress=progress
     )  # fmt: skip
     return clips

@@ -41,4 +41,4 @@ def test_the_book_knows_few_paths() -> None:
         for node in imports(chapter)
         if isinstance(node, ast.ImportFrom) and str(node.module).partition(".")[0] == "ivtutorial"
     }
-    assert len(paths) <= 14, sorted(paths)
+    assert len(paths) <= 12, sorted(paths)

@@ -23,7 +23,7 @@ from ivtutorial.data.preparation import prepare
 from ivtutorial.errors import InputError
 from ivtutorial.method.instructvideo import InstructVideo
 from ivtutorial.sampling.generation import Sampling, generate
-from ivtutorial.sampling.training_clips import CRF, sample_clips
+from ivtutorial.sampling.training_clips import NEARLY_LOSSLESS, sample_clips
 from ivtutorial.training.finetuning import FinetuneConfig, finetune
 from ivtutorial.video.reader import read_video
 from ivtutorial.video.writer import encode_video, write_video
@@ -295,7 +295,7 @@ def test_a_sampled_set_is_what_generation_makes_and_goes_on_where_it_stopped(toy
     place = sample_clips(toy, CAPTIONS, tmp_path / "own", SAMPLING, seed=3)
     clips = read_clips(place)
     assert [clip.caption for clip in clips] == CAPTIONS
-    expected = [encode_video(clip, 8, CRF) for clip in generate(toy, CAPTIONS, 3, SAMPLING)]
+    expected = [encode_video(clip, 8, NEARLY_LOSSLESS) for clip in generate(toy, CAPTIONS, 3, SAMPLING)]
     assert [clip.path.read_bytes() for clip in clips] == expected and len(set(expected)) == 4
     clips[0].path.unlink()
     clips[3].path.unlink()

@@ -49,7 +49,7 @@ class ShownPair:
 
 
 @dataclass(frozen=True)
-class Row:
+class TableRow:
     """A line of the table.
 
     Attributes:
@@ -89,26 +89,26 @@ class Report:
     curve: Sequence[tuple[float, float]]
     marks: Sequence[tuple[float, float]]
     curve_note: str
-    rows: Sequence[Row]
+    rows: Sequence[TableRow]
     table_note: str
     commands: Sequence[tuple[str, str]]
     details: Mapping[str, Any] = field(default_factory=dict)
 
 
-def write_report(path: str | Path, report: Report) -> None:
+def write_demo_report(path: str | Path, report: Report) -> None:
     """Write the page, whole or not at all.
 
     Raises:
         InputError: no clips to show, frames that are no clips, or the file cannot be written.
 
     Example:
-        >>> write_report("runs/demo/report.html", report)  # doctest: +SKIP
+        >>> write_demo_report("runs/demo/report.html", report)  # doctest: +SKIP
     """
     atomic_write_text(path, render_report(report))
 
 
 def render_report(report: Report) -> str:
-    """The page as HTML text; see `write_report`."""
+    """The page as HTML text; see `write_demo_report`."""
     if not report.pairs:
         raise InputError("a report needs at least one pair of clips to show.")
     return render_page(
@@ -121,7 +121,7 @@ def render_report(report: Report) -> str:
     )
 
 
-def _cells(row: Row) -> list[str]:
+def _cells(row: TableRow) -> list[str]:
     d = row.difference
     digits = _digits(d) if not row.percent else 1
     unit = 100.0 if row.percent else 1.0

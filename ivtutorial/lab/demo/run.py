@@ -23,8 +23,8 @@ from ivtutorial.evaluation.comparison import Comparison, compare
 from ivtutorial.evaluation.evaluation import evaluate
 from ivtutorial.evaluation.table import RESULT_FILE, Evaluation
 from ivtutorial.lab.demo.config import DemoConfig
-from ivtutorial.lab.demo.report import Report, Row, ShownPair, write_report
-from ivtutorial.lab.demo.summary import summarise
+from ivtutorial.lab.demo.report import Report, ShownPair, TableRow, write_demo_report
+from ivtutorial.lab.demo.summary import demo_summary
 from ivtutorial.lab.world.judge import open_judge
 from ivtutorial.sampling.generation import Sampling
 from ivtutorial.system.files import atomic_write_text, data_path, key, sha256
@@ -85,9 +85,9 @@ def run_demo(
     )
     after = measure("after", run.lora)
     changes = compare(before, after)
-    summary = summarise(changes, run, config, processes)
+    summary = demo_summary(changes, run, config, processes)
     atomic_write_text(out / "summary.json", json.dumps(summary, indent=1) + "\n")
-    write_report(out / "report.html", _report(out, before, after, changes, run, summary, config))
+    write_demo_report(out / "report.html", _report(out, before, after, changes, run, summary, config))
     return summary
 
 
@@ -168,7 +168,7 @@ def _report(
         marks=_marks(log) or [(0, reward.before), (run.steps, reward.after)],
         curve_note=texts.CURVE + (texts.PROBES if _marks(log) else texts.ENDS),
         rows=[
-            Row(label, changes.columns[name], wanted, percent)
+            TableRow(label, changes.columns[name], wanted, percent)
             for name, (label, wanted, percent) in texts.ROWS.items()
             if name in changes.columns
         ],

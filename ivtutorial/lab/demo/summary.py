@@ -16,7 +16,7 @@ JUDGED = ("subject", "colour", "scene", "movement", "action", "watermark", "blur
 MEASURED = ("sharpness", "colourfulness", "flicker")
 
 
-def summarise(changes: Comparison, run: FinetuneResult, config: DemoConfig, processes: int) -> dict[str, Any]:
+def demo_summary(changes: Comparison, run: FinetuneResult, config: DemoConfig, processes: int) -> dict[str, Any]:
     """The numbers of a demo, for summary.json.
 
     Returns:

@@ -35,7 +35,7 @@ from ivtutorial.rivals.supervised import Supervised
 from ivtutorial.training.guards import Guards
 
 RATES = (5e-4, 2e-3, 5e-3)
-LISTS = (("in_domain", 16), ("new_animals", 16), ("things", 16))
+PROMPT_LISTS = (("in_domain", 16), ("new_animals", 16), ("things", 16))
 LOOKS = ("reward", "sharpness", "watermark")
 MOVES = ("reward", "warp_error", "flicker", "travel_error")
 VIVID = "ivtutorial.lab.experiments.vivid:vivid"
@@ -112,7 +112,7 @@ def table1() -> Experiment:
     return Experiment(
         "table1", "Table 1: methods on known animals, new animals and things",
         "Which method has the highest reward, and does it carry over to what fine-tuning never saw?",
-        methods(), lists=LISTS, D=(20, 50), kind="bars",
+        methods(), lists=PROMPT_LISTS, D=(20, 50), kind="bars",
     )  # fmt: skip
 
 
@@ -120,7 +120,7 @@ def table_a1() -> Experiment:
     """Sampling with 50 steps what was tuned with 20."""
     return Experiment(
         "tableA1", "Table A.1: tuned at D = 20, sampled at D = 50", "Does the gain carry over to longer chains?",
-        methods()[:1], lists=LISTS, D=(20, 50), kind="bars", everywhere=True,
+        methods()[:1], lists=PROMPT_LISTS, D=(20, 50), kind="bars", everywhere=True,
     )  # fmt: skip
 
 

@@ -97,12 +97,12 @@ def open_models(conduct: Conduct) -> tuple[Any, Any, Any]:
 def measure_all(conduct: Conduct, folder: Path, lora: Path | None, scale: float, end: bool) -> Measured:
     """Evaluations of a moment of a run, or of the untouched model without an adapter; see `Experiment.places`."""
     return {
-        f"{name}-{D}": measure(conduct, folder, lora, scale, name, count, D)
+        f"{name}-{D}": measure_list(conduct, folder, lora, scale, name, count, D)
         for name, count, D in conduct.plan.places(end)
     }
 
 
-def measure(
+def measure_list(
     conduct: Conduct, folder: Path, lora: Path | None, scale: float, name: str, count: int, D: int
 ) -> Evaluation:
     """Sample and measure, or read what was measured."""

@@ -11,7 +11,7 @@ import numpy as np
 
 from ivtutorial.errors import InputError
 from ivtutorial.lab.experiments.results import read_result, result_file, to_be_measured
-from ivtutorial.notebook.style import COLOURS
+from ivtutorial.notebook.style import OKABE_ITO
 from ivtutorial.pages.embed import picture
 from ivtutorial.system.files import atomic_write
 
@@ -122,7 +122,7 @@ def _curves(figure: Any, result: Mapping[str, Any], columns: Sequence[str]) -> N
 def _arm_curve(
     axis: Any, curve: Any, across: str, column: str, before: float, change: Mapping[str, Any], k: int, name: str
 ) -> None:
-    colour, marker = COLOURS[k % len(COLOURS)], MARKERS[k % len(MARKERS)]
+    colour, marker = OKABE_ITO[k % len(OKABE_ITO)], MARKERS[k % len(MARKERS)]
     seeds = sorted({point["seed"] for point in curve})
     lines = [[point for point in curve if point["seed"] == seed] for seed in seeds]
     for line in lines:
@@ -176,4 +176,4 @@ def _strip(figure: Any, strips: Sequence[tuple[str, Mapping[str, Any]]]) -> None
 
 
 def _colours(count: int) -> list[str]:
-    return [COLOURS[k % len(COLOURS)] for k in range(count)]
+    return [OKABE_ITO[k % len(OKABE_ITO)] for k in range(count)]

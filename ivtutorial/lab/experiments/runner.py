@@ -25,8 +25,8 @@ from ivtutorial.lab.experiments.measuring import (
     arm_folder,
     base_folder,
     data_rewards,
-    measure,
     measure_all,
+    measure_list,
     open_models,
     prompts_of,
     run_name,
@@ -114,7 +114,7 @@ def _choose_rate(conduct: Conduct, arm: Arm, folder: Path) -> tuple[float, dict[
             run = folder / run_name(lr, seed)
             step, lora = _finetune(conduct, arm, run / "run", seed, lr)[-1]
             at = (run / step_name(step), lora, arm.lora_scale, TUNING_LIST, plan.tuning_prompts, plan.D[0])
-            rewards.append(measure(conduct, *at).summary()["reward"].mean)
+            rewards.append(measure_list(conduct, *at).summary()["reward"].mean)
         tried[f"{lr:g}"] = sum(rewards) / len(rewards)
     return max(arm.rates, key=lambda lr: tried[f"{lr:g}"]), tried
 

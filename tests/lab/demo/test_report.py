@@ -12,7 +12,7 @@ import pytest
 
 from ivtutorial.errors import InputError
 from ivtutorial.evaluation.comparison import difference
-from ivtutorial.lab.demo.report import Report, Row, ShownPair, render_report, write_report
+from ivtutorial.lab.demo.report import Report, ShownPair, TableRow, render_report, write_demo_report
 from ivtutorial.pages.curve import running_mean, svg_curve
 from ivtutorial.video.reader import read_video
 
@@ -36,8 +36,8 @@ def report(**changes: object) -> Report:
         "marks": [(0, 0.5), (3, 0.9)],
         "curve_note": "Grey and green.",
         "rows": [
-            Row("reward", difference([0.0, 1.0], [1.0, 2.0])),
-            Row("right subject", difference([0, 1], [1, 1]), "same", True),
+            TableRow("reward", difference([0.0, 1.0], [1.0, 2.0])),
+            TableRow("right subject", difference([0, 1], [1, 1]), "same", True),
         ],
         "table_note": "Means.",
         "commands": [("Next:", "ivtutorial demo --steps 5 && echo 'done'")],
@@ -134,9 +134,9 @@ def test_it_follows_light_and_dark_and_small_screens(html: str) -> None:
 
 def test_a_report_needs_clips_and_is_written_whole(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="at least one pair"):
-        write_report(tmp_path / "report.html", report(pairs=[]))
+        write_demo_report(tmp_path / "report.html", report(pairs=[]))
     assert list(tmp_path.iterdir()) == []
-    write_report(tmp_path / "report.html", report())
+    write_demo_report(tmp_path / "report.html", report())
     assert (tmp_path / "report.html").read_text(encoding="utf-8").endswith("</html>\n")
 
 
