@@ -89,15 +89,19 @@ def save_checkpoint(
 
     folder, name = run / CHECKPOINTS, f"step-{progress.step:06d}"
     try:
+        memory = io.BytesIO()  # first: on a full disk torch.save fails with a RuntimeError that does not say why
+        torch.save(dict(optimizer), memory)
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=f".{name}-", dir=folder, ignore_cleanup_errors=True) as hidden:
             built = Path(hidden) / name
             save_lora(unet, built)
             with atomic_write(built / OPTIMIZER_FILE) as file:
-                file.write(_packed(optimizer))
+                file.write(memory.getvalue())
             state = {"progress": asdict(progress), "made_of": dict(made_of)}
             atomic_write_text(built / STATE_FILE, json.dumps(state, indent=1) + "\n")
-            _move(built, folder / name)
+            if (folder / name).exists():  # a run that was continued from an earlier checkpoint comes by here again
+                shutil.rmtree(folder / name)
+            os.replace(built, folder / name)
         atomic_write_text(folder / LATEST, name + "\n")
     except (OSError, InputError) as error:
         cause = error if isinstance(error, OSError) else error.__cause__
@@ -153,29 +157,12 @@ def read_optimizer(checkpoint: Path) -> dict[str, Any]:
         raise InputError(f"{path} cannot be read ({error}). Use another checkpoint.") from error
 
 
-def _packed(content: Mapping[str, Any]) -> bytes:
-    # Into memory first: writing to a full disk torch.save fails with a RuntimeError that does not say why.
-    memory = io.BytesIO()
-    torch.save(dict(content), memory)
-    return memory.getvalue()
-
-
-def _move(built: Path, target: Path) -> None:
-    if target.exists():  # a run that was continued from an earlier checkpoint comes by here again
-        shutil.rmtree(target)
-    os.replace(built, target)
-
-
 def _prune(folder: Path, newest: int, keep: int) -> None:
     """Older ones beyond `keep`, later ones that a killed run had no time to make official, and what a kill left."""
-    found = sorted((_step(path), path) for path in folder.glob("step-*"))
-    older = [path for step, path in found if step <= newest]
-    later = [path for step, path in found if step > newest]
+    steps = sorted((int(path.name.removeprefix("step-")), path) for path in folder.glob("step-*"))
+    older = [path for step, path in steps if step <= newest]
+    later = [path for step, path in steps if step > newest]
     for old in [*older[:-keep], *later, *folder.glob(".*")]:
         # What cannot be removed takes space, but is no reason to lose the run.
         with suppress(OSError):
             shutil.rmtree(old) if old.is_dir() else old.unlink()
-
-
-def _step(checkpoint: Path) -> int:
-    return int(checkpoint.name.removeprefix("step-"))

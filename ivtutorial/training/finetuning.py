@@ -1,16 +1,5 @@
 """Reward fine-tuning (Sec. 3.3, supplement C): from a model, clips and a reward to an adapter.
 
-| module             | holds                                                           |
-|--------------------|-----------------------------------------------------------------|
-| `finetune_config`  | all settings                                                    |
-| `dataset`          | clips encoded once; which clips and draws a step gets           |
-| `training_start`   | everything before the first step, fresh or from a checkpoint    |
-| `training_step`    | one optimiser step                                              |
-| `training_loop`    | steps, log, checkpoints, and an end that may come early         |
-| `training_samples` | sample clips, early stopping                                    |
-| `training_state`   | checkpoints                                                     |
-| `run_folder`       | what a run leaves behind                                        |
-
 Everything random in step n comes from (seed, n, slot). So a run that was cut off, by kill -9 if need be, and continued
 takes the very steps of an unbroken run, bit for bit; and two processes take the steps of one process that makes
 two passes, up to the rounding of sums.
@@ -27,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -37,22 +26,22 @@ from ivtutorial.errors import InputError
 from ivtutorial.models.lora import has_lora, load_lora, merge_lora
 from ivtutorial.models.named import open_model
 from ivtutorial.rewards.named import open_reward
+from ivtutorial.system.device import choose_device
 from ivtutorial.system.files import check_writable
 from ivtutorial.system.processes import launch
+from ivtutorial.system.provenance import describe
 from ivtutorial.training import run_folder
-from ivtutorial.training.config import FinetuneConfig, read_config
+from ivtutorial.training.config import FinetuneConfig
 from ivtutorial.training.fit import fitted
 from ivtutorial.training.loop import finish, train
-from ivtutorial.training.run_folder import FinetuneResult, read_metrics
-from ivtutorial.training.start import Given, load_data, make_accelerator, start, weights_dtypes
-from ivtutorial.training.step import LossFn
+from ivtutorial.training.run_folder import FinetuneResult
+from ivtutorial.training.start import load_data, make_accelerator, start, weights_dtypes
+from ivtutorial.training.step import Evaluations, LossFn
 from ivtutorial.training.trackers import tracking
 
 if TYPE_CHECKING:
     from ivtutorial.models.backbone import Backbone
     from ivtutorial.rewards.base import ImageReward
-
-__all__ = ["FinetuneConfig", "FinetuneResult", "LossFn", "export_merged", "finetune", "read_config", "read_metrics"]
 
 
 def finetune(
@@ -107,15 +96,12 @@ def finetune(
     check_writable(folder)
     if not resume and (folder / run_folder.CONFIG_FILE).exists():
         raise InputError(f"{folder} holds a run already. Continue it with resume, or choose another folder.")
-    settings, kept = config or FinetuneConfig(), Path(cache or _cache_of(clips) or folder / "cache")
-    given = Given(model, clips, reward, folder, settings, loss_fn, kept, device, progress, skip_bad)
-    return launch(_run, processes, given)[0]
-
-
-def _cache_of(clips: object) -> Path | None:
-    """The latents of a set that `ivtutorial prepare` wrote."""
-    prepared = isinstance(clips, (str, Path)) and (Path(clips) / PREPARED).is_file()
-    return Path(str(clips)) / LATENTS if prepared else None
+    if cache is None:
+        prepared = isinstance(clips, (str, Path)) and (Path(clips) / PREPARED).is_file()
+        cache = Path(str(clips)) / LATENTS if prepared else folder / "cache"
+    settings = config or FinetuneConfig()
+    arguments = (model, clips, reward, folder, settings, loss_fn, Path(cache), device, progress, skip_bad)
+    return launch(_run, processes, *arguments)[0]
 
 
 def export_merged(
@@ -149,34 +135,45 @@ def export_merged(
     return save_backbone(tuned, folder, dtype)
 
 
-def _run(given: Given) -> FinetuneResult:
+def _run(
+    model: Backbone | str | Path,
+    clips: str | Path | Sequence[Clip] | LatentDataset,
+    reward: ImageReward | str | Path,
+    out: Path,
+    config: FinetuneConfig,
+    loss_fn: LossFn | None,
+    cache: Path,
+    device: str | None,
+    progress: bool,
+    skip_bad: bool,
+) -> FinetuneResult:
     """The whole run, in each process; the caller's random state stays as it is."""
-    accelerator = make_accelerator(given)
-    dtypes = weights_dtypes(given.config, accelerator.device)
-    backbone = open_model(given.model, dtypes, accelerator.device)
-    reward = open_reward(given.reward, backbone.device, dtypes["reward"])
+    chosen = choose_device(device)
+    accelerator = make_accelerator(config, chosen if isinstance(model, (str, Path)) else model.device, out)
+    dtypes = weights_dtypes(config, accelerator.device)
+    backbone = open_model(model, dtypes, accelerator.device)
+    scorer = open_reward(reward, backbone.device, dtypes["reward"])
+    names = {"model": describe(model), "reward": describe(reward)}
     devices = [backbone.device] if backbone.device.type == "cuda" else []
-    memory = given.config.memory
-    with torch.random.fork_rng(devices), _borrowed(backbone) as counter, fitted(backbone, reward, memory) as reward:
-        data = load_data(given, backbone, accelerator)
-        run, progress = start(given, accelerator, backbone, reward, data, counter)
-        names, about = given.config.trackers, given.config.to_dict()
-        with tracking(names, given.out, progress.step, about, run.main) as trackers:
-            train(run, progress, given.progress, trackers)
-        return finish(run, progress)
+    with (
+        torch.random.fork_rng(devices),
+        _borrowed(backbone) as evaluations,
+        fitted(backbone, scorer, config.memory) as scorer,
+    ):
+        data = load_data(clips, backbone, config, cache, skip_bad, progress)
+        run, state = start(out, config, accelerator, backbone, scorer, data, evaluations, names, loss_fn)
+        with tracking(accelerator, config.trackers, out, state.step, config.to_dict()):
+            train(run, state, progress)
+        return finish(run, state)
 
 
 @contextmanager
-def _borrowed(backbone: Backbone) -> Iterator[list[int]]:
+def _borrowed(backbone: Backbone) -> Iterator[Evaluations]:
     """Counts the UNet's evaluations while it is trained, and gives the model back without adapter."""
-    counter = [0]
-
-    def count(unet: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        counter[0] += len(args[0] if args else kwargs["sample"])
-
-    hook = backbone.unet.register_forward_pre_hook(count, with_kwargs=True)
+    evaluations = Evaluations()
+    hook = backbone.unet.register_forward_pre_hook(evaluations, with_kwargs=True)
     try:
-        yield counter
+        yield evaluations
     finally:
         hook.remove()
         if has_lora(backbone.unet):

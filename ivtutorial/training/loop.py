@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import torch
 
 from ivtutorial.models.lora import load_lora, save_lora
 from ivtutorial.system.interruption import noting_signals
-from ivtutorial.training import checkpoints as training_state, run_folder
+from ivtutorial.training import checkpoints, run_folder
 from ivtutorial.training.checkpoints import Progress
 from ivtutorial.training.run_folder import FinetuneResult
 from ivtutorial.training.samples import sample_round
 from ivtutorial.training.step import Run, end_if_diverged, take_step
-from ivtutorial.training.trackers import Tracker
+from ivtutorial.training.trackers import log_numbers
 
 
-def train(run: Run, progress: Progress, show: bool, trackers: Sequence[Tracker] = ()) -> None:
+def train(run: Run, progress: Progress, show: bool) -> None:
     """Take the steps that are left.
 
     Args:
         run: see `ivtutorial.training.step.Run`.
         progress: where it stands; changed in place.
         show: a progress bar, with the reward and the time that is left.
-        trackers: shown every line of the log and every round of samples.
 
     Raises:
         InputError: a file cannot be written, or the run has diverged.
@@ -35,12 +34,12 @@ def train(run: Run, progress: Progress, show: bool, trackers: Sequence[Tracker] 
     bar = tqdm(total=steps, initial=progress.step, desc=run.out.name, disable=not (show and run.main))
     with bar, noting_signals() as asked_to_stop:
         if run.config.sample_every and progress.step == 0:
-            _log(run, {"step": 0, **sample_round(run, progress, trackers)}, trackers)
+            _log(run, {"step": 0, **sample_round(run, progress)})
         while progress.step < steps and not progress.stopped:
             row = take_step(run, progress)
             if run.config.sample_every and progress.step % run.config.sample_every == 0:
-                row.update(sample_round(run, progress, trackers))
-            _log(run, row, trackers)
+                row.update(sample_round(run, progress))
+            _log(run, row)
             bar.set_postfix({k: f"{row[k]:.4f}" for k in ("frame_reward", "sample_reward") if k in row})
             bar.update()
             end_if_diverged(run, progress)
@@ -81,11 +80,10 @@ def _anyone(run: Run, asked: Callable[[], bool]) -> bool:
     return bool(run.accelerator.reduce(flag, "sum").item() > 0)
 
 
-def _log(run: Run, row: dict[str, float], trackers: Sequence[Tracker]) -> None:
+def _log(run: Run, row: dict[str, float]) -> None:
     if run.main:
         run_folder.log_metrics(run.out, row)
-        for tracker in trackers:
-            tracker.log(int(row["step"]), row)
+        log_numbers(run.accelerator, run.out, row)
 
 
 def _checkpoint(run: Run, progress: Progress) -> None:
@@ -93,5 +91,5 @@ def _checkpoint(run: Run, progress: Progress) -> None:
         state = {"optimizer": run.optimizer.state_dict()}
         if run.accelerator.scaler is not None:
             state["scaler"] = run.accelerator.scaler.state_dict()
-        training_state.save_checkpoint(run.out, run.backbone.unet, state, progress, run.made_of, run.config.keep)
+        checkpoints.save_checkpoint(run.out, run.backbone.unet, state, progress, run.made_of, run.config.keep)
     run.accelerator.wait_for_everyone()

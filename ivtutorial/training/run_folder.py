@@ -5,7 +5,7 @@ RUN/metrics.jsonl     one line a step; lines of step 0 and of every `sample_ever
 RUN/samples/step-N/   clips (MP4) and sheet.png, the same prompts and noise in every round
 RUN/checkpoints/      see `ivtutorial.training.checkpoints`
 RUN/lora/             the result, which a stock pipeline opens
-RUN/tensorboard/      curves and samples, see `ivtutorial.training.trackers`
+RUN/trackers/         curves and samples, see `ivtutorial.training.trackers`
 """
 
 from __future__ import annotations

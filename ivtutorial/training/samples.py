@@ -7,6 +7,7 @@ that early stopping watches.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -20,18 +21,17 @@ from ivtutorial.training.checkpoints import Progress
 from ivtutorial.training.config import FinetuneConfig
 from ivtutorial.training.sharding import is_sharded
 from ivtutorial.training.step import Run
-from ivtutorial.training.trackers import Tracker
+from ivtutorial.training.trackers import log_clips
 
 FEW = 4
 
 
-def sample_round(run: Run, progress: Progress, trackers: Sequence[Tracker] = ()) -> dict[str, float]:
-    """Sample clips with the adapter as it is, write them, and note a new best reward. All processes share the work.
+def sample_round(run: Run, progress: Progress) -> dict[str, float]:
+    """Sample clips with the adapter as it is, write and show them, note a new best reward. Processes share the work.
 
     Args:
         run: see `ivtutorial.training.step.Run`.
         progress: changed in place: best reward, rounds without a new one, whether to stop.
-        trackers: are shown the clips.
 
     Returns:
         sample_reward, the mean over the clips; sample_motion, the mean absolute change of a pixel from frame to frame.
@@ -42,39 +42,39 @@ def sample_round(run: Run, progress: Progress, trackers: Sequence[Tracker] = ())
     config = run.config
     prompts = list(config.sample_prompts) or list(dict.fromkeys(run.data.captions))[:FEW]
     jobs = make_jobs(prompts, config.sample_seed)
-    found = {job.index: (pixels, reward) for job, pixels, reward in gather(_sample(run, _share(run, jobs)))}
-    clips = [found[job.index][0] for job in jobs]
-    reward = torch.tensor([found[job.index][1] for job in jobs]).mean().item()
+    sampled = gather(_sample(run, own_jobs(run.accelerator, jobs)))
+    results = {job.index: (pixels, reward) for job, pixels, reward in sampled}
+    clips = [results[job.index][0] for job in jobs]
+    reward = torch.tensor([results[job.index][1] for job in jobs]).mean().item()
     best = _note(config, progress, reward)
     if run.main:
         run_folder.write_samples(run.out, progress.step, prompts, clips, config.fps)
-        for tracker in trackers:
-            tracker.show(progress.step, prompts, clips, config.fps)
+        log_clips(run.accelerator, run.out, progress.step, prompts, clips, config.fps)
         if best and config.patience is not None:
             save_lora(run.backbone.unet, run.out / run_folder.BEST)
     return {"sample_reward": reward, "sample_motion": _motion(clips)}
 
 
-def _share(run: Run, jobs: Sequence[Job]) -> list[Job]:
+def own_jobs(accelerator: Any, jobs: Sequence[Job]) -> list[Job]:
     """What this process samples; where the UNet is spread over processes, all of them sample equally many."""
-    rank, world = run.accelerator.process_index, run.accelerator.num_processes
+    rank, world = accelerator.process_index, accelerator.num_processes
     share = list(jobs[rank::world])
-    if is_sharded(run.accelerator):
+    if is_sharded(accelerator):
         share += [jobs[0]] * (-(-len(jobs) // world) - len(share))
     return share
 
 
 def _sample(run: Run, jobs: Sequence[Job]) -> list[tuple[Job, Tensor, float]]:
     """Each clip as uint8 (F, H, W, 3) with its reward."""
-    c, found = run.config, []
+    c, results = run.config, []
     sampling = Sampling(c.method.D, c.method.guidance, c.frames, c.height, c.width, batch_size=c.batch_size)
     with torch.no_grad(), run.accelerator.autocast():
         for batch, clips in sample_batches(run.backbone, jobs, sampling):
             prompts = [job.prompt for job in batch]
             rewards = score(clips.to(run.backbone.device), prompts, run.reward, c.method.S).rewards
             pixels = (clips.permute(0, 1, 3, 4, 2) * 255).round().to(torch.uint8)
-            found += list(zip(batch, pixels, rewards.tolist(), strict=True))
-    return found
+            results += list(zip(batch, pixels, rewards.tolist(), strict=True))
+    return results
 
 
 def _note(config: FinetuneConfig, progress: Progress, reward: float) -> bool:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,17 +13,17 @@ from ivtutorial.data.dataset import LatentDataset, encode_clips
 from ivtutorial.errors import InputError
 from ivtutorial.models.lora import attach_lora, load_lora
 from ivtutorial.rewards.base import HasTextTower
-from ivtutorial.system.device import choose_device
 from ivtutorial.system.progress import bar
-from ivtutorial.system.provenance import describe, provenance
-from ivtutorial.system.share import gather
-from ivtutorial.training import checkpoints as training_state, run_folder
+from ivtutorial.system.provenance import provenance
+from ivtutorial.system.share import gather, rank_and_world
+from ivtutorial.training import checkpoints, run_folder
 from ivtutorial.training.checkpoints import Progress
 from ivtutorial.training.config import FinetuneConfig, differing
 from ivtutorial.training.fit import offload_text
 from ivtutorial.training.methods import once, step_losses
 from ivtutorial.training.sharding import check_sharding, is_sharded, shard_frozen
-from ivtutorial.training.step import LossFn, Run
+from ivtutorial.training.step import Evaluations, LossFn, Run
+from ivtutorial.training.trackers import FOLDER, known_trackers
 from ivtutorial.weights.fingerprint import fingerprint
 
 if TYPE_CHECKING:
@@ -32,41 +31,34 @@ if TYPE_CHECKING:
     from ivtutorial.rewards.base import ImageReward
 
 
-@dataclass(frozen=True)
-class Given:
-    """The arguments of `ivtutorial.training.finetuning.finetune`, as every process gets them."""
+def make_accelerator(config: FinetuneConfig, device: torch.device, out: Path) -> Any:
+    """Join the processes, if there are several.
 
-    model: Backbone | str | Path
-    clips: str | Path | Sequence[Clip] | LatentDataset
-    reward: ImageReward | str | Path
-    out: Path
-    config: FinetuneConfig
-    loss_fn: LossFn | None
-    cache: Path
-    device: str | None
-    progress: bool
-    skip_bad: bool = False
-
-
-def make_accelerator(given: Given) -> Any:
-    """Join the processes, if there are several, and choose the device.
+    Args:
+        config: precision and trackers.
+        device: of the model.
+        out: folder of the run.
 
     Raises:
-        InputError: a device that is not there, fp16 without a GPU, or a way to spread the model that does not fit.
+        InputError: fp16 without a GPU, or a way to spread the model that does not fit.
     """
     from accelerate import Accelerator
     from accelerate.state import AcceleratorState, GradientState
+    from accelerate.utils import ProjectConfiguration
 
-    chosen = choose_device(given.device)
-    cpu = (chosen if isinstance(given.model, (str, Path)) else given.model.device).type == "cpu"
-    if cpu and given.config.precision == "fp16":
+    cpu = device.type == "cpu"
+    if cpu and config.precision == "fp16":
         raise InputError("precision = 'fp16' needs a GPU: use 'fp32' or 'bf16' on a CPU.")
     # It keeps its settings in global state; a second run in this process, in a notebook, may want others.
     AcceleratorState._reset_state(reset_partial_state=True)
     GradientState._reset_state()
-    mixed = "no" if given.config.precision == "fp32" else given.config.precision
-    accelerator = Accelerator(cpu=cpu, mixed_precision=mixed)
-    check_sharding(accelerator, given.config)
+    accelerator = Accelerator(
+        cpu=cpu,
+        mixed_precision="no" if config.precision == "fp32" else config.precision,
+        log_with=known_trackers(config.trackers),
+        project_config=ProjectConfiguration(str(out), logging_dir=str(out / FOLDER)),
+    )
+    check_sharding(accelerator, config)
     return accelerator
 
 
@@ -77,38 +69,64 @@ def weights_dtypes(config: FinetuneConfig, device: torch.device) -> dict[str, to
     return config.memory.dtypes(config.precision)
 
 
-def load_data(given: Given, backbone: Backbone, accelerator: Any) -> LatentDataset:
+def load_data(
+    clips: str | Path | Sequence[Clip] | LatentDataset,
+    backbone: Backbone,
+    config: FinetuneConfig,
+    cache: Path,
+    skip_bad: bool = False,
+    progress: bool = False,
+) -> LatentDataset:
     """Encoded clips; each process encodes its share, then all read what was stored.
+
+    Args:
+        clips: as for `ivtutorial.training.finetuning.finetune`; so are cache and skip_bad.
+        backbone: encodes.
+        config: which frames.
+        cache: folder of encoded clips.
+        skip_bad: leave clips out that cannot be used.
+        progress: show a bar.
 
     Raises:
         InputError: clips that cannot be used, or whose frames the segments do not divide.
     """
-    data, c = given.clips, given.config
-    if not isinstance(data, LatentDataset):
-        listed = read_clips(data, skip_bad=given.skip_bad) if isinstance(data, (str, Path)) else list(data)
-        with bar(len(listed), given.progress and accelerator.is_main_process, "encoding clips") as advance:
-            data = encode_clips(
-                backbone, listed, given.cache, c.frames, c.fps, c.height, c.width, advance, skip_bad=given.skip_bad,
-                rank=accelerator.process_index, world=accelerator.num_processes, gather=gather,
+    rank, world = rank_and_world()
+    if not isinstance(clips, LatentDataset):
+        listed = read_clips(clips, skip_bad=skip_bad) if isinstance(clips, (str, Path)) else list(clips)
+        with bar(len(listed), progress and rank == 0, "encoding clips") as advance:
+            clips = encode_clips(
+                backbone, listed, cache, config.frames, config.fps, config.height, config.width, advance,
+                skip_bad=skip_bad, rank=rank, world=world, gather=gather,
             )  # fmt: skip
-    frames = data.latents.shape[2]
-    if frames % c.method.S and c.method.selection != "dense":
-        raise InputError(f"S = {c.method.S} does not divide the {frames} frames of the clips.")
-    return data
+    frames = clips.latents.shape[2]
+    if frames % config.method.S and config.method.selection != "dense":
+        raise InputError(f"S = {config.method.S} does not divide the {frames} frames of the clips.")
+    return clips
 
 
 def start(
-    given: Given, accelerator: Any, backbone: Backbone, reward: ImageReward, data: LatentDataset, counter: list[int]
+    out: Path,
+    config: FinetuneConfig,
+    accelerator: Any,
+    backbone: Backbone,
+    reward: ImageReward,
+    data: LatentDataset,
+    evaluations: Evaluations,
+    names: Mapping[str, str],
+    loss_fn: LossFn | None = None,
 ) -> tuple[Run, Progress]:
     """Begin a run, or take up the one in the folder.
 
     Args:
-        given: arguments of the run.
+        out: folder of the run.
+        config: its settings.
         accelerator: see `make_accelerator`.
         backbone: gets the adapter.
         reward: image reward.
         data: encoded clips.
-        counter: of the UNet's evaluations.
+        evaluations: counts those of the UNet.
+        names: what model and reward are called in config.json.
+        loss_fn: instead of the method's own losses.
 
     Returns:
         The run, and where it stands.
@@ -116,18 +134,17 @@ def start(
     Raises:
         InputError: the checkpoint is damaged or was made otherwise; the folder cannot be written.
     """
-    config = given.config
     made_of = {
         "config": config.to_dict(),
         "slots": accelerator.num_processes * config.accumulation,
         "model": fingerprint(backbone.unet),
         "data": data.key,
-        "reward": describe(given.reward),
+        "reward": names["reward"],
     }
     _warm_up(backbone, reward, [*data.captions, *config.sample_prompts])
     offload_text(backbone, reward)
-    checkpoint = training_state.latest_checkpoint(given.out)
-    progress = Progress() if checkpoint is None else _check_same(given.out, made_of, checkpoint)
+    checkpoint = checkpoints.latest_checkpoint(out)
+    progress = Progress() if checkpoint is None else _check_same(out, made_of, checkpoint)
     if checkpoint is None:
         parameters = attach_lora(backbone.unet, config.lora_rank, config.seed)
     else:
@@ -135,14 +152,14 @@ def start(
     if is_sharded(accelerator):
         shard_frozen(backbone.unet, accelerator.device.type)
     optimizer = _optimizer(config, accelerator, parameters, checkpoint)
-    losses = step_losses(config.method, reward, config.guards) if given.loss_fn is None else once(given.loss_fn)
-    updates = config.method.updates if given.loss_fn is None else 1
+    losses = step_losses(config.method, reward, config.guards) if loss_fn is None else once(loss_fn)
+    updates = config.method.updates if loss_fn is None else 1
     run = Run(
-        given.out, config, accelerator, backbone, data, reward, losses, updates, parameters, optimizer, made_of, counter
+        out, config, accelerator, backbone, data, reward, losses, updates, parameters, optimizer, made_of, evaluations
     )  # fmt: skip
     if run.main:
-        run_folder.trim_metrics(given.out, -1 if checkpoint is None else progress.step)
-        run_folder.write_config(given.out, _description(given, run))
+        run_folder.trim_metrics(out, -1 if checkpoint is None else progress.step)
+        run_folder.write_config(out, _description(run, names))
     return run, progress
 
 
@@ -164,14 +181,14 @@ _CONTENT = {
 
 def _check_same(out: Path, now: dict[str, Any], checkpoint: Path) -> Progress:
     """Where the checkpoint's run stands, if it is this run."""
-    progress, was = training_state.read_state(checkpoint)
+    progress, was = checkpoints.read_state(checkpoint)
     names = [name for name in differing(was["config"], now["config"]) if name != "accumulation"]
-    told = [f"{name} = {was['config'].get(name)!r}, now {now['config'].get(name)!r}" for name in names]
-    told += [f"{words}: {was[name]}, now {now[name]}" for name, words in _CONTENT.items() if was[name] != now[name]]
+    message = [f"{name} = {was['config'].get(name)!r}, now {now['config'].get(name)!r}" for name in names]
+    message += [f"{words}: {was[name]}, now {now[name]}" for name, words in _CONTENT.items() if was[name] != now[name]]
     if was["slots"] != now["slots"]:
-        told.append(f"processes * accumulation = {was['slots']}, now {now['slots']}")
-    if told:
-        listed = "\n  ".join(told)
+        message.append(f"processes * accumulation = {was['slots']}, now {now['slots']}")
+    if message:
+        listed = "\n  ".join(message)
         raise InputError(f"the run in {out} was made otherwise; restore this, or choose another folder:\n  {listed}")
     return progress
 
@@ -183,7 +200,7 @@ def _optimizer(
     optimizer = accelerator.prepare_optimizer(adamw)
     if checkpoint is None:
         return optimizer
-    state = training_state.read_optimizer(checkpoint)
+    state = checkpoints.read_optimizer(checkpoint)
     try:
         optimizer.load_state_dict(state["optimizer"])
         if accelerator.scaler is not None:
@@ -193,11 +210,10 @@ def _optimizer(
     return optimizer
 
 
-def _description(given: Given, run: Run) -> dict[str, Any]:
+def _description(run: Run, names: Mapping[str, str]) -> dict[str, Any]:
     return {
         "finetune": run.config.to_dict(),
-        "model": describe(given.model),
-        "reward": describe(given.reward),
+        **names,
         "data": {"clips": len(run.data), "left_out": list(run.data.left_out), "key": run.data.key},
         "processes": run.accelerator.num_processes,
         "device": str(run.backbone.device),

@@ -41,6 +41,17 @@ _SCALE_SEARCH = 16
 COUNTED = ("unet_evaluations", "reward_calls")
 
 
+@dataclass
+class Evaluations:
+    """How many clips the UNet has evaluated in this process; a hook to be called before each of its passes."""
+
+    clips: int = 0
+
+    def __call__(self, unet: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """Count the clips of a pass."""
+        self.clips += len(args[0] if args else kwargs["sample"])
+
+
 @dataclass(frozen=True)
 class Run:
     """What stays the same from step to step.
@@ -57,7 +68,7 @@ class Run:
         parameters: of the adapter.
         optimizer: AdamW on them, prepared by the accelerator.
         made_of: what must be the same when the run is continued.
-        counter: one number, the UNet's evaluations of single clips so far in this process.
+        evaluations: of the UNet, counted.
     """
 
     out: Path
@@ -71,7 +82,7 @@ class Run:
     parameters: list[torch.nn.Parameter]
     optimizer: Any
     made_of: dict[str, Any]
-    counter: list[int]
+    evaluations: Evaluations
 
     @property
     def slots(self) -> int:
@@ -152,13 +163,13 @@ def _passes(run: Run, step: int, m: int) -> Iterator[dict[str, float]]:
     losses = run.losses(backbone, run.data.batch(backbone, places), generator)
     for _ in range(run.updates):
         slot_generator(config.seed, step, slot)  # dropout of a slot does not depend on what other slots drew
-        before = run.counter[0]
+        before = run.evaluations.clips
         with network_mode(backbone.unet, config.method.train_mode):
             with run.accelerator.autocast():
                 loss, numbers = next(losses)
             if not loss.requires_grad:
                 raise InputError("the loss has no gradient: the reward must be differentiable in the frames.")
-            evaluations = run.counter[0] - before
+            evaluations = run.evaluations.clips - before
             run.accelerator.backward(loss / config.accumulation)
         yield {"reward_calls": 0.0, **numbers, "loss": loss.item(), "unet_evaluations": evaluations}
 

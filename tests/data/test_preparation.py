@@ -24,7 +24,8 @@ from ivtutorial.errors import InputError
 from ivtutorial.method.instructvideo import InstructVideo
 from ivtutorial.sampling.generation import Sampling, generate
 from ivtutorial.sampling.training_clips import NEARLY_LOSSLESS, sample_clips
-from ivtutorial.training.finetuning import FinetuneConfig, finetune
+from ivtutorial.training.config import FinetuneConfig
+from ivtutorial.training.finetuning import finetune
 from ivtutorial.video.reader import read_video
 from ivtutorial.video.writer import encode_video, write_video
 from tests.tolerances import assert_close, roundings

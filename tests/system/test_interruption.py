@@ -17,7 +17,8 @@ from ivtutorial.data.dataset import LatentDataset
 from ivtutorial.method.instructvideo import InstructVideo
 from ivtutorial.models.lora import LORA_FILE
 from ivtutorial.system.interruption import noting_signals
-from ivtutorial.training.finetuning import FinetuneConfig, finetune
+from ivtutorial.training.config import FinetuneConfig
+from ivtutorial.training.finetuning import finetune
 from tests.toy import toy_backbone
 
 if TYPE_CHECKING:

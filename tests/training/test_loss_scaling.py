@@ -23,7 +23,9 @@ from ivtutorial.method.batch import Batch
 from ivtutorial.method.instructvideo import InstructVideo
 from ivtutorial.models.lora import LORA_FILE
 from ivtutorial.training.checkpoints import latest_checkpoint, read_optimizer
-from ivtutorial.training.finetuning import FinetuneConfig, FinetuneResult, finetune
+from ivtutorial.training.config import FinetuneConfig
+from ivtutorial.training.finetuning import finetune
+from ivtutorial.training.run_folder import FinetuneResult
 from ivtutorial.training.start import Given, make_accelerator
 from tests.toy import toy_backbone
 

@@ -24,7 +24,8 @@ from ivtutorial.rivals.draft import Draft
 from ivtutorial.rivals.rwr import RWR
 from ivtutorial.rivals.supervised import Supervised
 from ivtutorial.training import guards
-from ivtutorial.training.finetuning import FinetuneConfig, finetune, read_config
+from ivtutorial.training.config import FinetuneConfig, read_config
+from ivtutorial.training.finetuning import finetune
 from ivtutorial.training.guards import Guards
 from ivtutorial.training.methods import step_losses
 from tests.tolerances import assert_close, roundings

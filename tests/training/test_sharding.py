@@ -16,8 +16,8 @@ from ivtutorial.models.backbone import Backbone
 from ivtutorial.models.lora import attach_lora
 from ivtutorial.sampling.generation import make_jobs
 from ivtutorial.system.processes import launch
-from ivtutorial.training.finetuning import FinetuneConfig
-from ivtutorial.training.samples import _share
+from ivtutorial.training.config import FinetuneConfig
+from ivtutorial.training.samples import own_jobs
 from ivtutorial.training.sharding import check_sharding, is_sharded, shard_frozen
 from tests.toy import toy_backbone
 
@@ -79,9 +79,9 @@ def test_processes_that_share_the_model_sample_equally_often() -> None:
     """Three prompts on two processes: 2 + 1 clips, but 2 + 2 where each call needs both."""
     jobs = make_jobs(["a", "b", "c"])
     for kind, second in (("MULTI_GPU", [jobs[1]]), ("FSDP", [jobs[1], jobs[0]])):
-        run: Any = SimpleNamespace(accelerator=accelerator(kind, 1, 2))
-        assert _share(run, jobs) == second
-        assert is_sharded(run.accelerator) == (kind == "FSDP")
+        second_of_two = accelerator(kind, 1, 2)
+        assert own_jobs(second_of_two, jobs) == second
+        assert is_sharded(second_of_two) == (kind == "FSDP")
 
 
 @pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.yaml")), ids=lambda path: path.stem)

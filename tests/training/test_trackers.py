@@ -14,14 +14,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 import torch
+from accelerate.utils import LoggerType
 from PIL import Image
 from torch import Tensor
+from torch.utils.tensorboard import SummaryWriter
 
 from ivtutorial.data.dataset import LatentDataset
 from ivtutorial.errors import InputError
 from ivtutorial.method.instructvideo import InstructVideo
-from ivtutorial.training.finetuning import FinetuneConfig, finetune
-from ivtutorial.training.trackers import gif, tracking
+from ivtutorial.training.config import FinetuneConfig
+from ivtutorial.training.finetuning import finetune
+from ivtutorial.training.start import make_accelerator
+from ivtutorial.training.trackers import gif, log_numbers, tracking
 from tests.toy import toy_backbone
 
 if TYPE_CHECKING:
@@ -50,8 +54,8 @@ def redness(frames: Tensor, captions: Sequence[str]) -> Tensor:
 
 def events(run: Path) -> Any:
     accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
-    found = accumulator.EventAccumulator(str(run / "tensorboard"), size_guidance={"scalars": 0, "images": 0})
-    return found.Reload()
+    folder = str(run / "trackers" / "ivtutorial")
+    return accumulator.EventAccumulator(folder, size_guidance={"scalars": 0, "images": 0}).Reload()
 
 
 def test_tensorboard_shows_the_log_once_also_after_a_restart(
@@ -65,13 +69,13 @@ def test_tensorboard_shows_the_log_once_also_after_a_restart(
     rows = [row for row in result.metrics if "frame_reward" in row]
     for name in ("frame_reward", "loss", "grad_norm", "lr", "motion"):
         scalars = shown.Scalars(name)
-        assert [one.step for one in scalars] == [1, 2, 3, 4]
-        assert [one.value for one in scalars] == pytest.approx([row[name] for row in rows], rel=1e-5)
+        assert [item.step for item in scalars] == [1, 2, 3, 4]
+        assert [item.value for item in scalars] == pytest.approx([row[name] for row in rows], rel=1e-5)
     samples = shown.Images("samples/000 a red fox")
-    assert [one.step for one in samples] == [0, 2, 4]
+    assert [item.step for item in samples] == [0, 2, 4]
     picture = Image.open(io.BytesIO(samples[-1].encoded_image_string))
     assert picture.format == "GIF" and picture.size == (16, 16)
-    assert [one.step for one in shown.Scalars("sample_reward")] == [0, 2, 4]
+    assert [item.step for item in shown.Scalars("sample_reward")] == [0, 2, 4]
 
 
 def test_a_clip_as_gif_plays_for_ever_at_its_rate() -> None:
@@ -84,83 +88,101 @@ def test_a_clip_as_gif_plays_for_ever_at_its_rate() -> None:
     assert np.asarray(picture.convert("RGB")).mean() == pytest.approx(180, abs=1)
 
 
-class FakeRun:
-    """Remembers what W&B would be told."""
+class FakeWandb(types.ModuleType):
+    """Remembers what W&B would get."""
 
-    def __init__(self, **settings: Any) -> None:
-        self.settings, self.rows, self.id, self.finished = settings, [], settings["id"] or "abc", False
+    def __init__(self) -> None:
+        super().__init__("wandb")
+        self.inits: list[dict[str, Any]] = []
+        self.rows: list[tuple[int, dict[str, Any]]] = []
+        self.finished = 0
+        self.config = types.SimpleNamespace(update=lambda values, **_: self.settings.update(values))
+        self.settings: dict[str, Any] = {}
+
+    def init(self, **settings: Any) -> FakeWandb:
+        self.inits.append(settings)
+        return self
 
     def log(self, row: dict[str, Any], step: int) -> None:
         self.rows.append((step, row))
 
     def finish(self) -> None:
-        self.finished = True
+        self.finished += 1
+
+    @staticmethod
+    def Video(file: Any, caption: str, format: str) -> tuple[str, str]:
+        return caption, format
 
 
-def test_wandb_is_told_the_same_and_a_restart_goes_on_with_its_run(
+def test_wandb_gets_the_same_and_a_restart_goes_on_with_its_run(
     toy: Backbone, data: LatentDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    runs: list[FakeRun] = []
-
-    def init(**settings: Any) -> FakeRun:
-        runs.append(FakeRun(**settings))
-        return runs[-1]
-
-    fake = types.SimpleNamespace(init=init, Video=lambda file, caption, format: (caption, format))
+    fake = FakeWandb()
     monkeypatch.setitem(sys.modules, "wandb", fake)
+    monkeypatch.setattr("accelerate.tracking.get_available_trackers", lambda: [LoggerType.WANDB])
     for steps, resume in ((2, False), (4, True)):
         config = replace(CONFIG, steps=steps, trackers=("wandb",))
         result = finetune(toy, data, redness, tmp_path / "run", config, resume=resume, progress=False)
-    assert [run.settings["id"] for run in runs] == [None, "abc"] and all(run.finished for run in runs)
-    rows = [(step, row) for run in runs for step, row in run.rows]
-    assert [step for step, row in rows if "loss" in row] == [1, 2, 3, 4]
-    assert [row["loss"] for _, row in rows if "loss" in row] == [row["loss"] for row in result.metrics if "loss" in row]
-    assert [(step, row["samples"]) for step, row in rows if "samples" in row] == [
+    first, second = fake.inits
+    assert first["id"] == second["id"] and first["project"] == "ivtutorial" and first["name"] == "run"
+    assert second["resume"] == "allow" and fake.finished == 2
+    assert fake.settings["steps"] == 4 and fake.settings["method.D"] == 4
+    assert [step for step, row in fake.rows if "loss" in row] == [1, 2, 3, 4]
+    losses = [row["loss"] for row in result.metrics if "loss" in row]
+    assert [row["loss"] for _, row in fake.rows if "loss" in row] == losses
+    assert [(step, row["samples"]) for step, row in fake.rows if "samples" in row] == [
         (step, [("a red fox", "gif")]) for step in (0, 2, 4)
     ]
-    assert not (tmp_path / "run" / "tensorboard").exists()
+    assert not (tmp_path / "run" / "trackers").exists()
 
 
-def test_wandb_that_is_not_installed_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "wandb", None)
-    with pytest.raises(InputError, match="pip install wandb"), tracking(("wandb",), tmp_path, 0, {}):
+def accelerator(run: Path, *trackers: str) -> Any:
+    return make_accelerator(FinetuneConfig(trackers=trackers), torch.device("cpu"), run)
+
+
+@pytest.mark.parametrize(("name", "package"), [("wandb", "wandb"), ("comet_ml", "comet-ml"), ("trackio", "trackio")])
+@pytest.mark.filterwarnings("ignore:.log_with=")
+def test_a_tracker_that_is_not_installed_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, package: str
+) -> None:
+    monkeypatch.setattr("accelerate.tracking.get_available_trackers", lambda: [LoggerType.TENSORBOARD])
+    alone = accelerator(tmp_path, name)
+    with pytest.raises(InputError, match=f"pip install {package}"), tracking(alone, (name,), tmp_path, 0, {}):
         pass
 
 
+@pytest.mark.filterwarnings("ignore:.log_with=")
 def test_without_tensorboard_a_run_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
-    with tracking(("tensorboard",), tmp_path, 0, {}) as trackers:
-        assert trackers == []
-    assert "metrics.jsonl" in caplog.text
+    monkeypatch.setattr("accelerate.tracking.get_available_trackers", list)
+    alone = accelerator(tmp_path, "tensorboard")
+    with tracking(alone, ("tensorboard",), tmp_path, 0, {}):
+        log_numbers(alone, tmp_path, {"step": 1, "loss": 0.5})
+    assert "metrics.jsonl" in caplog.text and not list(tmp_path.iterdir())
 
 
 def test_a_full_disk_is_one_clear_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also the end of the tracker, which cannot be written either, does not hide it."""
 
-    class Full:
-        def __init__(self, folder: str, purge_step: int | None) -> None:
-            pass
+    def full(*_: Any, **__: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
 
-        def add_scalar(self, name: str, value: float, step: int) -> None:
-            raise OSError(errno.ENOSPC, "No space left on device")
-
-        def close(self) -> None:
-            raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", types.SimpleNamespace(SummaryWriter=Full))
-    told = r"cannot write .*tensorboard: No space left on device\. Checkpoints are whole"
-    with pytest.raises(InputError, match=told), tracking(("tensorboard",), tmp_path, 0, {}) as trackers:
-        trackers[0].log(1, {"loss": 0.5})
+    alone = accelerator(tmp_path, "tensorboard")
+    message = r"cannot write the trackers' files in .*: No space left on device\. The last checkpoint is whole"
+    with pytest.raises(InputError, match=message), tracking(alone, ("tensorboard",), tmp_path, 0, {}):
+        monkeypatch.setattr(SummaryWriter, "add_scalar", full)
+        monkeypatch.setattr(SummaryWriter, "close", full)
+        log_numbers(alone, tmp_path, {"step": 1, "loss": 0.5})
 
 
 def test_only_the_main_process_tracks(tmp_path: Path) -> None:
-    with tracking(("tensorboard",), tmp_path, 0, {}, main=False) as trackers:
-        assert trackers == [] and not list(tmp_path.iterdir())
+    other: Any = types.SimpleNamespace(is_main_process=False, trackers=[])
+    with tracking(other, ("tensorboard",), tmp_path, 0, {}):
+        assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("names", ["tensorboard", ["mlflow"]])
+@pytest.mark.parametrize("names", ["tensorboard", ["visdom"]])
 def test_unknown_trackers(names: Any) -> None:
-    with pytest.raises(InputError, match="expected a list of tensorboard, wandb"):
+    with pytest.raises(InputError, match="expected a list of tensorboard, wandb, trackio"):
         FinetuneConfig(trackers=names)

@@ -30,7 +30,7 @@ from ivtutorial.sampling.generation import Sampling
 from ivtutorial.system.files import atomic_write_text, data_path, key, sha256
 
 if TYPE_CHECKING:
-    from ivtutorial.training.finetuning import FinetuneResult
+    from ivtutorial.training.run_folder import FinetuneResult
 
 
 def run_demo(

@@ -1,0 +1,99 @@
+"""Which clips a step sees, and clips that are encoded once."""
+
+from __future__ import annotations
+
+import copy
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import torch
+
+from ivtutorial.data.clips import Clip
+from ivtutorial.data.dataset import encode_clips, positions, slot_generator
+from ivtutorial.errors import InputError
+from ivtutorial.video.reader import read_video
+from ivtutorial.video.writer import write_video
+from tests.tolerances import assert_close, roundings
+from tests.toy import toy_backbone
+
+if TYPE_CHECKING:
+    from ivtutorial.models.backbone import Backbone
+
+from tests.training.runs import CAPTIONS
+
+
+@pytest.mark.parametrize(("clips", "batch_size", "slots"), [(7, 2, 1), (5, 4, 2), (3, 8, 1)])
+def test_every_clip_comes_once_before_any_comes_again(clips: int, batch_size: int, slots: int) -> None:
+    """Batches of all slots in a row are permutations in a row, also where N is no multiple of the batch."""
+    steps = math.ceil(4 * clips / (batch_size * slots))
+    stream = [
+        place for n in range(steps) for s in range(slots) for place in positions(clips, batch_size, n, s, slots, seed=3)
+    ]
+    epochs = [stream[k * clips : (k + 1) * clips] for k in range(4)]
+    assert all(sorted(epoch) == list(range(clips)) for epoch in epochs)
+    assert len({tuple(epoch) for epoch in epochs}) > 1 or clips < 4
+    assert positions(50, 8, 0, 0, 1, seed=3) != positions(50, 8, 0, 0, 1, seed=4)
+
+
+def test_slots_draw_independently() -> None:
+    """Seed, step and slot each change the draws; nothing else does."""
+    with torch.random.fork_rng(devices=[]):
+        keys = [(0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1)]
+        draws = {tuple(torch.randn(3, generator=slot_generator(*key)).tolist()) for key in keys}
+        slot_generator(0, 0, 0)
+        dropout = torch.rand(3)
+        slot_generator(0, 0, 0)
+        assert len(draws) == 4 and torch.equal(torch.rand(3), dropout)
+
+
+@pytest.fixture(scope="module")
+def toy(tiny_tokenizer: Any) -> Backbone:
+    return toy_backbone(tiny_tokenizer)
+
+
+@pytest.fixture
+def fresh_toy(toy: Backbone) -> Backbone:
+    return copy.deepcopy(toy)
+
+
+@pytest.fixture
+def clips(tmp_path: Path) -> list[Clip]:
+    made = []
+    for number, caption in enumerate(CAPTIONS[:3]):
+        path = tmp_path / f"{number}.mp4"
+        write_video(path, torch.rand(4, 3, 16, 16, generator=torch.Generator().manual_seed(number)))
+        made.append(Clip(path, caption))
+    return made
+
+
+def test_clips_are_encoded_once(fresh_toy: Backbone, clips: list[Clip], tmp_path: Path) -> None:
+    """Latents are the VAE's; a second call reads them; other contents or settings are encoded anew."""
+    seen: list[int] = []
+    first = encode_clips(fresh_toy, clips, tmp_path / "cache", frames=4, advance=seen.append)
+    pixels = torch.from_numpy(read_video(clips[1].path, 4, 8, (16, 16))).permute(0, 3, 1, 2)[None].float() / 255
+    assert_close(first.latents[1:2], fresh_toy.encode(pixels), n=roundings(fresh_toy.vae))
+    second = encode_clips(fresh_toy, clips, tmp_path / "cache", frames=4)
+    assert torch.equal(first.latents, second.latents) and sum(seen) == 3
+    encode_clips(fresh_toy, clips, tmp_path / "cache", frames=2)
+    write_video(clips[0].path, torch.zeros(4, 3, 16, 16))
+    assert not torch.equal(encode_clips(fresh_toy, clips, tmp_path / "cache", frames=4).latents, first.latents)
+    # Two settings; with four frames three clips, and one more since the first has changed.
+    four, two = sorted((tmp_path / "cache").glob("*"), key=lambda folder: -len(list(folder.iterdir())))
+    assert (len(list(four.glob("*.safetensors"))), len(list(two.glob("*.safetensors")))) == (4, 3)
+
+
+def test_every_bad_clip_is_named(toy: Backbone, clips: list[Clip], tmp_path: Path) -> None:
+    clips[0].path.write_bytes(b"not a video")
+    write_video(clips[2].path, torch.zeros(2, 3, 16, 16))
+    with pytest.raises(InputError, match=r"2 bad of 3:\n.*0\.mp4.*\n.*2\.mp4"):
+        encode_clips(toy, clips, tmp_path / "cache", frames=4)
+
+
+def test_a_damaged_cache_is_named(toy: Backbone, clips: list[Clip], tmp_path: Path) -> None:
+    encode_clips(toy, clips, tmp_path / "cache", frames=4)
+    file = next((tmp_path / "cache").glob("*/*.safetensors"))
+    file.write_bytes(file.read_bytes()[:100])
+    with pytest.raises(InputError, match="damaged.*Delete it"):
+        encode_clips(toy, clips, tmp_path / "cache", frames=4)

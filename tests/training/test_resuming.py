@@ -1,0 +1,116 @@
+"""Exact continuation, after kill -9 too; and what may not be continued."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import random
+import signal
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import torch
+
+from ivtutorial.data.dataset import LatentDataset
+from ivtutorial.errors import InputError
+from ivtutorial.models.lora import has_lora
+from ivtutorial.training import checkpoints
+from ivtutorial.training.config import FinetuneConfig
+from ivtutorial.training.finetuning import finetune
+from ivtutorial.training.run_folder import FinetuneResult
+
+if TYPE_CHECKING:
+    from ivtutorial.models.backbone import Backbone
+
+from tests.training.runs import CONFIG, METHOD, redness, same, timeless, weights
+
+
+def finetune_quietly(backbone: Backbone, data: LatentDataset, out: Path, config: FinetuneConfig) -> None:
+    os.environ["CUDA_VISIBLE_DEVICES"] = ""
+    finetune(backbone, data, redness, out, config, resume=True, progress=False)
+
+
+def kill_after(process: Any, metrics: Path, lines: int, delay: float) -> bool:
+    """kill -9 once the log has so many lines and a moment has passed; False if the run ended before."""
+    while process.is_alive():
+        if metrics.exists() and metrics.read_bytes().count(b"\n") >= lines:
+            time.sleep(delay)
+            os.kill(process.pid, signal.SIGKILL)
+            process.join()
+            return bool(process.exitcode == -signal.SIGKILL)
+        time.sleep(0.001)
+    return False
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork and SIGKILL")
+def test_kill_9_at_random_steps_then_resume_equals_an_unbroken_run(
+    toy: Backbone, data: LatentDataset, tmp_path: Path
+) -> None:
+    """Killed three times, anywhere in a step or a checkpoint: the same adapter and log as without, bit for bit."""
+    # fork saves importing everything anew; CUDA, where there is one, does not survive it.
+    context = multiprocessing.get_context("spawn" if torch.cuda.is_available() else "fork")
+    config = replace(CONFIG, method=replace(METHOD, train_mode=True, eta=0.5), steps=14, checkpoint_every=3)
+    out, draw, kills = tmp_path / "broken", random.Random(5), 0
+    for lines in (draw.randint(1, 3), draw.randint(5, 7), draw.randint(9, 11)):
+        process = context.Process(target=finetune_quietly, args=(toy, data, out, config))
+        process.start()
+        kills += kill_after(process, out / "metrics.jsonl", lines, draw.uniform(0, 0.1))
+    broken = finetune(toy, data, redness, out, config, resume=True, progress=False)
+    whole = finetune(toy, data, redness, tmp_path / "whole", config, progress=False)
+    assert kills >= 2
+    assert same(weights(broken), weights(whole))
+    assert timeless(broken.metrics) == timeless(whole.metrics)
+    first, second = (
+        checkpoints.read_optimizer(run / "checkpoints" / "step-000014")["optimizer"]["state"]
+        for run in (broken.folder, whole.folder)
+    )
+    assert all(torch.equal(first[i][name], second[i][name]) for i in first for name in first[i])
+    assert not list((out / "checkpoints").glob(".*"))
+
+
+def test_a_finished_run_goes_on_with_more_steps(
+    toy: Backbone, data: LatentDataset, unbroken: FinetuneResult, tmp_path: Path
+) -> None:
+    """Three steps, then six: what six steps give."""
+    finetune(toy, data, redness, tmp_path / "run", replace(CONFIG, steps=3), progress=False)
+    longer = finetune(toy, data, redness, tmp_path / "run", CONFIG, resume=True, progress=False)
+    assert longer.steps == 6 and same(weights(longer), weights(unbroken))
+
+
+def test_a_run_is_never_overwritten(toy: Backbone, data: LatentDataset, unbroken: FinetuneResult) -> None:
+    before = weights(unbroken)
+    with pytest.raises(InputError, match="holds a run already.*resume"):
+        finetune(toy, data, redness, unbroken.folder, CONFIG, progress=False)
+    assert same(weights(unbroken), before)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"lr": 1e-3}, r"lr = 0.01, now 0.001"),
+        ({"method": replace(METHOD, tau=0.75)}, r"method = .*0.75"),
+        ({"lora_rank": 2}, r"lora_rank = 4, now 2"),
+        ({"accumulation": 2}, r"processes \* accumulation = 1, now 2"),
+    ],
+)
+def test_a_run_made_otherwise_is_not_continued(
+    toy: Backbone, data: LatentDataset, unbroken: FinetuneResult, change: dict[str, Any], told: str
+) -> None:
+    with pytest.raises(InputError, match=told):
+        finetune(toy, data, redness, unbroken.folder, replace(CONFIG, **change), resume=True, progress=False)
+    assert not has_lora(toy.unet)
+
+
+def test_a_run_on_other_clips_or_another_model_is_not_continued(
+    fresh_toy: Backbone, toy: Backbone, data: LatentDataset, unbroken: FinetuneResult
+) -> None:
+    other = LatentDataset(data.latents + 0.1, data.captions)
+    with pytest.raises(InputError, match=r"\n  other clips or captions, .* \w+, now \w+$"):
+        finetune(toy, other, redness, unbroken.folder, CONFIG, resume=True, progress=False)
+    with torch.no_grad():
+        fresh_toy.unet.conv_in.weight.mul_(1.1)
+    with pytest.raises(InputError, match=r"\n  other weights of the model .*: \w+, now \w+$"):
+        finetune(fresh_toy, data, redness, unbroken.folder, CONFIG, resume=True, progress=False)
