@@ -110,9 +110,9 @@ def mix_reward(
 ) -> None:
     """Average the weights of a reward before and after tuning: what tuning on choices forgot about captions
     comes back."""
-    from ivtutorial.lab.reduced_models.reward import mix
+    from ivtutorial.lab.reduced_models.reward import mix_weights
 
-    mix(before, after, share, out)
+    mix_weights(before, after, share, out)
     typer.echo(f"mixed reward: see {out}")
 
 

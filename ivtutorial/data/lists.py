@@ -33,7 +33,7 @@ from ivtutorial.data.text import lines, read_object, read_table, read_text
 from ivtutorial.errors import InputError
 
 Status = Literal["ok", "too short", "undecodable", "no caption", "duplicate", "missing", "refused"]
-Row = tuple[str, Mapping[str, Any]]
+_Row = tuple[str, Mapping[str, Any]]
 
 VIDEO_SUFFIXES = (
     ".mp4", ".m4v", ".mov", ".qt", ".mkv", ".webm", ".avi", ".gif", ".apng", ".mpg", ".mpeg", ".vob", ".ts", ".mts",
@@ -152,7 +152,7 @@ def _prepared(file: Path, root: str | Path | None) -> list[Entry]:
     return [_entry(base, *row, pinned=True) for row in _rows(file.parent / MANIFEST)]
 
 
-def _rows(file: Path) -> Iterator[Row]:
+def _rows(file: Path) -> Iterator[_Row]:
     """Yields (where, fields) for each entry of a list."""
     text = read_text(file)
     if file.suffix.lower() in (".csv", ".tsv"):

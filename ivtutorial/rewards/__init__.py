@@ -3,7 +3,9 @@
 | module              | holds                                             |
 |---------------------|---------------------------------------------------|
 | `base`              | what an image reward is                           |
+| `caption_limit`     | how much of a caption a reward reads              |
 | `named`             | all of them by name, and your own                 |
+| `shipped`           | those that come with the package, as a table      |
 | `clip`              | the cosine of open_clip's features                |
 | `transformers_clip` | the cosine of transformers' CLIP; PickScore       |
 | `hpsv2`             | HPSv2 and HPSv2.1                                 |

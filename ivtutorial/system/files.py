@@ -148,18 +148,18 @@ def data_path(*parts: str) -> Path:
         The existing path.
 
     Raises:
-        InputError: neither place has it.
+        InputError: neither of them has it.
 
     Example:
         >>> data_path("models", "reward").name
         'reward'
     """
-    places = [root.joinpath(*parts) for root in (PACKAGE / "_data", PACKAGE.parent / "data")]
-    for place in places:
-        if place.exists():
-            return place
+    candidates = [root.joinpath(*parts) for root in (PACKAGE / "_data", PACKAGE.parent / "data")]
+    for path in candidates:
+        if path.exists():
+            return path
     raise InputError(
-        f"the shipped data has no {'/'.join(parts) or 'folder'}: looked for {places[0]} and {places[1]}. "
+        f"the shipped data has no {'/'.join(parts) or 'folder'}: looked for {candidates[0]} and {candidates[1]}. "
         "Install the package from its wheel, or work in a full checkout of the repository."
     )
 

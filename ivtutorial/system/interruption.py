@@ -23,8 +23,8 @@ def noting_signals() -> Iterator[Callable[[], bool]]:
         KeyboardInterrupt: at the second signal.
 
     Example:
-        >>> with noting_signals() as asked_to_stop:
-        ...     asked_to_stop()
+        >>> with noting_signals() as stop_requested:
+        ...     stop_requested()
         False
     """
     noted: list[int] = []

@@ -92,12 +92,12 @@ def _store(path: Path, content: Any) -> None:
 
 
 def _start(folder: str, rank: int, processes: int) -> subprocess.Popen[bytes]:
-    one = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
+    threads = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
     group = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": processes, "LOCAL_WORLD_SIZE": processes}
     path = os.pathsep.join(entry or os.getcwd() for entry in sys.path)
     environment = {
         **os.environ,
-        **one,
+        **threads,
         **{name: str(value) for name, value in group.items()},
         "PYTHONPATH": path,
         "PYTHONSAFEPATH": "1",  # or a file random.py where one happens to stand would be imported
@@ -141,8 +141,8 @@ def _pass_on(workers: list[subprocess.Popen[bytes]]) -> None:
 
 def _raise(rank: int, code: int, folder: Path) -> None:
     # The rank that stumbled first names the cause; the others only report that it has gone.
-    told = sorted(folder.glob("error-*.pkl"), key=lambda path: path.stat().st_mtime_ns)
-    errors = [pickle.loads(path.read_bytes()) for path in told]
+    reports = sorted(folder.glob("error-*.pkl"), key=lambda path: path.stat().st_mtime_ns)
+    errors = [pickle.loads(path.read_bytes()) for path in reports]
     for usable, message in errors:
         if usable:
             raise InputError(message)
@@ -213,9 +213,9 @@ def _work(folder: Path) -> int:
     return 0
 
 
-def _report(folder: Path, rank: str, told: tuple[bool, str]) -> None:
+def _report(folder: Path, rank: str, error: tuple[bool, str]) -> None:
     hidden = folder / f".error-{rank}"
-    hidden.write_bytes(pickle.dumps(told))
+    hidden.write_bytes(pickle.dumps(error))
     hidden.replace(folder / f"error-{rank}.pkl")
 
 

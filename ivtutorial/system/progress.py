@@ -11,6 +11,6 @@ def bar(total: int, show: bool, title: str = "clips") -> Iterator[Callable[[int]
     """A progress bar; yields the function that moves it on by a number of items."""
     from tqdm.auto import tqdm
 
-    with tqdm(total=total, desc=title, disable=not show) as shown:
+    with tqdm(total=total, desc=title, disable=not show) as progress:
         # Shares differ by one item, so counting all of them times the number of processes may overshoot at the end.
-        yield lambda count: shown.update(min(count, shown.total - shown.n))
+        yield lambda count: progress.update(min(count, progress.total - progress.n))

@@ -33,7 +33,7 @@ from ivtutorial.system.provenance import describe
 from ivtutorial.training import run_folder
 from ivtutorial.training.config import FinetuneConfig
 from ivtutorial.training.fit import fitted
-from ivtutorial.training.loop import finish, train
+from ivtutorial.training.loop import finish, take_steps
 from ivtutorial.training.run_folder import FinetuneResult
 from ivtutorial.training.start import load_data, make_accelerator, start, weights_dtypes
 from ivtutorial.training.step import Evaluations, LossFn
@@ -163,7 +163,7 @@ def _run(
         data = load_data(clips, backbone, config, cache, skip_bad, progress)
         run, state = start(out, config, accelerator, backbone, scorer, data, evaluations, names, loss_fn)
         with tracking(accelerator, config.trackers, out, state.step, config.to_dict()):
-            train(run, state, progress)
+            take_steps(run, state, progress)
         return finish(run, state)
 
 

@@ -16,7 +16,7 @@ from ivtutorial.training.step import Run, end_if_diverged, take_step
 from ivtutorial.training.trackers import log_numbers
 
 
-def train(run: Run, progress: Progress, show: bool) -> None:
+def take_steps(run: Run, progress: Progress, show: bool) -> None:
     """Take the steps that are left.
 
     Args:
@@ -32,7 +32,7 @@ def train(run: Run, progress: Progress, show: bool) -> None:
 
     steps = run.config.steps
     bar = tqdm(total=steps, initial=progress.step, desc=run.out.name, disable=not (show and run.main))
-    with bar, noting_signals() as asked_to_stop:
+    with bar, noting_signals() as stop_requested:
         if run.config.sample_every and progress.step == 0:
             _log(run, {"step": 0, **sample_round(run, progress)})
         while progress.step < steps and not progress.stopped:
@@ -43,7 +43,7 @@ def train(run: Run, progress: Progress, show: bool) -> None:
             bar.set_postfix({k: f"{row[k]:.4f}" for k in ("frame_reward", "sample_reward") if k in row})
             bar.update()
             end_if_diverged(run, progress)
-            _keep(run, progress, _anyone(run, asked_to_stop))
+            _keep(run, progress, _anyone(run, stop_requested))
 
 
 def finish(run: Run, progress: Progress) -> FinetuneResult:
@@ -72,11 +72,11 @@ def _keep(run: Run, progress: Progress, stop: bool) -> None:
         raise KeyboardInterrupt
 
 
-def _anyone(run: Run, asked: Callable[[], bool]) -> bool:
+def _anyone(run: Run, stop_requested: Callable[[], bool]) -> bool:
     """Whether some process was asked to stop; all must stop at the same step."""
     if run.accelerator.num_processes == 1:
-        return asked()
-    flag = torch.tensor(float(asked()), device=run.backbone.device)
+        return stop_requested()
+    flag = torch.tensor(float(stop_requested()), device=run.backbone.device)
     return bool(run.accelerator.reduce(flag, "sum").item() > 0)
 
 

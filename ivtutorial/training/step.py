@@ -114,8 +114,8 @@ def take_step(run: Run, progress: Progress) -> dict[str, float]:
     slots = [_passes(run, progress.step, m) for m in range(run.config.accumulation)]
     updates = [_take_update(run, slots, lr) for _ in range(run.updates)]
     good = all(numbers.pop("good") for numbers in updates)
-    sums = {name: round(sum(one.pop(name) for one in updates) * run.slots) for name in COUNTED}
-    numbers = {name: sum(one[name] for one in updates) / len(updates) for name in updates[0]}
+    sums = {name: round(sum(update.pop(name) for update in updates) * run.slots) for name in COUNTED}
+    numbers = {name: sum(update[name] for update in updates) / len(updates) for name in updates[0]}
     seconds = time.perf_counter() - began
     _note(progress, good, seconds, sums)
     totals = {"skipped": progress.skipped, **{name: getattr(progress, name) for name in COUNTED}}
@@ -144,13 +144,15 @@ def _take_update(run: Run, slots: Sequence[Iterator[dict[str, float]]], lr: floa
     run.optimizer.zero_grad(set_to_none=True)
     numbers = _mean_over_slots(run, [next(slot) for slot in slots])
     average_gradients(run.parameters)
+    gradients = [p.grad for p in run.parameters if p.grad is not None]
     if run.accelerator.scaler is not None:
         if not math.isfinite(numbers["loss"]):
-            _spoil(run.parameters)
+            for gradient in gradients:  # it may be finite all the same, and fp16's scaler looks at nothing else
+                gradient.fill_(math.nan)
         run.accelerator.unscale_gradients(run.optimizer)
-    numbers["grad_norm"] = _norm(run.parameters)
+    numbers["grad_norm"] = torch.stack([g.double().square().sum() for g in gradients]).sum().sqrt().item()
     good = math.isfinite(numbers["loss"]) and math.isfinite(numbers["grad_norm"])
-    _update(run, good, lr, numbers["grad_norm"])
+    _update(run, gradients, good, lr, numbers["grad_norm"])
     return {**numbers, "good": float(good)}
 
 
@@ -159,8 +161,8 @@ def _passes(run: Run, step: int, m: int) -> Iterator[dict[str, float]]:
     config, backbone = run.config, run.backbone
     slot = run.accelerator.process_index + run.accelerator.num_processes * m
     generator = slot_generator(config.seed, step, slot)
-    places = positions(len(run.data), config.batch_size, step, slot, run.slots, config.seed)
-    losses = run.losses(backbone, run.data.batch(backbone, places), generator)
+    indices = positions(len(run.data), config.batch_size, step, slot, run.slots, config.seed)
+    losses = run.losses(backbone, run.data.batch(backbone, indices), generator)
     for _ in range(run.updates):
         slot_generator(config.seed, step, slot)  # dropout of a slot does not depend on what other slots drew
         before = run.evaluations.clips
@@ -176,16 +178,16 @@ def _passes(run: Run, step: int, m: int) -> Iterator[dict[str, float]]:
 
 def _mean_over_slots(run: Run, passes: list[dict[str, float]]) -> dict[str, float]:
     names = list(passes[0])
-    table = torch.tensor([[one[name] for name in names] for one in passes], dtype=torch.float64)
+    table = torch.tensor([[row[name] for name in names] for row in passes], dtype=torch.float64)
     means = run.accelerator.reduce(table.mean(0).to(run.backbone.device), "mean")
     return dict(zip(names, means.tolist(), strict=True))
 
 
-def _update(run: Run, good: bool, lr: float, norm: float) -> None:
+def _update(run: Run, gradients: Sequence[Tensor], good: bool, lr: float, norm: float) -> None:
     bound = run.config.grad_clip
     if good and bound is not None and norm > bound:
-        for grad in _gradients(run.parameters):
-            grad.mul_(bound / norm)
+        for gradient in gradients:
+            gradient.mul_(bound / norm)
     scaler = run.accelerator.scaler
     if good or scaler is not None:  # fp16's scaler sees in the gradient that it must skip, and lowers its scale
         for group in run.optimizer.param_groups:
@@ -200,17 +202,3 @@ def _note(progress: Progress, good: bool, seconds: float, counted: dict[str, int
     progress.seconds += seconds
     progress.unet_evaluations += counted["unet_evaluations"]
     progress.reward_calls += counted["reward_calls"]
-
-
-def _spoil(parameters: Sequence[torch.nn.Parameter]) -> None:
-    """A loss that is infinite may have a finite gradient, and fp16's scaler looks at the gradient alone."""
-    for grad in _gradients(parameters):
-        grad.fill_(math.nan)
-
-
-def _gradients(parameters: Sequence[torch.nn.Parameter]) -> list[Tensor]:
-    return [p.grad for p in parameters if p.grad is not None]
-
-
-def _norm(parameters: Sequence[torch.nn.Parameter]) -> float:
-    return torch.stack([grad.double().square().sum() for grad in _gradients(parameters)]).sum().sqrt().item()

@@ -44,8 +44,9 @@ def hub_folder(name: str, patterns: Sequence[str], ignore: Sequence[str] = ()) -
     """
     from huggingface_hub import snapshot_download
 
-    got = _asked(name, lambda: snapshot_download(name, allow_patterns=list(patterns), ignore_patterns=list(ignore)))
-    return Path(got)
+    return Path(
+        _from_hub(name, lambda: snapshot_download(name, allow_patterns=list(patterns), ignore_patterns=list(ignore)))
+    )
 
 
 def hub_file(name: str, filename: str) -> Path:
@@ -62,7 +63,7 @@ def hub_file(name: str, filename: str) -> Path:
     """
     from huggingface_hub import hf_hub_download
 
-    path = Path(_asked(name, lambda: hf_hub_download(name, filename)))
+    path = Path(_from_hub(name, lambda: hf_hub_download(name, filename)))
     # In the cache a large file is a link to a blob that bears its hash as its name.
     named = path.resolve().name
     if _SHA256.fullmatch(named):
@@ -105,17 +106,17 @@ def check_sha256(path: Path, expected: str) -> None:
     Raises:
         InputError: another hash, with both named.
     """
-    found = sha256(path)
-    if found != expected.lower():
+    actual = sha256(path)
+    if actual != expected.lower():
         raise InputError(
-            f"{path} has the SHA-256 {found}, expected {expected.lower()}: it is damaged or another file. "
+            f"{path} has the SHA-256 {actual}, expected {expected.lower()}: it is damaged or another file. "
             "Delete it and download it again."
         )
 
 
-def _asked(name: str, ask: Callable[[], str]) -> str:
+def _from_hub(name: str, download: Callable[[], str]) -> str:
     try:
-        return ask()
+        return download()
     except Exception as error:  # the hub's errors, OSError, and those of the HTTP library
         raise InputError(
             f"{name!r} is neither a folder here nor a model that the Hugging Face hub gave ({_reason(error)}). "

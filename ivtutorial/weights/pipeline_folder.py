@@ -59,12 +59,12 @@ def check_kind(folder: Path, part: str, expected: str) -> None:
     """
     try:
         index = json.loads((folder / INDEX_FILE).read_text(encoding="utf-8"))
-        found = index.get(part, [None, None])[1]
+        actual = index.get(part, [None, None])[1]
     except (OSError, ValueError, LookupError, AttributeError, TypeError) as error:
         raise InputError(f"{folder / INDEX_FILE} is not the index of a pipeline ({error}). Copy it again.") from error
-    if found != expected:
+    if actual != expected:
         raise InputError(
-            f"{folder} holds a {index.get('_class_name', 'pipeline')} whose {part} is {found or 'absent'}; expected "
+            f"{folder} holds a {index.get('_class_name', 'pipeline')} whose {part} is {actual or 'absent'}; expected "
             f"{expected}, as in ModelScope-1.7B or zeroscope: give a text-to-video model of that family."
         )
 
@@ -116,13 +116,13 @@ def load_model(kind: Any, folder: Path, dtype: torch.dtype, variant: str | None 
     """
     from safetensors import SafetensorError
 
-    found = _weight_files(folder, variant)
-    if found is None:
+    files = _weight_files(folder, variant)
+    if files is None:
         raise InputError(
             f"{folder} holds no weights for {kind.__name__}: expected a .safetensors (or .bin) file beside its "
             "config.json. Copy the model again, with its weights."
         )
-    options = {"use_safetensors": found[0], "variant": found[1], _dtype_argument(kind): dtype}
+    options = {"use_safetensors": files[0], "variant": files[1], _dtype_argument(kind): dtype}
     try:
         model, info = kind.from_pretrained(folder, output_loading_info=True, local_files_only=True, **options)
     except (OSError, ValueError, RuntimeError, KeyError, TypeError, SafetensorError, UnpicklingError) as error:

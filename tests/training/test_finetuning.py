@@ -17,7 +17,7 @@ from ivtutorial.data.dataset import LatentDataset
 from ivtutorial.errors import InputError
 from ivtutorial.method.batch import Batch
 from ivtutorial.models.lora import LORA_FILE, has_lora, lora_parameters
-from ivtutorial.sampling.generation import generate
+from ivtutorial.sampling.generation import Sampling, generate
 from ivtutorial.training.config import read_config
 from ivtutorial.training.finetuning import export_merged, finetune
 from ivtutorial.training.run_folder import FinetuneResult, read_metrics
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from ivtutorial.models.backbone import Backbone
 
 from tests.training.runs import CONFIG, METHOD, distance, far_from_noise, redness, same, timeless, weights
+
+SHORT = Sampling(D=2, frames=2)
 
 
 def test_the_reward_rises(unbroken: FinetuneResult) -> None:
@@ -75,10 +77,10 @@ def test_the_merged_export_makes_the_clips_of_the_adapter(
     toy: Backbone, unbroken: FinetuneResult, tmp_path: Path
 ) -> None:
     folder = export_merged(toy, unbroken.lora, tmp_path / "merged")
-    merged = generate(folder, ["a fox"], D=2, frames=2)
-    attached, n = generate(toy, ["a fox"], D=2, frames=2, lora=unbroken.lora), roundings(toy.unet, toy.vae, passes=2)
+    merged = generate(folder, ["a fox"], sampling=SHORT)
+    attached, n = generate(toy, ["a fox"], sampling=SHORT, lora=unbroken.lora), roundings(toy.unet, toy.vae, passes=2)
     assert_close(merged, attached, n, size=3.0)
-    assert (merged - generate(toy, ["a fox"], D=2, frames=2)).abs().max() > 1e-3
+    assert (merged - generate(toy, ["a fox"], sampling=SHORT)).abs().max() > 1e-3
 
 
 def test_sampling_and_checkpoints_do_not_touch_the_steps(

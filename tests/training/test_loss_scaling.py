@@ -26,7 +26,7 @@ from ivtutorial.training.checkpoints import latest_checkpoint, read_optimizer
 from ivtutorial.training.config import FinetuneConfig
 from ivtutorial.training.finetuning import finetune
 from ivtutorial.training.run_folder import FinetuneResult
-from ivtutorial.training.start import Given, make_accelerator
+from ivtutorial.training.start import make_accelerator
 from tests.toy import toy_backbone
 
 if TYPE_CHECKING:
@@ -39,9 +39,9 @@ CONFIG = FinetuneConfig(
 START = 2.0**16
 
 
-def fp16_on_cpu(given: Given) -> Any:
+def fp16_on_cpu(config: FinetuneConfig, device: torch.device, out: Path) -> Any:
     """What accelerate sets up on a GPU and refuses on a CPU."""
-    accelerator = make_accelerator(replace(given, config=replace(given.config, precision="fp32")))
+    accelerator = make_accelerator(replace(config, precision="fp32"), device, out)
     accelerator.state._mixed_precision, accelerator.native_amp = "fp16", True
     accelerator.scaler = torch.amp.GradScaler("cpu")
     return accelerator

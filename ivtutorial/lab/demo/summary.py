@@ -9,7 +9,7 @@ from ivtutorial.evaluation.comparison import Comparison
 from ivtutorial.system.provenance import peak_memory_mb, provenance
 
 if TYPE_CHECKING:
-    from ivtutorial.training.finetuning import FinetuneResult
+    from ivtutorial.training.run_folder import FinetuneResult
 from ivtutorial.lab.demo.config import DemoConfig
 
 JUDGED = ("subject", "colour", "scene", "movement", "action", "watermark", "blur", "wash")

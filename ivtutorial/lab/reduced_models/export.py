@@ -48,7 +48,7 @@ def _assemble(work: Path) -> Backbone:
     from diffusers import AutoencoderKL
     from transformers import CLIPTextModel, CLIPTokenizer
 
-    from ivtutorial.lab.reduced_models.video_model import make_scheduler
+    from ivtutorial.method.schedule import make_scheduler
     from ivtutorial.models.unet import VideoUNet
 
     missing = [part for part in ("tokenizer", *PARTS) if not (work / part).is_dir()]
@@ -59,7 +59,7 @@ def _assemble(work: Path) -> Backbone:
         for kind, part in zip((CLIPTextModel, AutoencoderKL, VideoUNet), PARTS, strict=True)
     )
     tokenizer = CLIPTokenizer.from_pretrained(work / "tokenizer")
-    return Backbone(unet, vae, text, tokenizer, make_scheduler())
+    return Backbone(unet, vae, text, tokenizer, make_scheduler("v_prediction"))
 
 
 def _recipe(folder: Path) -> dict[str, object]:

@@ -10,7 +10,7 @@ first steps keep the contrastive loss besides; then the choices alone decide, so
 differences in taste: under the contrastive loss a wrong subject costs about five times as much as a watermark, to the
 annotators it matters half as much again.
 
-What stage 2 forgets about captions, :func:`mix` brings back: a mean of the weights before and after it (WiSE-FT,
+What stage 2 forgets about captions, `mix_weights` brings back: a mean of the weights before and after it (WiSE-FT,
 arXiv 2109.01903).
 """
 
@@ -19,6 +19,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import open_clip
@@ -59,6 +60,60 @@ def reward_config(vocabulary: int) -> dict[str, object]:
     }  # fmt: skip
 
 
+class Lessons:
+    """What the reward learns from: which caption a frame has, and which of two frames people prefer.
+
+    Args:
+        model: open_clip's CLIP.
+        tokenizer: of its captions.
+        device: of the model.
+    """
+
+    def __init__(self, model: Any, tokenizer: CLIPTokenizer, device: torch.device) -> None:
+        self.model, self.tokenizer, self.device = model, tokenizer, device
+        self.mean, self.std = (torch.tensor(v, device=device).view(1, 3, 1, 1) for v in (MEAN, STD))
+
+    def image(self, batch: Tensor) -> Tensor:
+        """Features of frames (B, 3, H, W) in [0, 1]."""
+        return self.model.encode_image((batch.to(self.device) - self.mean) / self.std, normalize=True)
+
+    def text(self, captions: list[str]) -> Tensor:
+        """Features of captions."""
+        ids = self.tokenizer(
+            captions, padding="max_length", truncation=True, max_length=MAX_LENGTH, return_tensors="pt"
+        )
+        return self.model.encode_text(ids.input_ids.to(self.device), normalize=True)
+
+    def contrastive(self, rng: np.random.Generator, count: int) -> tuple[Tensor, Tensor]:
+        """CLIP's loss on `count` frames, and the logits."""
+        wrong: list[str] = []
+        if rng.random() < 0.5:
+            samples = frames.look_alikes(rng, count, web_share=0.6)
+            captions = [s.caption for s in samples]
+        else:
+            samples = frames.single_frames(rng, count, web_share=0.6)
+            captions, wrong = right_and_wrong(samples, rng)
+        scale = self.model.logit_scale.exp().clamp(max=100)
+        logits = scale * self.image(frames.stack(samples)[:, 0]) @ self.text(captions + wrong).T
+        want = torch.arange(len(samples), device=self.device)
+        return (F.cross_entropy(logits, want) + F.cross_entropy(logits[:, : len(want)].T, want)) / 2, logits
+
+    def preferences(self, rng: np.random.Generator, count: int) -> tuple[Tensor, Tensor]:
+        """The loss on the annotators' votes over `count` pairs, and how often the model agrees with their taste."""
+        pairs = [annotators.draw_pair(rng) for _ in range(count)]
+        seen = torch.from_numpy(np.concatenate([p.frames for p in pairs])).permute(0, 3, 1, 2)
+        scores = (self.image(seen).unflatten(0, (count, 2)) * self.text([p.caption for p in pairs])[:, None]).sum(-1)
+        votes = torch.tensor(
+            [[annotators.annotate(p, rng) for _ in range(ANNOTATORS)] for p in pairs],
+            dtype=torch.float32,
+            device=self.device,
+        ).mean(1)
+        taste = torch.tensor([0 if p.utilities[0] > p.utilities[1] else 1 for p in pairs], device=self.device)
+        scale = self.model.logit_scale.exp().clamp(max=100)
+        wanted = torch.stack([votes, 1 - votes], dim=1)
+        return F.cross_entropy(scale * scores, wanted), (scores.argmax(1) == taste).float().mean()
+
+
 def train_reward(
     folder: Path,
     config: training.TrainConfig,
@@ -85,53 +140,19 @@ def train_reward(
     model = open_clip.CLIP(cfg["embed_dim"], cfg["vision_cfg"], text_cfg).to(device)
     if init is not None:
         model.load_state_dict({k: v.float() for k, v in load_file(init / WEIGHTS).items()}, strict=False)
-    mean, std = (torch.tensor(v, device=device).view(1, 3, 1, 1) for v in (MEAN, STD))
-
-    def image(batch: Tensor) -> Tensor:
-        return model.encode_image((batch.to(device) - mean) / std, normalize=True)
-
-    def text(captions: list[str]) -> Tensor:
-        ids = tokenizer(captions, padding="max_length", truncation=True, max_length=MAX_LENGTH, return_tensors="pt")
-        return model.encode_text(ids.input_ids.to(device), normalize=True)
-
-    def contrastive(rng: np.random.Generator, count: int) -> tuple[Tensor, Tensor]:
-        wrong: list[str] = []
-        if rng.random() < 0.5:
-            samples = frames.look_alikes(rng, count, web_share=0.6)
-            captions = [s.caption for s in samples]
-        else:
-            samples = frames.single_frames(rng, count, web_share=0.6)
-            captions, wrong = right_and_wrong(samples, rng)
-        scale = model.logit_scale.exp().clamp(max=100)
-        logits = scale * image(frames.stack(samples)[:, 0]) @ text(captions + wrong).T
-        want = torch.arange(len(samples), device=device)
-        return (F.cross_entropy(logits, want) + F.cross_entropy(logits[:, : len(want)].T, want)) / 2, logits
-
-    def preferences(rng: np.random.Generator, count: int) -> tuple[Tensor, Tensor]:
-        pairs = [annotators.draw_pair(rng) for _ in range(count)]
-        seen = torch.from_numpy(np.concatenate([p.frames for p in pairs])).permute(0, 3, 1, 2)
-        scores = (image(seen).unflatten(0, (count, 2)) * text([p.caption for p in pairs])[:, None]).sum(-1)
-        votes = torch.tensor(
-            [[annotators.annotate(p, rng) for _ in range(ANNOTATORS)] for p in pairs],
-            dtype=torch.float32,
-            device=device,
-        ).mean(1)
-        taste = torch.tensor([0 if p.utilities[0] > p.utilities[1] else 1 for p in pairs], device=device)
-        scale = model.logit_scale.exp().clamp(max=100)
-        wanted = torch.stack([votes, 1 - votes], dim=1)
-        return F.cross_entropy(scale * scores, wanted), (scores.argmax(1) == taste).float().mean()
+    lessons = Lessons(model, tokenizer, device)
 
     def loss(step: int, rng: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
         stage = step / config.steps - (1 - preference_share)
         if stage < 0:
-            value, logits = contrastive(rng, config.batch)
+            value, logits = lessons.contrastive(rng, config.batch)
             hit = logits.argmax(1).eq(torch.arange(len(logits), device=device)).float().mean()
             return value, {"retrieval": float(hit)}
-        value, agreement = preferences(rng, config.batch // 2)
+        value, agreement = lessons.preferences(rng, config.batch // 2)
         numbers = {"preference": float(value.detach()), "agreement": float(agreement)}
         if stage >= anchor_share * preference_share:
             return value, numbers
-        anchor, _ = contrastive(rng, config.batch // 4)
+        anchor, _ = lessons.contrastive(rng, config.batch // 4)
         return value + 0.25 * anchor, numbers
 
     training.train(model, loss, config, folder, "reward")
@@ -142,7 +163,7 @@ def train_reward(
     return model
 
 
-def mix(before: Path, after: Path, share: float, out: Path) -> None:
+def mix_weights(before: Path, after: Path, share: float, out: Path) -> None:
     """Weighted mean of the weights of two rewards of one training: ``share`` of the later one, the rest of the earlier.
 
     Args:

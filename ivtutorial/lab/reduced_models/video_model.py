@@ -25,6 +25,7 @@ from transformers import CLIPTextModel, CLIPTokenizer
 from ivtutorial.lab.reduced_models import loop as training
 from ivtutorial.lab.reduced_models.latent_store import LatentStore
 from ivtutorial.lab.reduced_models.tokenizer import MAX_LENGTH
+from ivtutorial.method.schedule import make_scheduler
 from ivtutorial.system.device import choose_device
 
 CHANNELS = (64, 128)
@@ -32,14 +33,6 @@ HEAD_WIDTH = 16
 CAPTION_DROPOUT = 0.1
 # Parts of the names of the layers that only a video model has.
 TEMPORAL = ("temp_convs", "temp_attentions", "transformer_in")
-
-
-def make_scheduler() -> DDIMScheduler:
-    """The schedule of the paper, with v-prediction."""
-    return DDIMScheduler(
-        num_train_timesteps=1000, beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", steps_offset=1,
-        timestep_spacing="leading", set_alpha_to_one=False, clip_sample=False, prediction_type="v_prediction",
-    )  # fmt: skip
 
 
 def make_image_unet(latent_channels: int, text_width: int) -> UNet2DConditionModel:
@@ -137,7 +130,7 @@ def train_image(
     """
     torch.manual_seed(config.seed)
     device = choose_device()
-    data, captions, scheduler = LatentStore(folder / store), Captions(folder, device), make_scheduler()
+    data, captions, scheduler = LatentStore(folder / store), Captions(folder, device), make_scheduler("v_prediction")
     unet = make_image_unet(data.latents.shape[1], captions.encoder.config.hidden_size)
     if init is not None:
         unet.load_state_dict({k: v for k, v in _weights(init).items() if not is_temporal(k)})
@@ -168,7 +161,7 @@ def train_video(
     """
     torch.manual_seed(config.seed)
     device = choose_device()
-    data, captions, scheduler = LatentStore(folder / store), Captions(folder, device), make_scheduler()
+    data, captions, scheduler = LatentStore(folder / store), Captions(folder, device), make_scheduler("v_prediction")
     image = UNet2DConditionModel.from_pretrained(folder / "image_unet")
     unet = inflate(image, make_video_unet(data.latents.shape[1], captions.encoder.config.hidden_size))
     if init is not None:

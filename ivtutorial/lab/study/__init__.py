@@ -7,7 +7,7 @@
 | `session`   | one rater's way through the questions; goes on where it stopped                                   |
 | `server`    | the local page, `ivtutorial study`                                                                |
 | `page`      | its HTML                                                                                          |
-| `widget`    | the same in a notebook, and a twin for a page without a kernel                                    |
+| `quiz`      | the same on a page without a kernel                                                               |
 | `result`    | wins, ties and losses with intervals, agreement of the raters, `ivtutorial study-result`          |
 | `simulated` | raters whose preference is known, to try a study out before people give their time                |
 

@@ -18,7 +18,8 @@ from ivtutorial.lab.reduced_models.latent_store import build_store
 from ivtutorial.lab.reduced_models.stages import train_model
 from ivtutorial.lab.reduced_models.tokenizer import END, make_tokenizer, save_tokenizer
 from ivtutorial.lab.reduced_models.vae import widen
-from ivtutorial.lab.reduced_models.video_model import inflate, make_scheduler, spatial_state, v_loss
+from ivtutorial.lab.reduced_models.video_model import inflate, spatial_state, v_loss
+from ivtutorial.method.schedule import make_scheduler
 from tests.tolerances import assert_close, roundings
 
 
@@ -112,7 +113,7 @@ def test_models_that_do_not_correspond_are_refused() -> None:
 
 def test_a_perfect_prediction_of_v_has_no_loss() -> None:
     """A network that knows z finds eps in z_t = sqrt(abar) z + sqrt(1 - abar) eps, and with it the wanted v."""
-    scheduler, z = make_scheduler(), torch.randn(3, 4, 8, 8)
+    scheduler, z = make_scheduler("v_prediction"), torch.randn(3, 4, 8, 8)
 
     class Oracle(nn.Module):
         def forward(self, noisy: Tensor, t: Tensor, text: Tensor) -> object:
@@ -213,13 +214,13 @@ def test_mixed_rewards_lie_between_the_two(tmp_path: Path) -> None:
         (tmp_path / name).mkdir()
         save_file({"w": torch.full((2,), value).half()}, tmp_path / name / train_reward.WEIGHTS)
         (tmp_path / name / "training.json").write_text('{"date": "now"}')
-    train_reward.mix(tmp_path / "before", tmp_path / "after", 0.75, tmp_path / "mixed")
+    train_reward.mix_weights(tmp_path / "before", tmp_path / "after", 0.75, tmp_path / "mixed")
     assert load_file(tmp_path / "mixed" / train_reward.WEIGHTS)["w"].tolist() == [2.5, 2.5]
     assert json.loads((tmp_path / "mixed" / "training.json").read_text())["share_of_tuned_weights"] == 0.75
     with pytest.raises(InputError, match="from 0"):
-        train_reward.mix(tmp_path / "before", tmp_path / "after", 1.5, tmp_path / "x")
+        train_reward.mix_weights(tmp_path / "before", tmp_path / "after", 1.5, tmp_path / "x")
     save_file({"w": torch.zeros(3).half()}, tmp_path / "before" / train_reward.WEIGHTS)
     with pytest.raises(InputError, match="other shapes"):
-        train_reward.mix(tmp_path / "before", tmp_path / "after", 0.5, tmp_path / "x")
+        train_reward.mix_weights(tmp_path / "before", tmp_path / "after", 0.5, tmp_path / "x")
     with pytest.raises(InputError, match="no open_clip_model"):
-        train_reward.mix(tmp_path / "nowhere", tmp_path / "after", 0.5, tmp_path / "x")
+        train_reward.mix_weights(tmp_path / "nowhere", tmp_path / "after", 0.5, tmp_path / "x")
