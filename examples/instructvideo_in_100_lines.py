@@ -2,8 +2,7 @@
 
     python examples/instructvideo_in_100_lines.py data/clips runs/flat
 
-The folder of clips has a captions.csv; the adapter that is written opens in a stock diffusers pipeline. These are the
-very steps of `ivtutorial finetune`, which adds what a long run needs: checkpoints, several processes, half precision.
+The adapter opens in stock diffusers. `ivtutorial finetune` takes the same steps, with checkpoints and on several GPUs.
 """
 
 import sys

@@ -14,15 +14,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ivtutorial.method.instructvideo import InstructVideo
-from ivtutorial.models.named import open_model, open_reward
-from ivtutorial.rivals.ddpo import DDPO
-from ivtutorial.rivals.draft import Draft
-from ivtutorial.rivals.rwr import RWR
-from ivtutorial.rivals.supervised import Supervised
+import ivtutorial as iv
 from ivtutorial.system.files import data_path
-from ivtutorial.training.config import FinetuneConfig
-from ivtutorial.training.finetuning import finetune
+from ivtutorial.system.provenance import provenance
 
 STORED = Path(__file__).with_name("curves.json")
 COLUMNS = ("loss", "frame_reward", "grad_norm")
@@ -30,34 +24,30 @@ CLIPS = ("fox/00.mp4", "bear/00.mp4", "horse/00.mp4")
 
 SHARED: dict[str, Any] = {"D": 4, "S": 2}
 METHODS = {
-    "InstructVideo": InstructVideo(tau=0.5, **SHARED),
-    "Draft": Draft(**SHARED),
-    "RWR": RWR(group=2, inner_updates=2, **SHARED),
-    "DDPO": DDPO(group=2, K=1, inner_updates=2, **SHARED),
-    "Supervised": Supervised(**SHARED),
+    "InstructVideo": iv.InstructVideo(tau=0.5, **SHARED),
+    "Draft": iv.Draft(**SHARED),
+    "RWR": iv.RWR(group=2, inner_updates=2, **SHARED),
+    "DDPO": iv.DDPO(group=2, K=1, inner_updates=2, **SHARED),
+    "Supervised": iv.Supervised(**SHARED),
 }
-CONFIG = FinetuneConfig(steps=10, lr=1e-3, warmup=0, frames=4, batch_size=1, checkpoint_every=10, trackers=())
+CONFIG = iv.FinetuneConfig(steps=10, lr=1e-3, warmup=0, frames=4, batch_size=1, checkpoint_every=10, trackers=())
 
 
 def curves(names: tuple[str, ...] = tuple(METHODS)) -> dict[str, dict[str, list[float]]]:
     """For each method the columns of its log: {"Draft": {"loss": [ten numbers], ...}, ...}."""
-    from ivtutorial.data.clips import read_clips
-
     folder = data_path("clips")
-    clips = [clip for clip in read_clips(folder) if clip.path.relative_to(folder).as_posix() in CLIPS]
-    backbone, reward, result = open_model("reduced"), open_reward("reduced"), {}
+    clips = [clip for clip in iv.read_clips(folder) if clip.path.relative_to(folder).as_posix() in CLIPS]
+    backbone, reward, result = iv.open_model("reduced"), iv.open_reward("reduced"), {}
     with tempfile.TemporaryDirectory() as place:
         for name in names:
             config = replace(CONFIG, method=METHODS[name])
-            out = Path(place) / name
-            rows = finetune(backbone, clips, reward, out, config, cache=Path(place) / "cache", progress=False).metrics
+            out, cache = Path(place) / name, Path(place) / "cache"
+            rows = iv.finetune(backbone, clips, reward, out, config, cache=cache, progress=False).metrics
             result[name] = {column: [row[column] for row in rows] for column in COLUMNS if column in rows[0]}
     return result
 
 
 def main() -> None:
-    from ivtutorial.system.provenance import provenance
-
     stored = {"made_by": "python -m tests.invariant.curves", **provenance(CONFIG.seed), "curves": curves()}
     STORED.write_text(json.dumps(stored, indent=1) + "\n", encoding="utf-8")
 
