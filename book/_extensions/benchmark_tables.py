@@ -25,6 +25,10 @@ COLUMNS = {
     },
     "bench_load": {"name": "what", "seconds": "seconds", "step_mb": "MiB", "parameters": "parameters"},
     "bench_data": {"name": "part", "clips_per_second": "clips a second", "seconds": "seconds", "step_mb": "MiB"},
+    "bench_unet": {
+        "name": "blocks, precision", "work": "work", "batch": "clips", "ms": "ms a clip and pass",
+        "relative": "times as fast", "difference": "difference",
+    },
 }  # fmt: skip
 # Rows that are measured on a GPU only.
 GPU_ONLY = {

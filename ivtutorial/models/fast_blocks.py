@@ -5,6 +5,7 @@
 | layout on a CPU | (N, C, H, W) | channels last in memory: tokens and images are views of each other |
 | temporal convolution | `conv3d` (3, 1, 1) | `conv2d` (3, 1) over frames and positions |
 | attention to the caption | keys and values of each frame | of each clip; on a CPU all heads in one product |
+| attention in bf16 with gradient on a CPU | fused kernel | two products and a softmax, where there are few tokens |
 | GEGLU on a CPU | halves of one projection | two projections; in bf16 without gradient, GELU and product inside them |
 
 All of it is exact: in float32 output and gradients are the stock ones to rounding, about 1e-6 of their size. bf16 is
@@ -28,6 +29,7 @@ from diffusers.models.transformers.transformer_temporal import TransformerTempor
 from torch import Tensor, nn
 from torch.nn import functional
 
+FEW_SCORES = 64 * 64  # of one head: up to here the scores fit into memory easily
 _LAST = torch.channels_last
 
 
@@ -163,7 +165,7 @@ class ClipAttention(AttnProcessor2_0):
             result = attend_in_one(query, key, value, attn.heads)
         else:
             heads = (tensor.unflatten(-1, (attn.heads, -1)).transpose(1, 2) for tensor in (query, key, value))
-            result = functional.scaled_dot_product_attention(*heads).transpose(1, 2).flatten(2)
+            result = _attend(*heads).transpose(1, 2).flatten(2)
         result = attn.to_out[1](attn.to_out[0](result))
         return result.view(shape)
 
@@ -208,6 +210,15 @@ _CLASSES: dict[type[nn.Module], type[nn.Module]] = {
     TransformerTemporalModel: TemporalTransformer,
     GEGLU: SplitGEGLU,
 }
+
+
+def _attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    """Attention (N, heads, T, width); on a CPU, in bf16 and for few tokens the fused kernel is slow backwards."""
+    few = query.shape[-2] * key.shape[-2] <= FEW_SCORES
+    if query.device.type != "cpu" or query.dtype != torch.bfloat16 or not torch.is_grad_enabled() or not few:
+        return functional.scaled_dot_product_attention(query, key, value)
+    scores = (query * query.shape[-1] ** -0.5) @ key.transpose(-2, -1)
+    return scores.float().softmax(-1).to(value.dtype) @ value
 
 
 def _can_fuse(x: Tensor, weight: Tensor) -> bool:

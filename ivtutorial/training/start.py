@@ -63,10 +63,9 @@ def make_accelerator(config: FinetuneConfig, device: torch.device, out: Path) ->
 
 
 def weights_dtypes(config: FinetuneConfig, device: torch.device) -> dict[str, torch.dtype]:
-    """On a GPU the frozen weights, too, are held in the precision they compute in; the adapter stays float32."""
-    if device.type == "cpu" or config.precision == "fp32":
-        return config.memory.dtypes("fp32")
-    return config.memory.dtypes(config.precision)
+    """Frozen weights are held in the precision they compute in, on a CPU only the UNet's; the adapter stays float32."""
+    dtypes = config.memory.dtypes(config.precision)
+    return dtypes if device.type == "cuda" else {**config.memory.dtypes("fp32"), "unet": dtypes["unet"]}
 
 
 def load_data(

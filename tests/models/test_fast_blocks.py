@@ -88,6 +88,22 @@ def test_bf16_is_as_close_to_float32_as_the_stock_blocks_in_bf16(tiny_backbone: 
     assert 0 < ours < max(0.05, 2 * stock)
 
 
+def test_gradients_in_bf16_point_where_those_in_float32_do(fresh_backbone: Backbone) -> None:
+    """Of the adapter's matrices, weights in bf16 against weights in float32: the cosine between them is near 1."""
+    slopes = []
+    for dtype in (torch.float32, torch.bfloat16):
+        unet = copy.deepcopy(fresh_backbone.unet).eval().to(dtype)
+        for parameter in attach_lora(unet, rank=2):
+            nn.init.normal_(parameter, std=0.3, generator=torch.Generator().manual_seed(0))
+        z, t, embeds = inputs()
+        with torch.autocast("cpu", dtype, enabled=dtype == torch.bfloat16):
+            output = run(unet, z.to(dtype), t, embeds.to(dtype))
+        output.float().square().mean().backward()
+        slopes.append(torch.cat([p.grad.flatten() for p in lora_parameters(unet) if p.grad is not None]))
+    assert slopes[1].dtype == torch.float32
+    assert functional.cosine_similarity(*slopes, dim=0) > 0.98
+
+
 def test_state_and_processors_survive_a_copy_and_an_adapter(fresh_backbone: Backbone) -> None:
     """Names in the state are the stock names, before an adapter comes and after it is gone."""
     unet = copy.deepcopy(fresh_backbone.unet)
