@@ -1,10 +1,11 @@
 """Milliseconds a clip and pass of the UNet: stock blocks and ours, in fp32 and bf16, interleaved in one process.
 
     python benchmarks/bench_unet.py          # the shipped model, one thread
+    python benchmarks/bench_unet.py --model modelscope --device cuda
     python benchmarks/bench_unet.py --show
 
 `forward` is a pass without gradient, as sampling and the first steps of an edit make it; `step` a pass with an adapter
-and gradient, and its backward pass, as the last K steps of an edit do. Seconds are those of the processor. A round
+and gradient, and its backward pass, as the last K steps of an edit do. Seconds are those of the processor, on a GPU a watch's. A round
 times every variant once; shown is the median over the rounds, so that whatever else the machine does falls on all
 alike. `difference` is the relative distance |a - b| / |b| of the output from that of the stock blocks in fp32.
 """
@@ -13,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import statistics
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from typing import Any
 import torch
 from diffusers import UNet3DConditionModel
 from diffusers.models.attention_processor import AttnProcessor2_0
-from measure import save_table, show_tables
+from measure import Meter, save_table, show_tables
 from torch import Tensor
 
 from ivtutorial.models.lora import attach_lora
@@ -66,18 +66,18 @@ def forward(unet: VideoUNet, z: Tensor, t: Tensor, embeds: Tensor) -> Tensor:
 
 def step(unet: VideoUNet, z: Tensor, t: Tensor, embeds: Tensor) -> Tensor:
     """One pass with gradient and its backward pass, under autocast as fine-tuning has it."""
-    with torch.autocast("cpu", torch.bfloat16, enabled=unet.dtype == torch.bfloat16):
+    with torch.autocast(z.device.type, torch.bfloat16, enabled=unet.dtype == torch.bfloat16):
         output = unet(z.to(unet.dtype), t, encoder_hidden_states=embeds.to(unet.dtype)).sample
     output.float().square().mean().backward()
     return output.detach().float()
 
 
-def variants(model: str, adapter: bool) -> dict[str, VideoUNet]:
+def variants(model: str, device: str, adapter: bool) -> dict[str, VideoUNet]:
     """The four networks: same weights."""
     networks = {}
     for blocks in ("stock", "ours"):
         for precision in ("fp32", "bf16"):
-            unet = open_model(model, DTYPES[precision]).unet
+            unet = open_model(model, DTYPES[precision], device).unet
             networks[f"{blocks}, {precision}"] = as_stock(unet) if blocks == "stock" else unet
             if adapter:
                 attach_lora(unet)
@@ -86,17 +86,15 @@ def variants(model: str, adapter: bool) -> dict[str, VideoUNet]:
 
 def measure(work: str, batch: int, options: argparse.Namespace) -> list[dict[str, Any]]:
     """Time every variant once a round, and return a row for each."""
-    networks = variants(options.model, work == "step")
+    networks = variants(options.model, options.device, work == "step")
     run: Callable[..., Tensor] = step if work == "step" else forward
-    arguments = inputs(networks[STOCK], batch, options.seed)
+    arguments = [tensor.to(options.device) for tensor in inputs(networks[STOCK], batch, options.seed)]
     outputs = {name: run(unet, *arguments) for name, unet in networks.items()}
-    seconds: dict[str, list[float]] = {name: [] for name in networks}
+    meters = {name: Meter(torch.device(options.device)) for name in networks}
     for _ in range(options.rounds):
         for name, unet in networks.items():
-            began = time.process_time()
-            run(unet, *arguments)
-            seconds[name].append(time.process_time() - began)
-    ms = {name: 1e3 * statistics.median(values) / batch for name, values in seconds.items()}
+            meters[name].time(lambda unet=unet: run(unet, *arguments))
+    ms = {name: 1e3 * statistics.median(meter.seconds) / batch for name, meter in meters.items()}
     expected = outputs[STOCK]
     return [
         {
@@ -106,7 +104,7 @@ def measure(work: str, batch: int, options: argparse.Namespace) -> list[dict[str
             "ms": ms[name],
             "relative": ms[STOCK] / ms[name],
             "difference": float((outputs[name] - expected).norm() / expected.norm()),
-            "all_ms": [1e3 * value / batch for value in seconds[name]],
+            "all_ms": [1e3 * value / batch for value in meters[name].seconds],
         }
         for name in networks
     ]
@@ -118,6 +116,7 @@ def main() -> None:
     parser.add_argument("--model", default="reduced")
     parser.add_argument("--batch", type=int, nargs="*", default=[1, 4, 8])
     parser.add_argument("--step-batch", type=int, nargs="*", default=[2, 4])
+    parser.add_argument("--device", default="cpu")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=RESULT)
@@ -132,7 +131,7 @@ def main() -> None:
     for work, batches in (("forward", options.batch), ("step", options.step_batch)):
         for batch in batches:
             rows += measure(work, batch, options)
-            save_table(options.out, "cpu", {"settings": settings, "rows": rows}, options.seed)
+            save_table(options.out, options.device, {"settings": settings, "rows": rows}, options.seed)
             for row in rows[-4:]:
                 print({name: row[name] for name in COLUMNS}, flush=True)
 
