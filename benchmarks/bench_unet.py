@@ -5,7 +5,8 @@
     python benchmarks/bench_unet.py --show
 
 `forward` is a pass without gradient, as sampling and the first steps of an edit make it; `step` a pass with an adapter
-and gradient, and its backward pass, as the last K steps of an edit do. Seconds are those of the processor, on a GPU a watch's. A round
+and gradient, and its backward pass, as the last K steps of an edit do. Seconds are those of the processor, on a GPU a
+watch's. A round
 times every variant once; shown is the median over the rounds, so that whatever else the machine does falls on all
 alike. `difference` is the relative distance |a - b| / |b| of the output from that of the stock blocks in fp32.
 """
