@@ -36,6 +36,7 @@ def temporal_attenuation(indices: Tensor, F: int, lambda_tar: float = 1.0, norma
         InputError: a negative lambda_tar.
 
     Example:
+        >>> import torch
         >>> temporal_attenuation(torch.tensor([[7, 8]]), F=16)
         tensor([[0.3679, 1.0000]])
     """
