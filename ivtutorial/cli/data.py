@@ -126,10 +126,11 @@ def _prepared(
 
     from ivtutorial.data.preparation import prepare
     from ivtutorial.models.memory import DTYPES
+    from ivtutorial.system.device import choose_device
 
     if precision not in DTYPES:
         raise InputError(f"--precision {precision}: expected {', '.join(DTYPES)}.")
-    gpu = device != "cpu" and torch.cuda.is_available()
+    gpu = choose_device(device).type == "cuda"
     return prepare(
         clips or out, out, None if check_only else model, dtype=DTYPES[precision] if gpu else torch.float32,
         device="cuda" if gpu else "cpu", processes=1 if gpu else processes, progress=True, **settings,

@@ -36,15 +36,16 @@ def default_processes(wanted: int | None, device: str | None = None) -> int:
     """
     import torch
 
+    from ivtutorial.system.device import choose_device
     from ivtutorial.system.provenance import cores
 
     if wanted is not None:
         chosen = wanted
-    elif int(os.environ.get("WORLD_SIZE", "1")) > 1 or (device != "cpu" and torch.cuda.is_available()):
+    elif int(os.environ.get("WORLD_SIZE", "1")) > 1 or choose_device(device).type == "cuda":
         return 1
     else:
         chosen = min(2, cores())
-    if chosen == 1 and "OMP_NUM_THREADS" not in os.environ and not torch.cuda.is_available():
+    if chosen == 1 and "OMP_NUM_THREADS" not in os.environ and choose_device().type == "cpu":
         torch.set_num_threads(1)
     return chosen
 

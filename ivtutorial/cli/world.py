@@ -55,10 +55,10 @@ def clips(
 ) -> None:
     """Write the fine-tuning set: H.264 clips of web quality, captions.csv, and facts.json with what is true
     of each."""
-    from ivtutorial.lab.world.clip_set import SEED, make_clips
+    from ivtutorial.lab.world.clip_set import CLIP_SEED, make_clips
 
     with interruptible("Run the command again; it starts from the beginning."):
-        made = make_clips(out, per_species, SEED if seed is None else seed)
+        made = make_clips(out, per_species, CLIP_SEED if seed is None else seed)
     size = sum(clip.path.stat().st_size for clip in made)
     show(
         {"clips": len(made), "bytes": size, "out": str(out)},
@@ -74,9 +74,9 @@ def prompts(
     json_output: Json = False,
 ) -> None:
     """Write the evaluation prompts with their facts: in_domain, new_animals, things, unseen, demo."""
-    from ivtutorial.lab.world.prompt_lists import SEED, write_prompts
+    from ivtutorial.lab.world.prompt_lists import PROMPT_SEED, write_prompts
 
-    counts = write_prompts(out, SEED if seed is None else seed)
+    counts = write_prompts(out, PROMPT_SEED if seed is None else seed)
     show(counts, ", ".join(f"{name} {count}" for name, count in counts.items()) + f" in {out}", json_output)
 
 

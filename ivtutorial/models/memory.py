@@ -25,7 +25,7 @@ from ivtutorial.checks import one_of, whole
 
 Precision = Literal["fp32", "bf16", "fp16"]
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-PARTS = ("unet", "vae", "text_encoder", "reward")
+_PARTS = ("unet", "vae", "text_encoder", "reward")
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class Memory:
     compile: bool = False
 
     def __post_init__(self) -> None:
-        one_of(self, **{part: (None, *get_args(Precision)) for part in PARTS}, guidance_passes=(1, 2))
+        one_of(self, **{part: (None, *get_args(Precision)) for part in _PARTS}, guidance_passes=(1, 2))
         whole(self, decode_chunk=1)
 
     def dtypes(self, compute: Precision = "fp32") -> dict[str, torch.dtype]:
@@ -76,4 +76,4 @@ class Memory:
         Args:
             compute: what parts without a precision of their own get.
         """
-        return {part: DTYPES[getattr(self, part) or compute] for part in PARTS}
+        return {part: DTYPES[getattr(self, part) or compute] for part in _PARTS}

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from ivtutorial.errors import InputError
+from ivtutorial.system.device import choose_device
 from ivtutorial.system.quiet import no_warnings
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ def open_scale(name: str = "reduced", reward: str | Path | None = None) -> Scale
     if name not in ("reduced", "modelscope"):
         raise InputError(f"IVTUTORIAL_SCALE = {name!r}: expected 'reduced' or 'modelscope'.")
     small = name == "reduced"
-    if not small and not torch.cuda.is_available():
+    if not small and choose_device().type != "cuda":
         raise InputError("The scale 'modelscope' needs a CUDA GPU, and there is none. Use 'reduced'.")
     device, dtype = ("cpu", torch.float32) if small else ("cuda", torch.float16)
     with _quiet():

@@ -33,7 +33,7 @@ from ivtutorial.training.methods import METHODS
 from ivtutorial.training.trackers import check_trackers
 
 # Groups of settings within a run's, beside those of the method.
-PARTS: dict[str, Any] = {"memory": Memory, "guards": Guards}
+_NESTED: dict[str, Any] = {"memory": Memory, "guards": Guards}
 # What may differ when a run is continued: it does not change the steps themselves.
 FREE = (
     "steps",
@@ -163,7 +163,7 @@ class FinetuneConfig:
         rest = dict(values)
         method = dict(rest.pop("method", {}))
         kind = _method_named(method.pop("name", InstructVideo.__name__))
-        parts = {name: _build(part, dict(rest.pop(name, {}))) for name, part in PARTS.items()}
+        parts = {name: _build(part, dict(rest.pop(name, {}))) for name, part in _NESTED.items()}
         return _build(cls, {**rest, **parts, "method": _build(kind, method)})
 
 
@@ -201,7 +201,7 @@ def _method_named(name: Any) -> type[RewardMethod]:
 
 def _build(kind: Any, values: Mapping[str, Any]) -> Any:
     known = [f.name for f in dataclasses.fields(kind)]
-    nested = [f"{name}.{f.name}" for name, part in PARTS.items() if name in known for f in dataclasses.fields(part)]
+    nested = [f"{name}.{f.name}" for name, part in _NESTED.items() if name in known for f in dataclasses.fields(part)]
     for name in values:
         if name not in known:
             near = difflib.get_close_matches(name, [*known, *nested], n=1)

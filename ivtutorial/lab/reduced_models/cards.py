@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ivtutorial.errors import InputError
+from ivtutorial.lab.world.judge import READINGS
 from ivtutorial.system.files import atomic_write_text
 
 # section path in the measurements -> what it is, bar, aim (both as shares of 1, except PSNR in dB)
@@ -160,7 +161,7 @@ def bar_table(name: str, results: Mapping[str, Any]) -> str:
 def _more(name: str, results: Mapping[str, Any]) -> str:
     """Measurements without a bar that explain the others."""
     if name == "judge":
-        rows = [(q, {k: _look_up(results, f"judge/{q}/{k}")[1] for k in READ}) for q in ("clean", "web")]
+        rows = [(q, {k: _look_up(results, f"judge/{q}/{k}")[1] for k in READINGS}) for q in ("clean", "web")]
     elif name == "reward":
         return (
             "Other pairs: "
@@ -172,18 +173,15 @@ def _more(name: str, results: Mapping[str, Any]) -> str:
             f"{kind}, {q} clips": f"vae/{q}/{kind}" for q in ("clean", "web") for kind in ("original", "reconstruction")
         }
         where |= {f"samples, {s}": f"samples/{s}" for s in ("seen", "unseen")}
-        rows = [(label, {k: _look_up(results, f"{at}/{k}")[1] for k in READ}) for label, at in where.items()]
+        rows = [(label, {k: _look_up(results, f"{at}/{k}")[1] for k in READINGS}) for label, at in where.items()]
     head = [
         "The judge reads rightly:",
         "",
-        "| clips | " + " | ".join(READ) + " |",
-        "|---" * (len(READ) + 1) + "|",
+        "| clips | " + " | ".join(READINGS) + " |",
+        "|---" * (len(READINGS) + 1) + "|",
     ]
     table = "\n".join([*head, *(f"| {label} | " + " | ".join(cells.values()) + " |" for label, cells in rows)])
     return table if name == "judge" else f"{table}\n\n{_faults(results)}"
-
-
-READ = ("subject", "colour", "scene", "movement", "action")
 
 
 def _faults(results: Mapping[str, Any]) -> str:

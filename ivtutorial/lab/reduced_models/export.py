@@ -15,7 +15,7 @@ from ivtutorial.models.backbone_folder import save_backbone
 from ivtutorial.system.files import atomic_write_text
 from ivtutorial.weights.pipeline_folder import load_model
 
-PARTS = ("text_encoder", "vae", "unet")
+_PARTS = ("text_encoder", "vae", "unet")
 
 
 def export_models(work: str | Path, models: str | Path) -> list[Path]:
@@ -33,7 +33,7 @@ def export_models(work: str | Path, models: str | Path) -> list[Path]:
     """
     work, models = Path(work), Path(models)
     written = [save_backbone(_assemble(work), models / "reduced", torch.float16)]
-    recipe = {part: _recipe(work / part) for part in (*PARTS, "image_unet") if (work / part).is_dir()}
+    recipe = {part: _recipe(work / part) for part in (*_PARTS, "image_unet") if (work / part).is_dir()}
     atomic_write_text(models / "reduced" / "training.json", json.dumps(recipe, indent=1) + "\n")
     for name in ("reward", "judge"):
         if (work / name).is_dir():
@@ -51,12 +51,12 @@ def _assemble(work: Path) -> Backbone:
     from ivtutorial.method.schedule import make_scheduler
     from ivtutorial.models.unet import VideoUNet
 
-    missing = [part for part in ("tokenizer", *PARTS) if not (work / part).is_dir()]
+    missing = [part for part in ("tokenizer", *_PARTS) if not (work / part).is_dir()]
     if missing:
         raise InputError(f"{work} has no {', '.join(missing)}: run 'ivtutorial zoo train-...' with this --out")
     text, vae, unet = (
         load_model(kind, work / part, torch.float32)
-        for kind, part in zip((CLIPTextModel, AutoencoderKL, VideoUNet), PARTS, strict=True)
+        for kind, part in zip((CLIPTextModel, AutoencoderKL, VideoUNet), _PARTS, strict=True)
     )
     tokenizer = CLIPTokenizer.from_pretrained(work / "tokenizer")
     return Backbone(unet, vae, text, tokenizer, make_scheduler("v_prediction"))

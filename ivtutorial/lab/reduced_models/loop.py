@@ -22,6 +22,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from ivtutorial.errors import InputError
+from ivtutorial.system.device import choose_device
 from ivtutorial.system.files import atomic_write, atomic_write_text
 from ivtutorial.system.provenance import provenance
 from ivtutorial.system.share import average_gradients
@@ -67,7 +68,7 @@ def process() -> tuple[int, int]:
     """Rank and number of processes; joins the group that ``torchrun`` describes, if any."""
     world = int(os.environ.get("WORLD_SIZE", "1"))
     if world > 1 and not dist.is_initialized():
-        dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+        dist.init_process_group("nccl" if choose_device().type == "cuda" else "gloo")
     return (dist.get_rank(), world) if world > 1 else (0, 1)
 
 

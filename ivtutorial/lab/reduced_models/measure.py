@@ -10,7 +10,7 @@ show?
 | `reward`  | held-out pairs: how often the reward agrees with the annotators' noise-free taste              |
 
 "Fresh" clips and pairs are drawn from seeds that no training uses: the training of step n draws from
-(seed, n, rank), a measurement from (FRESH, section, k).
+(seed, n, rank), a measurement from (_FRESH, section, k).
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from ivtutorial.evaluation.table import Evaluation
 from ivtutorial.lab.reduced_models.measure_reward import measure_reward
 from ivtutorial.lab.world import facts as world, samples as frames, web_faults as web
 from ivtutorial.lab.world.drawing.subjects import SPECIES, subject
-from ivtutorial.lab.world.judge import Judge, open_judge
+from ivtutorial.lab.world.judge import READINGS, Judge, open_judge
 from ivtutorial.models.named import open_model
 from ivtutorial.rewards.named import open_reward
 from ivtutorial.sampling.generation import Sampling
@@ -45,10 +45,9 @@ from ivtutorial.system.provenance import provenance
 if TYPE_CHECKING:
     from ivtutorial.models.backbone import Backbone
 
-FRESH = 730_000
+_FRESH = 730_000
 # The two colour differences of YUV (ITU-R BT.601), each in [-0.5, 0.5] for RGB in [0, 1].
 CHROMA = torch.tensor([[-0.169, -0.331, 0.5], [0.5, -0.419, -0.081]])
-READ = ("subject", "colour", "scene", "movement", "action")
 
 
 @dataclass(frozen=True)
@@ -137,7 +136,7 @@ def fresh_clips(
 
 
 def _fresh(seed: int, k: int, web_quality: bool) -> frames.Sample:
-    rng = np.random.default_rng((FRESH, seed, k))
+    rng = np.random.default_rng((_FRESH, seed, k))
     facts = world.draw_facts(rng, SPECIES, held_out=None)
     faults = web.draw_faults(rng) if web_quality else web.WebFaults()
     one = subject(facts.subject)
@@ -186,7 +185,7 @@ def _chroma(pixels: Tensor) -> Tensor:
 
 def _shares(parts: Any) -> dict[str, dict[str, float]]:
     rows = list(parts)
-    return {name: asdict(estimate(torch.cat([row[name] for row in rows]).tolist())) for name in READ}
+    return {name: asdict(estimate(torch.cat([row[name] for row in rows]).tolist())) for name in READINGS}
 
 
 def _prompts(name: str, config: MeasureConfig) -> list[Prompt]:
@@ -210,7 +209,7 @@ def _sample(models: Path, prompts: list[Prompt], config: MeasureConfig, progress
 def reading(samples: Evaluation) -> dict[str, Any]:
     """What the judge read in samples, with the number of clips and their mean reward."""
     summary = samples.summary()
-    return {"clips": len(samples.rows)} | {name: asdict(summary[name]) for name in (*READ, "reward")}
+    return {"clips": len(samples.rows)} | {name: asdict(summary[name]) for name in (*READINGS, "reward")}
 
 
 def measure_faults(samples: Evaluation, prompts: list[Prompt]) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from ivtutorial.lab.world import annotators, facts as world, samples as frames
 from ivtutorial.lab.world.drawing.subjects import subject
 from ivtutorial.rewards.base import ImageReward
 
-FRESH = 740_000  # seeds that no training uses
+_FRESH = 740_000  # seeds that no training uses
 
 
 def measure_reward(reward: ImageReward, pairs: int = 1000, seed: int = 0) -> dict[str, dict[str, float]]:
@@ -54,7 +54,7 @@ def measure_reward(reward: ImageReward, pairs: int = 1000, seed: int = 0) -> dic
 
 
 def _pair(seed: int, k: int, kind: str) -> annotators.Pair:
-    return annotators.draw_pair(np.random.default_rng((FRESH, seed, k, len(kind))), kind)
+    return annotators.draw_pair(np.random.default_rng((_FRESH, seed, k, len(kind))), kind)
 
 
 def _of_pairs(reward: ImageReward, pairs: Sequence[annotators.Pair]) -> dict[str, float]:
@@ -69,7 +69,7 @@ def _of_pairs(reward: ImageReward, pairs: Sequence[annotators.Pair]) -> dict[str
 def _of_captions(reward: ImageReward, count: int, seed: int) -> dict[str, float]:
     seen, right, wrong = [], [], []
     for k in range(count):
-        rng = np.random.default_rng((FRESH, seed, k, 1))
+        rng = np.random.default_rng((_FRESH, seed, k, 1))
         sample = frames.draw_sample(rng, frames=[int(rng.integers(world.FRAMES))], web_share=0.6)
         other = annotators.change_fact(replace(sample.facts, seed=int(rng.integers(2**31))), rng)
         seen.append(sample)

@@ -25,7 +25,7 @@ import numpy as np
 import open_clip
 import torch
 import torch.nn.functional as F
-from safetensors.torch import load_file, save, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 from transformers import CLIPTokenizer
 
@@ -34,29 +34,23 @@ from ivtutorial.lab.reduced_models import loop as training
 from ivtutorial.lab.reduced_models.tokenizer import MAX_LENGTH, save_tokenizer
 from ivtutorial.lab.world import annotators, facts as world, samples as frames
 from ivtutorial.lab.world.drawing.subjects import subject
-from ivtutorial.rewards.clip import WEIGHTS_FILE
+from ivtutorial.rewards.clip import WEIGHTS_FILE, ClipReward
 from ivtutorial.rewards.preprocess import CLIP_MEAN, CLIP_STD
 from ivtutorial.system.device import choose_device
 from ivtutorial.system.files import atomic_write, atomic_write_text
 
-WEIGHTS = WEIGHTS_FILE
-MEAN, STD = CLIP_MEAN, CLIP_STD
-
 ANNOTATORS = 9  # who look at each pair; the loss sees the share of their votes
 
 
-def reward_config(vocabulary: int) -> dict[str, object]:
-    """The open_clip configuration of the reduced HPS."""
+def reward_config(vocabulary: int) -> dict[str, Any]:
+    """The open_clip configuration of the reduced HPS, its `model_cfg`."""
     return {
-        "model_cfg": {
-            "embed_dim": 128,
-            "vision_cfg": {"image_size": 64, "layers": 4, "width": 128, "head_width": 32, "patch_size": 8},
-            "text_cfg": {
-                "context_length": MAX_LENGTH, "vocab_size": vocabulary, "width": 128, "heads": 4, "layers": 2,
-                "hf_tokenizer_name": "tokenizer",
-            },
+        "embed_dim": 128,
+        "vision_cfg": {"image_size": 64, "layers": 4, "width": 128, "head_width": 32, "patch_size": 8},
+        "text_cfg": {
+            "context_length": MAX_LENGTH, "vocab_size": vocabulary, "width": 128, "heads": 4, "layers": 2,
+            "hf_tokenizer_name": "tokenizer",
         },
-        "preprocess_cfg": {"mean": MEAN, "std": STD, "interpolation": "bicubic", "resize_mode": "shortest"},
     }  # fmt: skip
 
 
@@ -71,7 +65,7 @@ class Lessons:
 
     def __init__(self, model: Any, tokenizer: CLIPTokenizer, device: torch.device) -> None:
         self.model, self.tokenizer, self.device = model, tokenizer, device
-        self.mean, self.std = (torch.tensor(v, device=device).view(1, 3, 1, 1) for v in (MEAN, STD))
+        self.mean, self.std = (torch.tensor(v, device=device).view(1, 3, 1, 1) for v in (CLIP_MEAN, CLIP_STD))
 
     def image(self, batch: Tensor) -> Tensor:
         """Features of frames (B, 3, H, W) in [0, 1]."""
@@ -133,13 +127,11 @@ def train_reward(
     torch.manual_seed(config.seed)
     device = choose_device()
     tokenizer = CLIPTokenizer.from_pretrained(folder / "tokenizer")
-    settings = reward_config(len(tokenizer))
-    cfg = settings["model_cfg"]
-    assert isinstance(cfg, dict)
+    cfg = reward_config(len(tokenizer))
     text_cfg = {k: v for k, v in cfg["text_cfg"].items() if k != "hf_tokenizer_name"}
     model = open_clip.CLIP(cfg["embed_dim"], cfg["vision_cfg"], text_cfg).to(device)
     if init is not None:
-        model.load_state_dict({k: v.float() for k, v in load_file(init / WEIGHTS).items()}, strict=False)
+        model.load_state_dict({k: v.float() for k, v in load_file(init / WEIGHTS_FILE).items()}, strict=False)
     lessons = Lessons(model, tokenizer, device)
 
     def loss(step: int, rng: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
@@ -157,7 +149,9 @@ def train_reward(
 
     training.train(model, loss, config, folder, "reward")
     if training.process()[0] == 0:
-        _save(model, settings, tokenizer, folder / "reward")
+        model.visual.image_mean, model.visual.image_std = CLIP_MEAN, CLIP_STD
+        ClipReward(model, tokenizer, cfg).save(folder / "reward", torch.float16)
+        save_tokenizer(tokenizer, folder / "reward")
         shares = {"preference_share": preference_share, "anchor_share": anchor_share}
         training.record(folder / "reward" / "training.json", "reward", config, init, **shares)
     return model
@@ -178,15 +172,17 @@ def mix_weights(before: Path, after: Path, share: float, out: Path) -> None:
     if not 0 <= share <= 1:
         raise InputError(f"share = {share}: expected a number from 0 (all of the first) to 1 (all of the second).")
     for folder in (before, after):
-        if not (folder / WEIGHTS).is_file():
-            raise InputError(f"no {WEIGHTS} in {folder}: expected a folder written by `ivtutorial zoo train-reward`.")
-    old, new = load_file(before / WEIGHTS), load_file(after / WEIGHTS)
+        if not (folder / WEIGHTS_FILE).is_file():
+            raise InputError(
+                f"no {WEIGHTS_FILE} in {folder}: expected a folder written by `ivtutorial zoo train-reward`."
+            )
+    old, new = load_file(before / WEIGHTS_FILE), load_file(after / WEIGHTS_FILE)
     if {k: v.shape for k, v in old.items()} != {k: v.shape for k, v in new.items()}:
         raise InputError(f"{before} and {after} hold models of other shapes: mix two rewards of one training.")
     if out != after:
         shutil.copytree(after, out, dirs_exist_ok=True)
     mixed = {k: old[k].float().lerp(new[k].float(), share).half().contiguous() for k in old}
-    with atomic_write(out / WEIGHTS) as file:
+    with atomic_write(out / WEIGHTS_FILE) as file:
         file.write(save(mixed))
     facts = json.loads((after / "training.json").read_text(encoding="utf-8"))
     atomic_write_text(out / "training.json", json.dumps({**facts, "share_of_tuned_weights": share}, indent=1) + "\n")
@@ -201,11 +197,3 @@ def right_and_wrong(samples: list[frames.Sample], rng: np.random.Generator) -> t
         right.append(world.caption_of(sample.facts, subject(sample.facts.subject), words))
         wrong.append(world.caption_of(other, subject(other.subject), words))
     return right, wrong
-
-
-def _save(model: nn.Module, settings: dict[str, object], tokenizer: CLIPTokenizer, folder: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "open_clip_config.json").write_text(json.dumps(settings, indent=1))
-    state = {k: v.half().contiguous() for k, v in model.state_dict().items() if k != "attn_mask"}
-    save_file(state, folder / WEIGHTS)
-    save_tokenizer(tokenizer, folder)

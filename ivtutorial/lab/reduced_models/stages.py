@@ -1,5 +1,4 @@
-"""One name for each training, as functions that other processes can be given, with time and hardware on
-record."""
+"""One name for each training, as functions that other processes can run, with time and hardware on record."""
 
 from __future__ import annotations
 
@@ -10,24 +9,24 @@ from typing import Any
 
 from ivtutorial.errors import InputError
 from ivtutorial.lab.reduced_models import loop as training
+from ivtutorial.rewards.clip import WEIGHTS_FILE
 
-# name -> module and function, what must be there before (and the command that makes it)
+# name -> module and function in this folder, what must be there before (and the command that makes it)
 STAGES: dict[str, tuple[str, dict[str, str]]] = {
-    "text": ("train_text.train_text", {}),
-    "vae": ("train_vae.train_vae", {}),
-    "judge": ("train_judge.train_judge", {}),
-    "reward": ("train_reward.train_reward", {"tokenizer": "train-text"}),
-    "image": ("train_video.train_image", {"text_encoder": "train-text", "store": "latents"}),
-    "video": ("train_video.train_video", {"image_unet": "train-image", "store": "latents"}),
+    "text": ("text_encoder.train_text", {}),
+    "vae": ("vae.train_vae", {}),
+    "judge": ("judge.train_judge", {}),
+    "reward": ("reward.train_reward", {"tokenizer": "train-text"}),
+    "image": ("video_model.train_image", {"text_encoder": "train-text", "store": "latents"}),
+    "video": ("video_model.train_video", {"image_unet": "train-image", "store": "latents"}),
 }
 
-
 # Those that can start from the weights of an earlier run.
-WEIGHTS = {
+_WEIGHTS = {
     "vae": "diffusion_pytorch_model.safetensors",
     "image": "diffusion_pytorch_model.safetensors",
     "video": "diffusion_pytorch_model.safetensors",
-    "reward": "open_clip_model.safetensors",
+    "reward": WEIGHTS_FILE,
 }
 
 
@@ -44,10 +43,10 @@ def train_model(name: str, folder: Path, config: training.TrainConfig, init: Pat
     for part, command in needs.items():
         if not (folder / part).exists():
             raise InputError(f"{folder} has no {part}: run 'ivtutorial zoo {command} --out {folder}' first")
-    if init is not None and not (init / WEIGHTS[name]).is_file():
-        raise InputError(f"{init} holds no {WEIGHTS[name]} to start from")
+    if init is not None and not (init / _WEIGHTS[name]).is_file():
+        raise InputError(f"{init} holds no {_WEIGHTS[name]} to start from")
     module, function = function.split(".")
-    run: Callable[..., Any] = getattr(import_module(f"ivtutorial.lab.world.{module}"), function)
+    run: Callable[..., Any] = getattr(import_module(f"ivtutorial.lab.reduced_models.{module}"), function)
     run(folder, config, **({"init": init} if init is not None else {}))
 
 

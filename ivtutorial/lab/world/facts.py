@@ -154,7 +154,6 @@ def _perform(
     y: Array = np.full(len(time), 57.0 + rng.uniform(-1.5, 1.5) - 20.0 * subject.hover, np.float32)
     start = rng.uniform(0, 2 * np.pi)
     beat, stride, tilt = 0.0, 0.0, np.zeros(len(time), np.float32)  # beat in cycles per second
-    swing = np.sin(2 * np.pi * time + start)
     hop: Array = np.zeros(len(time), np.float32)
     if facts.action == "walk":
         beat, stride = 1.25, 0.65
@@ -175,16 +174,20 @@ def _perform(
         beat, stride = 1.25, 0.35
         scale = scale * (0.55 + 0.31 * time)
         y = 50.0 + (y - 50.0) * (0.3 + 0.37 * time)
-    # A jump has its legs apart all the time.
-    phase = 2 * np.pi * beat * time + (start if beat else np.pi / 2 if facts.action == "jump" else 0.0)
-    rate = 1.0 if facts.action == "rest" else 2.0 if facts.action != "run" else 3.0
-    pose = Pose(
-        phase=phase.astype(np.float32),
-        stride=np.full(len(time), stride, np.float32),
-        wave=swing.astype(np.float32),
-        flap=np.sin(2 * np.pi * rate * time + start).astype(np.float32),
-    )
-    place = Placement(
+    placement = Placement(
         x.astype(np.float32) * unit, (y - hop).astype(np.float32) * unit, scale.astype(np.float32) * unit, facing, tilt
     )
-    return pose, place, y.astype(np.float32) * unit
+    return _pose(facts.action, time, start, beat, stride), placement, y.astype(np.float32) * unit
+
+
+def _pose(action: str, time: Array, start: float, beat: float, stride: float) -> Pose:
+    """Limbs, wings and tail over time: `beat` steps a second of this `stride`, from the phase `start` on."""
+    # A jump has its legs apart all the time.
+    phase = 2 * np.pi * beat * time + (start if beat else np.pi / 2 if action == "jump" else 0.0)
+    rate = 1.0 if action == "rest" else 2.0 if action != "run" else 3.0
+    return Pose(
+        phase=phase.astype(np.float32),
+        stride=np.full(len(time), stride, np.float32),
+        wave=np.sin(2 * np.pi * time + start).astype(np.float32),
+        flap=np.sin(2 * np.pi * rate * time + start).astype(np.float32),
+    )

@@ -27,6 +27,7 @@ from ivtutorial.system.files import data_path
 SUBJECT_NAMES = tuple(s.name for s in ALL)
 COLOUR_NAMES = tuple(COLOURS)
 FAULTS = ("blur", "wash", "tint", "noise", "watermark")
+READINGS = ("subject", "colour", "scene", "movement", "action")
 EVERY = 2  # it looks at every second frame: 8 of 16
 
 

@@ -26,10 +26,11 @@ from ivtutorial.errors import InputError
 from ivtutorial.lab.world import facts as world
 from ivtutorial.lab.world.clip_set import plan_clips
 from ivtutorial.lab.world.drawing.subject import Subject
-from ivtutorial.lab.world.drawing.subjects import SPECIES, THINGS, UNSEEN
+from ivtutorial.lab.world.drawing.subjects import SPECIES, UNSEEN
+from ivtutorial.lab.world.drawing.things import THINGS
 from ivtutorial.system.files import atomic_write_text
 
-SEED = 12490
+PROMPT_SEED = 12490
 COUNTS = {
     "in_domain": 6 * len(SPECIES),
     "new_animals": 22,
@@ -39,7 +40,7 @@ COUNTS = {
 }
 
 
-def make_prompts(seed: int = SEED) -> dict[str, list[Prompt]]:
+def make_prompts(seed: int = PROMPT_SEED) -> dict[str, list[Prompt]]:
     """All lists by name; the same seed gives the same prompts."""
     taken = {_content(p.facts) for p in plan_clips()}
     rngs = [np.random.default_rng((seed, k)) for k in range(5)]
@@ -53,7 +54,7 @@ def make_prompts(seed: int = SEED) -> dict[str, list[Prompt]]:
     return lists
 
 
-def write_prompts(folder: str | Path, seed: int = SEED) -> dict[str, int]:
+def write_prompts(folder: str | Path, seed: int = PROMPT_SEED) -> dict[str, int]:
     """Write each list to ``folder/NAME.json`` and return how many prompts it has.
 
     A list is a JSON array of ``{"prompt": text, "facts": {subject, colour, scene, action, facing, seed}}``,

@@ -16,7 +16,8 @@ from ivtutorial.errors import InputError
 from ivtutorial.evaluation.table import Evaluation
 from ivtutorial.lab.reduced_models import cards, measure, measure_reward
 from ivtutorial.lab.reduced_models.export import export_models
-from ivtutorial.lab.reduced_models.measure import READ, MeasureConfig, fresh_clips
+from ivtutorial.lab.reduced_models.measure import MeasureConfig, fresh_clips
+from ivtutorial.lab.world.judge import READINGS
 
 if TYPE_CHECKING:
     from ivtutorial.models.backbone import Backbone
@@ -29,7 +30,7 @@ class PerfectJudge:
     """Says that all is right, once for every clip it is shown."""
 
     def __call__(self, frames: Tensor, facts: list[Any]) -> SimpleNamespace:
-        return SimpleNamespace(right={name: torch.ones(len(facts)) for name in READ})
+        return SimpleNamespace(right={name: torch.ones(len(facts)) for name in READINGS})
 
 
 # --- clips, judge, autoencoder ----------------------------------------------------------------------
@@ -44,7 +45,7 @@ def test_both_qualities_show_the_same_contents() -> None:
 def test_a_perfect_judge_reads_everything() -> None:
     found = measure.measure_judge(PerfectJudge(), SMALL)  # type: ignore[arg-type]
     assert all(
-        found[quality][name]["mean"] == 1 and found[quality][name]["n"] == 3 for quality in found for name in READ
+        found[quality][name]["mean"] == 1 and found[quality][name]["n"] == 3 for quality in found for name in READINGS
     )
 
 
@@ -113,7 +114,7 @@ def estimate(mean: float) -> dict[str, float]:
 
 
 def results(species: float = 0.91) -> dict[str, Any]:
-    read = {name: estimate(0.99) for name in READ}
+    read = {name: estimate(0.99) for name in READINGS}
     vae = {"psnr": 29.31, "colour_error": 0.0123, "original": read, "reconstruction": read}
     return {
         "judge": {"clean": read, "web": read},

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -15,11 +17,13 @@ from torch import Tensor, nn
 from ivtutorial.errors import InputError
 from ivtutorial.lab.reduced_models import loop as training, reward as train_reward
 from ivtutorial.lab.reduced_models.latent_store import build_store
-from ivtutorial.lab.reduced_models.stages import train_model
+from ivtutorial.lab.reduced_models.stages import STAGES, train_model
 from ivtutorial.lab.reduced_models.tokenizer import END, make_tokenizer, save_tokenizer
 from ivtutorial.lab.reduced_models.vae import widen
 from ivtutorial.lab.reduced_models.video_model import inflate, spatial_state, v_loss
 from ivtutorial.method.schedule import make_scheduler
+from ivtutorial.rewards.clip import WEIGHTS_FILE, ClipReward
+from ivtutorial.system.files import data_path
 from tests.tolerances import assert_close, roundings
 
 
@@ -194,6 +198,22 @@ def test_only_a_model_with_weights_can_be_continued(tmp_path: Path) -> None:
         train_model("vae", tmp_path, config, tmp_path / "nothing")
 
 
+def test_the_reward_is_trained_by_its_name_and_opens_as_a_reward(tmp_path: Path) -> None:
+    """Two steps: one on captions, one on preferences. What is stored scores frames as any other reward does."""
+    shutil.copytree(data_path("models", "reduced") / "tokenizer", tmp_path / "tokenizer")
+    train_model("reward", tmp_path, training.TrainConfig(steps=2, batch=8, lr=1e-4))
+    scores = ClipReward.from_folder(tmp_path / "reward")(torch.rand(2, 3, 64, 64), ["a red fox", "a boat"])
+    assert scores.shape == (2,) and scores.isfinite().all()
+    shipped = {path.name for path in data_path("models", "reward").iterdir()}
+    assert shipped - {path.name for path in (tmp_path / "reward").iterdir()} == {"README.md"}
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_every_training_is_where_its_name_says(name: str) -> None:
+    module, function = STAGES[name][0].split(".")
+    assert callable(getattr(import_module(f"ivtutorial.lab.reduced_models.{module}"), function))
+
+
 def test_a_part_of_a_shipped_pipeline_brings_its_record(tmp_path: Path) -> None:
     """The pipeline's one training.json has a record a part: vae trained 7 steps of 4 x 2 = 8 samples."""
     config = {"steps": 7, "batch": 4, "lr": 0.5}
@@ -212,14 +232,14 @@ def test_mixed_rewards_lie_between_the_two(tmp_path: Path) -> None:
     """A weight of 1 before and 3 after is 2.5 with three quarters of the later one."""
     for name, value in (("before", 1.0), ("after", 3.0)):
         (tmp_path / name).mkdir()
-        save_file({"w": torch.full((2,), value).half()}, tmp_path / name / train_reward.WEIGHTS)
+        save_file({"w": torch.full((2,), value).half()}, tmp_path / name / WEIGHTS_FILE)
         (tmp_path / name / "training.json").write_text('{"date": "now"}')
     train_reward.mix_weights(tmp_path / "before", tmp_path / "after", 0.75, tmp_path / "mixed")
-    assert load_file(tmp_path / "mixed" / train_reward.WEIGHTS)["w"].tolist() == [2.5, 2.5]
+    assert load_file(tmp_path / "mixed" / WEIGHTS_FILE)["w"].tolist() == [2.5, 2.5]
     assert json.loads((tmp_path / "mixed" / "training.json").read_text())["share_of_tuned_weights"] == 0.75
     with pytest.raises(InputError, match="from 0"):
         train_reward.mix_weights(tmp_path / "before", tmp_path / "after", 1.5, tmp_path / "x")
-    save_file({"w": torch.zeros(3).half()}, tmp_path / "before" / train_reward.WEIGHTS)
+    save_file({"w": torch.zeros(3).half()}, tmp_path / "before" / WEIGHTS_FILE)
     with pytest.raises(InputError, match="other shapes"):
         train_reward.mix_weights(tmp_path / "before", tmp_path / "after", 0.5, tmp_path / "x")
     with pytest.raises(InputError, match="no open_clip_model"):

@@ -15,7 +15,8 @@ from ivtutorial.data.prompts import Prompt, read_prompts
 from ivtutorial.errors import InputError
 from ivtutorial.lab.world import facts as world
 from ivtutorial.lab.world.clip_set import PER_SPECIES, ClipPlan, draw_clip, make_clips, plan_clips
-from ivtutorial.lab.world.drawing.subjects import NEW_ANIMALS, SPECIES, THINGS
+from ivtutorial.lab.world.drawing.subjects import NEW_ANIMALS, SPECIES
+from ivtutorial.lab.world.drawing.things import THINGS
 from ivtutorial.lab.world.prompt_lists import COUNTS, make_prompts
 from ivtutorial.system.files import data_path
 from ivtutorial.video.reader import read_video

@@ -13,8 +13,9 @@ from ivtutorial.lab.reduced_models import reward as train_reward
 from ivtutorial.lab.world import annotators, captions, facts as world, samples as frames, web_faults as web
 from ivtutorial.lab.world.drawing import scenes
 from ivtutorial.lab.world.drawing.pen import Pen, Placement, union
-from ivtutorial.lab.world.drawing.subject import COLOURS, Palette
-from ivtutorial.lab.world.drawing.subjects import ALL, NEW_ANIMALS, SPECIES, THINGS, UNSEEN, subject
+from ivtutorial.lab.world.drawing.subject import COLOURS, Palette, Pose
+from ivtutorial.lab.world.drawing.subjects import ALL, NEW_ANIMALS, SPECIES, UNSEEN, subject
+from ivtutorial.lab.world.drawing.things import THINGS
 from tests.tolerances import assert_close
 
 PAPER_SPECIES = """
@@ -54,7 +55,7 @@ def test_facing_left_mirrors_the_picture() -> None:
     right, left = blank(), blank()
     for picture, facing in ((right, 1.0), (left, -1.0)):
         pen = Pen(picture, Placement(x=16, y=28, scale=10, facing=facing, tilt=0.3))
-        subject("fox").draw(pen, _pose(1), Palette.of("red"))
+        subject("fox").draw(pen, at_rest(1), Palette.of("red"))
     assert np.abs(right - left[:, :, ::-1]).max() < 1e-4
 
 
@@ -69,10 +70,9 @@ def test_inside_confines_a_pattern() -> None:
     assert picture[0][outside].max() == 0.0 and picture[0].max() > 0.9
 
 
-def _pose(count: int):
-    from ivtutorial.lab.world.drawing.subject import still_pose
-
-    return still_pose(count)
+def at_rest(count: int) -> Pose:
+    zero = np.zeros(count, np.float32)
+    return Pose(zero, zero, zero, zero)
 
 
 @pytest.mark.parametrize("one", ALL, ids=lambda s: s.name)
@@ -83,11 +83,11 @@ def test_every_subject_is_seen_moves_and_shows_its_colour(one) -> None:
     assert clip.shape == (16, 64, 64, 3) and clip.dtype == np.float32 and clip.min() >= 0 and clip.max() <= 1
     empty = blank(2, 64)
     pen = Pen(empty, Placement(x=32, y=56, scale=24 * one.size))
-    one.draw(pen, _pose(2), Palette.of(one.colours[1]))
+    one.draw(pen, at_rest(2), Palette.of(one.colours[1]))
     painted = (np.abs(empty[0]).sum(-1) > 0.02).mean()
     assert painted > 0.06, "it fills too little of the picture to be recognised"
     other = blank(2, 64)
-    one.draw(Pen(other, Placement(x=32, y=56, scale=24 * one.size)), _pose(2), Palette.of(one.colours[2]))
+    one.draw(Pen(other, Placement(x=32, y=56, scale=24 * one.size)), at_rest(2), Palette.of(one.colours[2]))
     assert np.abs(empty - other).sum(-1)[0][np.abs(empty[0]).sum(-1) > 0.02].mean() > 0.1, (
         "the colour word changes nothing"
     )

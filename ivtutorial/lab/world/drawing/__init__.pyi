@@ -4,6 +4,6 @@ from ivtutorial.lab.world.drawing.subject import COLOURS as COLOURS, Palette as 
 from ivtutorial.lab.world.drawing.subjects import (
     ALL as ALL,
     SPECIES as SPECIES,
-    THINGS as THINGS,
     UNSEEN as UNSEEN,
 )
+from ivtutorial.lab.world.drawing.things import THINGS as THINGS

@@ -101,7 +101,7 @@ def draw_turkey(pen: Pen, p: Pose, c: Palette) -> None:
     pen.eye(0.65, 1.19, 0.055, white=False)
 
 
-SUBJECTS = (
+BIRDS = (
     Subject("bird", draw_bird, ("blue", "red", "yellow", "purple"), "wings", hover=0.45),
     Subject("chicken", draw_chicken, ("white", "brown", "black", "orange")),
     Subject("duck", draw_duck, ("yellow", "white", "green", "pink")),

@@ -7,8 +7,8 @@ import numpy as np
 from ivtutorial.lab.world.drawing.pen import Colour, Number, Pen, mix
 from ivtutorial.lab.world.drawing.subject import Palette, Pose, Subject
 
-INK: Colour = (0.07, 0.06, 0.08)
-SNOW: Colour = (0.98, 0.97, 0.95)
+_INK: Colour = (0.07, 0.06, 0.08)
+_SNOW: Colour = (0.98, 0.97, 0.95)
 PINK: Colour = (0.95, 0.50, 0.55)
 COLLAR: Colour = (0.85, 0.12, 0.15)
 
@@ -25,14 +25,14 @@ def _legs(
 
 def _ink(c: Palette) -> Colour:
     """A colour for stripes and spots that stands out from the coat, whatever the coat."""
-    return mix(c.main, INK, 0.85) if sum(c.main) > 0.75 else c.dark
+    return mix(c.main, _INK, 0.85) if sum(c.main) > 0.75 else c.dark
 
 
 def _stare(pen: Pen, x: float, y: float, gap: float, r: float, iris: Colour) -> None:
     """Two coloured eyes of a face turned toward us, with dark pupils that look ahead."""
     for at in (x - gap, x + gap):
         pen.circle(at, y, r, iris)
-        pen.circle(at + 0.015, y, r * 0.55, INK)
+        pen.circle(at + 0.015, y, r * 0.55, _INK)
 
 
 def _ear(pen: Pen, x0: Number, x1: Number, y: Number, tip_x: Number, tip_y: Number, colour: Colour) -> None:
@@ -49,7 +49,7 @@ def draw_cat(pen: Pen, p: Pose, c: Palette) -> None:
     _ear(pen, 0.2, 0.52, 1.1, 0.2, 1.5, c.main)
     _ear(pen, 0.54, 0.86, 1.1, 0.86, 1.5, c.main)
     pen.ellipse(0.53, 0.98, 0.37, 0.31, c.main)
-    pen.ellipse(0.58, 0.86, 0.19, 0.13, mix(c.light, SNOW, 0.5))
+    pen.ellipse(0.58, 0.86, 0.19, 0.13, mix(c.light, _SNOW, 0.5))
     pen.circle(0.59, 0.92, 0.055, PINK)
     _stare(pen, 0.56, 1.06, 0.17, 0.085, (0.72, 0.88, 0.25))
     _legs(pen, p, c.main, -0.42, 0.2, 0.5, 0.11, 0.075, foot_size=0.05)
@@ -65,7 +65,7 @@ def draw_dog(pen: Pen, p: Pose, c: Palette) -> None:
     pen.capsule(0.68, 0.98, 0.74, 0.8, 0.06, PINK)
     pen.circle(0.42, 1.22, 0.26, c.main)
     pen.capsule(0.5, 1.12, 0.8, 1.07, 0.17, c.main, 0.12)
-    pen.circle(0.91, 1.14, 0.08, INK)
+    pen.circle(0.91, 1.14, 0.08, _INK)
     pen.eye(0.56, 1.28, 0.075)
     pen.capsule(0.28, 1.34, 0.16 + 0.04 * p.wave, 0.98, 0.1, c.dark, 0.15)
     _legs(pen, p, c.main, -0.42, 0.2, 0.55, 0.13, 0.08)
@@ -87,10 +87,10 @@ def draw_lion(pen: Pen, p: Pose, c: Palette) -> None:
     for x in (0.24, 0.76):
         pen.circle(x, 1.24, 0.11, c.main)
     pen.ellipse(0.5, 0.98, 0.34, 0.34, c.main)
-    pen.ellipse(0.53, 0.82, 0.19, 0.14, mix(c.light, SNOW, 0.5))
-    pen.ellipse(0.54, 0.9, 0.1, 0.06, INK)
+    pen.ellipse(0.53, 0.82, 0.19, 0.14, mix(c.light, _SNOW, 0.5))
+    pen.ellipse(0.54, 0.9, 0.1, 0.06, _INK)
     for x in (0.4, 0.68):
-        pen.circle(x, 1.07, 0.055, INK)
+        pen.circle(x, 1.07, 0.055, _INK)
 
 
 def draw_tiger(pen: Pen, p: Pose, c: Palette) -> None:
@@ -105,11 +105,11 @@ def draw_tiger(pen: Pen, p: Pose, c: Palette) -> None:
     for x in (0.3, 0.8):
         pen.circle(x, 1.33, 0.12, ink)
     head = pen.ellipse(0.54, 1.06, 0.38, 0.34, c.main)
-    pen.ellipse(0.58, 0.84, 0.22, 0.17, SNOW, inside=head)
+    pen.ellipse(0.58, 0.84, 0.22, 0.17, _SNOW, inside=head)
     for x, y in ((0.55, 1.42), (0.12, 0.92), (0.98, 0.92)):
         pen.capsule(x, y, 0.56 + 0.62 * (x - 0.56), 1.0 + 0.55 * (y - 1.0), 0.06, ink, inside=head)
     pen.ellipse(0.58, 0.95, 0.09, 0.06, PINK)
-    _stare(pen, 0.56, 1.12, 0.16, 0.075, SNOW)
+    _stare(pen, 0.56, 1.12, 0.16, 0.075, _SNOW)
     _legs(pen, p, c.main, -0.46, 0.16, 0.5, 0.15, 0.1, foot_size=0.0)
 
 
@@ -122,7 +122,7 @@ def draw_bear(pen: Pen, p: Pose, c: Palette) -> None:
     pen.circle(0.68, 1.27, 0.14, c.far)
     pen.circle(0.54, 0.96, 0.32, c.main)
     pen.capsule(0.72, 0.86, 0.8, 0.84, 0.16, c.light)
-    pen.circle(0.92, 0.92, 0.08, INK)
+    pen.circle(0.92, 0.92, 0.08, _INK)
     pen.eye(0.66, 1.06, 0.065, white=sum(c.main) < 0.75)
     _legs(pen, p, c.main, -0.5, 0.18, 0.45, 0.2, 0.14, swing=0.22)
 
@@ -140,12 +140,12 @@ def draw_raccoon(pen: Pen, p: Pose, c: Palette) -> None:
     for at in (0.28, 0.78):
         pen.circle(at, 1.13, 0.13, ink)
     head = pen.ellipse(0.53, 0.84, 0.4, 0.31, c.main)
-    pen.ellipse(0.53, 0.85, 0.5, 0.17, SNOW, inside=head)
-    pen.ellipse(0.54, 0.86, 0.5, 0.12, INK, inside=head)
-    pen.ellipse(0.58, 0.73, 0.15, 0.14, SNOW)
-    pen.circle(0.6, 0.78, 0.065, INK)
+    pen.ellipse(0.53, 0.85, 0.5, 0.17, _SNOW, inside=head)
+    pen.ellipse(0.54, 0.86, 0.5, 0.12, _INK, inside=head)
+    pen.ellipse(0.58, 0.73, 0.15, 0.14, _SNOW)
+    pen.circle(0.6, 0.78, 0.065, _INK)
     for at in (0.4, 0.72):
-        pen.circle(at, 0.89, 0.05, SNOW)
+        pen.circle(at, 0.89, 0.05, _SNOW)
     _legs(pen, p, c.main, -0.32, 0.24, 0.36, 0.12, 0.08, foot=ink, swing=0.2)
 
 
@@ -155,16 +155,16 @@ def draw_fox(pen: Pen, p: Pose, c: Palette) -> None:
     _legs(pen, p, c.far, -0.26, 0.36, 0.44, 0.08, 0.055, far=True, foot=ink, foot_size=0.05)
     lift = 0.1 * p.wave
     pen.capsule(-0.3, 0.58, -0.68, 0.86 + lift, 0.1, c.main, 0.28)
-    pen.polygon([(-0.88, 0.98 + lift), (-0.56, 1.1 + lift), (-0.86, 1.4 + lift)], SNOW, round_by=0.06)
+    pen.polygon([(-0.88, 0.98 + lift), (-0.56, 1.1 + lift), (-0.86, 1.4 + lift)], _SNOW, round_by=0.06)
     pen.capsule(-0.24, 0.58, 0.32, 0.62, 0.17, c.main, 0.22)
-    pen.ellipse(0.46, 0.64, 0.11, 0.18, SNOW)
+    pen.ellipse(0.46, 0.64, 0.11, 0.18, _SNOW)
     _ear(pen, 0.24, 0.46, 1.02, 0.22, 1.46, c.far)
     _ear(pen, 0.38, 0.64, 1.02, 0.46, 1.5, c.main)
     wedge = [(0.26, 0.82), (0.34, 1.1), (0.58, 1.08), (0.93, 0.82), (0.5, 0.72)]
     head = pen.polygon(wedge, c.main, round_by=0.04)
-    pen.capsule(0.3, 0.7, 0.94, 0.75, 0.08, SNOW, inside=head)
-    pen.circle(0.94, 0.83, 0.06, INK)
-    pen.circle(0.56, 0.98, 0.055, INK)
+    pen.capsule(0.3, 0.7, 0.94, 0.75, 0.08, _SNOW, inside=head)
+    pen.circle(0.94, 0.83, 0.06, _INK)
+    pen.circle(0.56, 0.98, 0.055, _INK)
     _legs(pen, p, c.main, -0.2, 0.28, 0.44, 0.1, 0.055, foot=ink, foot_size=0.05)
 
 
@@ -181,7 +181,7 @@ def draw_wolf(pen: Pen, p: Pose, c: Palette) -> None:
     pen.capsule(0.56, 1.08, 0.88, 1.14, 0.11, c.main, 0.05)
     pen.capsule(0.6, 1.2, 0.82, 1.24, 0.07, (0.75, 0.2, 0.22), 0.03)
     pen.capsule(0.4, 1.2, 0.76, 1.48, 0.21, c.main, 0.085)
-    pen.circle(0.8, 1.53, 0.08, INK)
+    pen.circle(0.8, 1.53, 0.08, _INK)
     pen.eye(0.46, 1.32, 0.06, white=sum(c.main) < 0.75)
     _legs(pen, p, c.main, -0.42, 0.14, 0.6, 0.125, 0.075)
 
@@ -201,14 +201,14 @@ def draw_cheetah(pen: Pen, p: Pose, c: Palette) -> None:
     for x in (0.44, 0.82):
         pen.circle(x, 1.38, 0.085, ink)
     pen.ellipse(0.63, 1.18, 0.29, 0.26, c.main)
-    pen.ellipse(0.67, 1.04, 0.13, 0.09, SNOW)
+    pen.ellipse(0.67, 1.04, 0.13, 0.09, _SNOW)
     for x, side in ((0.52, 1.0), (0.8, -1.0)):
-        pen.capsule(x, 1.24, x + 0.04 * side, 1.02, 0.028, INK)
-        pen.circle(x, 1.25, 0.055, INK)
-    pen.ellipse(0.67, 1.1, 0.06, 0.045, INK)
+        pen.capsule(x, 1.24, x + 0.04 * side, 1.02, 0.028, _INK)
+        pen.circle(x, 1.25, 0.055, _INK)
+    pen.ellipse(0.67, 1.1, 0.06, 0.045, _INK)
 
 
-SUBJECTS = (
+CARNIVORES = (
     Subject("cat", draw_cat, ("orange", "black", "grey", "white")),
     Subject("dog", draw_dog, ("brown", "yellow", "white", "black")),
     Subject("lion", draw_lion, ("yellow", "orange", "white", "red")),

@@ -7,13 +7,13 @@ import numpy as np
 from ivtutorial.lab.world.drawing.pen import Colour, Pen, union
 from ivtutorial.lab.world.drawing.subject import Palette, Pose, Subject
 
-INK: Colour = (0.08, 0.07, 0.09)
+_INK: Colour = (0.08, 0.07, 0.09)
 BONE: Colour = (0.93, 0.86, 0.68)
 ANTLER: Colour = (0.36, 0.22, 0.11)
 TEAL: Colour = (0.08, 0.60, 0.62)
 GOLD: Colour = (0.98, 0.80, 0.25)
 IVORY: Colour = (0.98, 0.97, 0.90)
-SKIN: Colour = (0.95, 0.66, 0.66)
+_SKIN: Colour = (0.95, 0.66, 0.66)
 
 
 def _legs(
@@ -28,7 +28,7 @@ def _legs(
 
 def _ink(c: Palette) -> Colour:
     """Near-black for faces and markings; a light shade on subjects that are black themselves."""
-    return INK if sum(c.main) > 0.75 else c.dark
+    return _INK if sum(c.main) > 0.75 else c.dark
 
 
 def _eye(pen: Pen, c: Palette, x: float, y: float, r: float = 0.05) -> None:
@@ -99,18 +99,18 @@ def draw_deer(pen: Pen, p: Pose, c: Palette) -> None:
     pen.capsule(0.26, 1.3, 0.04, 1.46, 0.045, ANTLER)
     pen.capsule(0.68, 1.26, 0.92, 1.36, 0.045, ANTLER)
     pen.capsule(0.54, 1.2, 0.5, 1.46, 0.045, ANTLER)
-    pen.circle(0.75, 0.98, 0.055, INK)
+    pen.circle(0.75, 0.98, 0.055, _INK)
     _eye(pen, c, 0.5, 1.1, 0.045)
     _legs(pen, p, c.main, -0.4, 0.17, 0.6, 0.08, r1=0.045, swing=0.3)
 
 
 def draw_cow(pen: Pen, p: Pose, c: Palette) -> None:
     """A boxy blotched body with an udder, a pink muzzle, two horns and a tufted tail."""
-    patch = INK if sum(c.main) > 1.7 else IVORY
+    patch = _INK if sum(c.main) > 1.7 else IVORY
     _legs(pen, p, c.far, -0.54, 0.3, 0.5, 0.11, far=True, swing=0.25)
     pen.capsule(-0.7, 1.0, -0.86 + 0.07 * p.wave, 0.5, 0.04, c.main)
     pen.circle(-0.86 + 0.07 * p.wave, 0.46, 0.085, patch)
-    pen.ellipse(-0.18, 0.46, 0.16, 0.16, SKIN)
+    pen.ellipse(-0.18, 0.46, 0.16, 0.16, _SKIN)
     body = pen.polygon([(-0.58, 0.64), (-0.58, 0.96), (0.36, 0.96), (0.36, 0.64)], c.main, round_by=0.16)
     pen.ellipse(-0.44, 0.98, 0.2, 0.2, patch, inside=body)
     pen.ellipse(0.04, 0.74, 0.18, 0.16, patch, inside=body)
@@ -118,7 +118,7 @@ def draw_cow(pen: Pen, p: Pose, c: Palette) -> None:
     pen.capsule(0.64, 1.22, 0.76, 1.45, 0.07, BONE, 0.045)
     pen.capsule(0.42, 0.94, 0.56, 1.1, 0.22, c.main, 0.2)
     pen.capsule(0.6, 1.1, 0.76, 0.96, 0.18, c.main, 0.14)
-    pen.ellipse(0.82, 0.88, 0.14, 0.13, SKIN)
+    pen.ellipse(0.82, 0.88, 0.14, 0.13, _SKIN)
     pen.capsule(0.42, 1.16, 0.24, 1.1, 0.075, patch)
     _eye(pen, c, 0.65, 1.14, 0.055)
     _legs(pen, p, c.main, -0.46, 0.22, 0.5, 0.125, swing=0.25)
@@ -179,7 +179,7 @@ def draw_llama(pen: Pen, p: Pose, c: Palette) -> None:
     pen.capsule(0.48, 1.28, 0.74, 1.2, 0.16, c.main, 0.11)
     pen.capsule(0.36, 1.38, 0.32, 1.56, 0.075, c.main, 0.045)
     pen.capsule(0.52, 1.4, 0.54, 1.56, 0.07, c.far, 0.045)
-    pen.circle(0.82, 1.21, 0.05, INK)
+    pen.circle(0.82, 1.21, 0.05, _INK)
     _eye(pen, c, 0.58, 1.31)
     _legs(pen, p, c.main, -0.38, 0.18, 0.5, 0.12, swing=0.24)
 
@@ -190,7 +190,7 @@ def draw_hippopotamus(pen: Pen, p: Pose, c: Palette) -> None:
     pen.capsule(-0.84, 0.74, -0.93, 0.54 + 0.06 * p.wave, 0.05, c.far)
     gape = 0.05 + 0.05 * p.wave
     pen.ellipse(0.56, 0.56 - gape, 0.32, 0.2, c.far, -0.1)
-    pen.capsule(0.5, 0.64, 0.74, 0.64, 0.1, SKIN)
+    pen.capsule(0.5, 0.64, 0.74, 0.64, 0.1, _SKIN)
     for x in (0.58, 0.78):
         pen.capsule(x, 0.54 - gape, x, 0.64 - gape, 0.055, IVORY)
     pen.ellipse(-0.22, 0.68, 0.68, 0.46, c.main)
@@ -203,7 +203,7 @@ def draw_hippopotamus(pen: Pen, p: Pose, c: Palette) -> None:
     _legs(pen, p, c.main, -0.46, 0.06, 0.35, 0.15, swing=0.22, r1=0.13)
 
 
-SUBJECTS = (
+HOOFED = (
     Subject("horse", draw_horse, ("brown", "white", "black", "grey")),
     Subject("zebra", draw_zebra, ("white", "grey", "pink", "yellow")),
     Subject("sheep", draw_sheep, ("white", "black", "pink", "blue")),

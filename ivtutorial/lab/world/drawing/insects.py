@@ -9,7 +9,7 @@ import numpy as np
 from ivtutorial.lab.world.drawing.pen import Array, Colour, Number, Pen, union
 from ivtutorial.lab.world.drawing.subject import Palette, Pose, Subject
 
-INK: Colour = (0.10, 0.09, 0.11)
+_INK: Colour = (0.10, 0.09, 0.11)
 WING: Colour = (0.90, 0.96, 1.0)
 SLIME: Colour = (0.90, 0.78, 0.56)
 SLANT = 0.95  # of a butterfly's body, radians above the horizontal
@@ -52,14 +52,14 @@ def draw_beetle(pen: Pen, p: Pose, c: Palette) -> None:
                 x + 0.2 * far - 0.06 + s * np.sin(phase),
                 0.06 + 0.7 * s * np.maximum(np.cos(phase), 0.0),
             )
-            pen.capsule(x + 0.08 * far, 0.4, foot_x, foot_y, 0.065, INK)
-    pen.curve([(0.7, 0.75), (0.82, 1.08), (0.97, 1.14 + 0.08 * p.wave)], 0.04, INK)
-    pen.circle(0.66, 0.58, 0.28, INK)
+            pen.capsule(x + 0.08 * far, 0.4, foot_x, foot_y, 0.065, _INK)
+    pen.curve([(0.7, 0.75), (0.82, 1.08), (0.97, 1.14 + 0.08 * p.wave)], 0.04, _INK)
+    pen.circle(0.66, 0.58, 0.28, _INK)
     pen.circle(0.8, 0.66, 0.09, (0.97, 0.97, 0.97))
     lid = pen.polygon([(-1.0, 0.28), (1.0, 0.28), (1.0, 1.4), (-1.0, 1.4)], c.main, opacity=0.0)
     dome = pen.ellipse(-0.14, 0.42, 0.82, 0.82, c.main, inside=lid)
     pen.ellipse(-0.3, 1.1, 0.24, 0.07, c.light, 0.1, inside=dome)
-    pen.curve([(0.62, 0.95), (0.2, 0.9), (-0.35, 0.85), (-0.95, 0.7)], 0.045, INK, inside=dome)
+    pen.curve([(0.62, 0.95), (0.2, 0.9), (-0.35, 0.85), (-0.95, 0.7)], 0.045, _INK, inside=dome)
     for x, y in ((-0.52, 0.5), (0.02, 0.55), (0.14, 1.1)):
         pen.circle(x, y, 0.13, c.dark, inside=dome)
 
@@ -104,21 +104,21 @@ def draw_butterfly(pen: Pen, p: Pose, c: Palette) -> None:
     _wing(pen, put, fold, 1, c)
     _wing(pen, put, fold, -1, c)
     for side in (1, -1):
-        pen.curve([put(0.3, 0.0), put(0.75, 0.14 * side)], 0.035, INK)
-    pen.capsule(*put(-0.45, 0.0), *put(0.32, 0.0), 0.07, INK, 0.1)
+        pen.curve([put(0.3, 0.0), put(0.75, 0.14 * side)], 0.035, _INK)
+    pen.capsule(*put(-0.45, 0.0), *put(0.32, 0.0), 0.07, _INK, 0.1)
 
 
 def draw_bee(pen: Pen, p: Pose, c: Palette) -> None:
     """A plump round body with broad dark stripes, two pale wings and a sting."""
     pen.ellipse(0.02, 1.18 + 0.1 * p.flap, 0.18, 0.34, (0.75, 0.85, 0.93), -0.25 + 0.7 * p.flap)
-    pen.polygon([(-0.75, 0.66), (-0.98, 0.58), (-0.75, 0.5)], INK)
+    pen.polygon([(-0.75, 0.66), (-0.98, 0.58), (-0.75, 0.5)], _INK)
     for x in (-0.25, 0.0, 0.25):
-        pen.capsule(x, 0.3, x - 0.06 - 0.08 * p.stride * np.sin(p.phase), 0.08, 0.04, INK)
+        pen.capsule(x, 0.3, x - 0.06 - 0.08 * p.stride * np.sin(p.phase), 0.08, 0.04, _INK)
     body = pen.ellipse(-0.2, 0.58, 0.66, 0.47, c.main)
     for x in (-0.58, -0.24, 0.1):
-        pen.capsule(x, 0.0, x, 1.2, 0.065, INK, inside=body)
+        pen.capsule(x, 0.0, x, 1.2, 0.065, _INK, inside=body)
     pen.circle(0.52, 0.62, 0.34, c.main)
-    pen.curve([(0.55, 0.85), (0.66, 1.12), (0.84, 1.14 + 0.05 * p.wave)], 0.035, INK)
+    pen.curve([(0.55, 0.85), (0.66, 1.12), (0.84, 1.14 + 0.05 * p.wave)], 0.035, _INK)
     pen.eye(0.64, 0.68, 0.1)
     pen.ellipse(-0.2, 1.18 + 0.1 * p.flap, 0.2, 0.37, WING, 0.3 + 0.7 * p.flap, opacity=0.9)
 
@@ -128,7 +128,7 @@ def draw_fly(pen: Pen, p: Pose, c: Palette) -> None:
     pen.ellipse(-0.35, 1.02 + 0.2 * p.flap, 0.55, 0.17, WING, -0.6 - 0.4 * p.flap, opacity=0.75)
     for x in (-0.2, 0.08, 0.3):
         sway = 0.1 * p.stride * np.sin(p.phase)
-        pen.curve([(x, 0.4), (x + 0.12, 0.2), (x - 0.02 + sway, 0.04)], 0.035, INK)
+        pen.curve([(x, 0.4), (x + 0.12, 0.2), (x - 0.02 + sway, 0.04)], 0.035, _INK)
     pen.ellipse(-0.45, 0.52, 0.46, 0.29, c.main, 0.15)
     pen.circle(0.14, 0.64, 0.34, c.main)
     pen.circle(0.56, 0.6, 0.25, c.main)
@@ -147,7 +147,7 @@ def draw_snail(pen: Pen, p: Pose, c: Palette) -> None:
     for x in (0.56, 0.82):
         top = x + reach + 0.07 * p.wave
         pen.capsule(0.66 + reach, 0.6, top, 1.02, 0.06, SLIME)
-        pen.circle(top, 1.06, 0.1, INK)
+        pen.circle(top, 1.06, 0.1, _INK)
     lift = 0.05 * p.stride * np.cos(p.phase)
     pen.circle(-0.24, 0.8 + lift, 0.65, c.main)
     turns = 3.3 * np.pi * np.sqrt(np.linspace(0.02, 1.0, 12))
@@ -155,7 +155,7 @@ def draw_snail(pen: Pen, p: Pose, c: Palette) -> None:
     pen.curve(coil, 0.05, c.dark)
 
 
-SUBJECTS = (
+INSECTS = (
     Subject("spider", draw_spider, ("black", "brown", "grey", "purple"), moves="crawl"),
     Subject("beetle", draw_beetle, ("red", "green", "blue", "orange"), moves="crawl"),
     Subject("ant", draw_ant, ("black", "red", "brown", "orange"), moves="crawl"),

@@ -66,7 +66,7 @@ def draw_kangaroo(pen: Pen, p: Pose, c: Palette) -> None:
     pen.capsule(-0.14 + kick, 0.08 + 0.8 * y, 0.34 + kick, 0.07 + 0.6 * y, 0.08, c.dark, 0.07)
 
 
-SUBJECTS = (
+PRIMATES = (
     Subject("gorilla", draw_gorilla, ("black", "grey", "red", "purple")),
     Subject("monkey", draw_monkey, ("brown", "orange", "red", "green")),
     Subject("kangaroo", draw_kangaroo, ("brown", "red", "yellow", "purple")),

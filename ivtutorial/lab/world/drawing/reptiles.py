@@ -112,7 +112,7 @@ def draw_crocodile(pen: Pen, p: Pose, c: Palette) -> None:
     pen.leg(0.06, 0.36, p.phase + np.pi, s, 0.12, c.main, r1=0.09)
 
 
-SUBJECTS = (
+REPTILES = (
     Subject("snake", draw_snake, ("green", "red", "yellow", "black"), "crawl"),
     Subject("lizard", draw_lizard, ("green", "orange", "blue", "purple"), "crawl"),
     Subject("turtle", draw_turtle, ("green", "brown", "purple", "red")),

@@ -21,11 +21,6 @@ def _ramp(height: int, stops: list[tuple[float, Colour]]) -> Array:
     return np.stack([np.interp(at, xs, [c[k] for _, c in stops]) for k in range(3)], 1).astype(np.float32)
 
 
-def _tree(pen: Pen, x: float, y: float, size: float, leaves: Colour, trunk: Colour = (0.42, 0.30, 0.20)) -> None:
-    pen.capsule(x, y, x, y + 0.55 * size, 0.09 * size, trunk)
-    pen.circle(x, y + 0.85 * size, 0.42 * size, leaves)
-
-
 def _pine(pen: Pen, x: float, y: float, size: float, leaves: Colour) -> None:
     pen.capsule(x, y, x, y + 0.3 * size, 0.08 * size, (0.38, 0.27, 0.18))
     pen.polygon([(x - 0.42 * size, y + 0.25 * size), (x + 0.42 * size, y + 0.25 * size), (x, y + 1.35 * size)], leaves)

@@ -125,7 +125,7 @@ def draw_lobster(pen: Pen, p: Pose, c: Palette) -> None:
         pen.circle(0.42, 0.74 + 0.12 * side, 0.06, (0.05, 0.05, 0.08))
 
 
-SUBJECTS = (
+SEA_ANIMALS = (
     Subject("fish", draw_fish, ("orange", "blue", "yellow", "pink"), "fins", hover=0.3),
     Subject("shark", draw_shark, ("grey", "blue", "white", "black"), "fins", hover=0.3),
     Subject("whale", draw_whale, ("blue", "grey", "black", "white"), "fins", hover=0.3),

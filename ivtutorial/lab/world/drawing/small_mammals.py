@@ -7,9 +7,9 @@ import numpy as np
 from ivtutorial.lab.world.drawing.pen import Array, Colour, Number, Pen, mix
 from ivtutorial.lab.world.drawing.subject import Palette, Pose, Subject
 
-INK: Colour = (0.07, 0.06, 0.08)
-SNOW: Colour = (0.98, 0.97, 0.95)
-SKIN: Colour = (0.96, 0.62, 0.64)
+_INK: Colour = (0.07, 0.06, 0.08)
+_SNOW: Colour = (0.98, 0.97, 0.95)
+_SKIN: Colour = (0.96, 0.62, 0.64)
 NUT: Colour = (0.55, 0.33, 0.14)
 
 
@@ -29,15 +29,15 @@ def draw_rabbit(pen: Pen, p: Pose, c: Palette) -> None:
     swing = 0.26 * p.stride
     _foot(pen, -0.4, p.phase + np.pi, swing, 0.34, 0.09, c.far)
     pen.leg(0.36, 0.4, p.phase, swing, 0.09, c.far, r1=0.07, bend=0.0)
-    pen.circle(-0.74, 0.42 + 0.03 * p.wave, 0.17, SNOW)
+    pen.circle(-0.74, 0.42 + 0.03 * p.wave, 0.17, _SNOW)
     pen.ellipse(-0.06, 0.5, 0.54, 0.34, c.main, 0.2)
     twitch = 0.08 * p.wave
     pen.capsule(0.42, 0.98, 0.22 + twitch, 1.48, 0.1, c.far)
     pen.capsule(0.52, 0.98, 0.52 + twitch, 1.48, 0.11, c.main)
-    pen.capsule(0.52, 1.04, 0.52 + twitch, 1.44, 0.05, SKIN)
+    pen.capsule(0.52, 1.04, 0.52 + twitch, 1.44, 0.05, _SKIN)
     pen.circle(0.52, 0.82, 0.28, c.main)
     pen.ellipse(0.68, 0.74, 0.17, 0.14, c.main)
-    pen.circle(0.84, 0.78, 0.05, SKIN)
+    pen.circle(0.84, 0.78, 0.05, _SKIN)
     _eye(pen, c, 0.62, 0.9, 0.065)
     pen.leg(0.28, 0.4, p.phase + np.pi, swing, 0.1, c.main, r1=0.08, bend=0.0)
     pen.circle(-0.34, 0.42, 0.31, c.far)
@@ -65,7 +65,7 @@ def draw_squirrel(pen: Pen, p: Pose, c: Palette) -> None:
     pen.polygon([(0.2, 1.2), (0.18, 1.55), (0.42, 1.3)], c.main, round_by=0.02)
     pen.circle(0.36, 1.12, 0.25, c.main)
     pen.capsule(0.48, 1.06, 0.62, 1.02, 0.15, c.main, 0.1)
-    pen.circle(0.73, 1.04, 0.05, INK)
+    pen.circle(0.73, 1.04, 0.05, _INK)
     _eye(pen, c, 0.46, 1.18, 0.065)
     pen.capsule(0.24, 0.76, 0.58, 0.68, 0.085, c.far)
     pen.circle(0.7, 0.72, 0.14, NUT)
@@ -78,40 +78,40 @@ def draw_mouse(pen: Pen, p: Pose, c: Palette) -> None:
     """Two enormous round ears with pink insides on a small round body; a thin curled tail."""
     swing = 0.28 * p.stride
     for x, turn in ((-0.42, np.pi), (0.14, 0.0)):
-        _foot(pen, x, p.phase + turn, swing, 0.14, 0.065, SKIN)
+        _foot(pen, x, p.phase + turn, swing, 0.14, 0.065, _SKIN)
     y = 0.08 * p.wave
-    pen.curve([(-0.6, 0.3), (-0.88, 0.42), (-0.9, 0.82 + y), (-0.66, 0.94 + y)], 0.04, SKIN)
+    pen.curve([(-0.6, 0.3), (-0.88, 0.42), (-0.9, 0.82 + y), (-0.66, 0.94 + y)], 0.04, _SKIN)
     pen.ellipse(-0.2, 0.44, 0.52, 0.36, c.main)
     pen.circle(0.58, 1.04, 0.29, c.far)
-    pen.circle(0.6, 1.04, 0.2, SKIN)
+    pen.circle(0.6, 1.04, 0.2, _SKIN)
     pen.circle(0.4, 0.64, 0.33, c.main)
     pen.capsule(0.5, 0.58, 0.8, 0.5, 0.22, c.main, 0.09)
-    pen.circle(0.9, 0.5, 0.075, SKIN)
+    pen.circle(0.9, 0.5, 0.075, _SKIN)
     pen.circle(0.06, 1.04, 0.35, c.main)
-    pen.circle(0.08, 1.03, 0.24, SKIN)
+    pen.circle(0.08, 1.03, 0.24, _SKIN)
     _eye(pen, c, 0.56, 0.72, 0.075)
     for x, turn in ((-0.3, 0.0), (0.26, np.pi)):
-        _foot(pen, x, p.phase + turn, swing, 0.14, 0.07, SKIN)
+        _foot(pen, x, p.phase + turn, swing, 0.14, 0.07, _SKIN)
 
 
 def draw_rat(pen: Pen, p: Pose, c: Palette) -> None:
     """A hunched back, a pointed snout with buck teeth, small ears, a thick naked tail on the ground."""
     swing = 0.26 * p.stride
     for x, phase in ((-0.16, p.phase + np.pi), (0.4, p.phase)):
-        pen.leg(x, 0.32, phase, swing, 0.09, c.far, SKIN, 0.06, bend=0.03, foot_size=0.12)
+        pen.leg(x, 0.32, phase, swing, 0.09, c.far, _SKIN, 0.06, bend=0.03, foot_size=0.12)
     y = 0.12 * p.wave
-    pen.curve([(-0.2, 0.36), (-0.42, 0.16), (-0.64, 0.12 + 0.3 * y)], 0.1, SKIN, 0.08)
-    pen.curve([(-0.64, 0.12 + 0.3 * y), (-0.84, 0.24 + y), (-0.93, 0.46 + y), (-0.92, 0.66 + y)], 0.08, SKIN, 0.045)
+    pen.curve([(-0.2, 0.36), (-0.42, 0.16), (-0.64, 0.12 + 0.3 * y)], 0.1, _SKIN, 0.08)
+    pen.curve([(-0.64, 0.12 + 0.3 * y), (-0.84, 0.24 + y), (-0.93, 0.46 + y), (-0.92, 0.66 + y)], 0.08, _SKIN, 0.045)
     pen.ellipse(-0.02, 0.58, 0.44, 0.38, c.main, -0.2)
     pen.capsule(0.2, 0.6, 0.48, 0.6, 0.3, c.main, 0.24)
-    pen.capsule(0.79, 0.34, 0.8, 0.26, 0.06, SNOW)
+    pen.capsule(0.79, 0.34, 0.8, 0.26, 0.06, _SNOW)
     pen.capsule(0.5, 0.6, 0.88, 0.44, 0.23, c.main, 0.08)
-    pen.circle(0.95, 0.45, 0.07, SKIN)
+    pen.circle(0.95, 0.45, 0.07, _SKIN)
     pen.circle(0.4, 0.9, 0.15, c.main)
-    pen.circle(0.41, 0.9, 0.095, SKIN)
+    pen.circle(0.41, 0.9, 0.095, _SKIN)
     _eye(pen, c, 0.64, 0.66, 0.06)
     for x, phase, r in ((-0.12, p.phase, 0.16), (0.3, p.phase + np.pi, 0.1)):
-        pen.leg(x, 0.34, phase, swing, r, c.main, SKIN, 0.065, bend=0.03, foot_size=0.14)
+        pen.leg(x, 0.34, phase, swing, r, c.main, _SKIN, 0.065, bend=0.03, foot_size=0.14)
 
 
 def draw_hedgehog(pen: Pen, p: Pose, c: Palette) -> None:
@@ -130,9 +130,9 @@ def draw_hedgehog(pen: Pen, p: Pose, c: Palette) -> None:
         u, v = np.cos(a), np.sin(a)
         pen.capsule(-0.1 + 0.34 * u, 0.3 + 0.34 * v, -0.1 + 0.6 * u, 0.28 + 0.6 * v, 0.04, c.dark, 0.02)
     pen.capsule(0.54, 0.36, 0.84, 0.28, 0.23, face, 0.07)
-    pen.circle(0.91, 0.3, 0.085, INK)
+    pen.circle(0.91, 0.3, 0.085, _INK)
     pen.circle(0.42, 0.6, 0.1, face)
-    pen.circle(0.62, 0.44, 0.06, INK)
+    pen.circle(0.62, 0.44, 0.06, _INK)
     _foot(pen, -0.34, p.phase, swing, 0.12, 0.08, face)
     _foot(pen, 0.34, p.phase + np.pi, swing, 0.12, 0.08, face)
 
@@ -152,10 +152,10 @@ def draw_bat(pen: Pen, p: Pose, c: Palette) -> None:
     for x in (0.28, 0.48):
         pen.eye(x, 1.06, 0.085)
     for x in (0.34, 0.46):
-        pen.polygon([(x - 0.05, 0.9), (x + 0.05, 0.9), (x, 0.74)], SNOW)
+        pen.polygon([(x - 0.05, 0.9), (x + 0.05, 0.9), (x, 0.74)], _SNOW)
 
 
-SUBJECTS = (
+SMALL_MAMMALS = (
     Subject("rabbit", draw_rabbit, ("white", "brown", "pink", "grey")),
     Subject("squirrel", draw_squirrel, ("red", "brown", "grey", "pink")),
     Subject("mouse", draw_mouse, ("grey", "white", "yellow", "blue")),

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import numpy as np
-
 from ivtutorial.lab.world.drawing.pen import Array, Colour, Pen, mix
 
 # The colour words of the captions. "green" on grass or "white" on snow stays readable by its shading and details.
@@ -88,9 +86,3 @@ class Subject:
     moves: str = "legs"
     hover: float = 0.0
     size: float = 1.0
-
-
-def still_pose(frames: int) -> Pose:
-    """A pose at rest, for pictures of a subject."""
-    zero = np.zeros(frames, np.float32)
-    return Pose(zero, zero, zero, zero)

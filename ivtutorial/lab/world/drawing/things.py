@@ -7,10 +7,10 @@ import numpy as np
 from ivtutorial.lab.world.drawing.pen import Colour, Coverage, Number, Pen
 from ivtutorial.lab.world.drawing.subject import Palette, Pose, Subject
 
-INK: Colour = (0.10, 0.10, 0.12)
+_INK: Colour = (0.10, 0.10, 0.12)
 GLASS: Colour = (0.70, 0.88, 0.97)
 STEEL: Colour = (0.72, 0.74, 0.78)
-SNOW: Colour = (0.97, 0.97, 0.98)
+_SNOW: Colour = (0.97, 0.97, 0.98)
 WOOD: Colour = (0.50, 0.31, 0.15)
 FLAME: Colour = (0.98, 0.55, 0.10)
 SCARF: Colour = (0.80, 0.16, 0.14)
@@ -21,10 +21,10 @@ LAMP: Colour = (1.0, 0.95, 0.6)
 
 def _wheel(pen: Pen, p: Pose, x: float, r: float, hub: Colour = STEEL) -> None:
     """A tyre with a bright hub and one thick spoke that turns as the wheel rolls."""
-    pen.circle(x, r, r, INK)
+    pen.circle(x, r, r, _INK)
     pen.circle(x, r, 0.66 * r, hub)
     dx, dy = 0.6 * r * np.cos(0.6 * p.phase + 0.6), -0.6 * r * np.sin(0.6 * p.phase + 0.6)
-    pen.capsule(x - dx, r - dy, x + dx, r + dy, 0.17 * r, INK)
+    pen.capsule(x - dx, r - dy, x + dx, r + dy, 0.17 * r, _INK)
 
 
 def _ring(pen: Pen, x: Number, y: Number, r: float, width: float, colour: Colour) -> None:
@@ -44,7 +44,7 @@ def _box(pen: Pen, left: Number, bottom: Number, right: Number, top: Number, col
     return pen.polygon([(left, bottom), (right, bottom), (right, top), (left, top)], colour, round_by=by)
 
 
-def _puffs(pen: Pen, p: Pose, x: float, y: float, back: float, rise: float, colour: Colour = SNOW) -> None:
+def _puffs(pen: Pen, p: Pose, x: float, y: float, back: float, rise: float, colour: Colour = _SNOW) -> None:
     """Three puffs of steam that grow as they drift away from (x, y)."""
     for i in range(3):
         age = np.asarray((p.phase / (2 * np.pi) + 0.12 * p.wave + i / 3 + 0.15) % 1.0, np.float32)
@@ -90,7 +90,7 @@ def draw_train(pen: Pen, p: Pose, c: Palette) -> None:
     pen.polygon([(0.62, 0.34), (0.98, 0.04), (0.62, 0.04)], c.dark)
     pen.capsule(0.9, 0.74, 0.92, 0.74, 0.09, LAMP)
     for x in (-0.66, -0.14, 0.38):
-        pen.circle(x, 0.25, 0.25, INK)
+        pen.circle(x, 0.25, 0.25, _INK)
         pen.circle(x, 0.25, 0.13, (0.80, 0.20, 0.16))
     dx, dy = 0.13 * np.cos(0.6 * p.phase), -0.13 * np.sin(0.6 * p.phase)
     pen.capsule(-0.66 + dx, 0.25 + dy, 0.38 + dx, 0.25 + dy, 0.045, STEEL)
@@ -101,17 +101,17 @@ def draw_bicycle(pen: Pen, p: Pose, c: Palette) -> None:
     for x in (-0.54, 0.54):
         for k in (0.0, np.pi / 2):
             dx, dy = 0.38 * np.cos(0.4 * p.phase + k), -0.38 * np.sin(0.4 * p.phase + k)
-            pen.capsule(x - dx, 0.43 - dy, x + dx, 0.43 + dy, 0.025, INK)
+            pen.capsule(x - dx, 0.43 - dy, x + dx, 0.43 + dy, 0.025, _INK)
         _ring(pen, x, 0.43, 0.43, 0.12, c.main)
     pen.curve([(-0.54, 0.43), (-0.04, 0.38), (0.4, 0.92)], 0.065, c.main)
     pen.capsule(0.38, 0.92, -0.24, 0.92, 0.065, c.main)
     pen.capsule(-0.24, 0.92, -0.54, 0.43, 0.065, c.main)
     pen.capsule(-0.04, 0.38, -0.29, 1.08, 0.065, c.main)
     pen.capsule(0.54, 0.43, 0.34, 1.16, 0.065, c.main)
-    pen.capsule(-0.46, 1.14, -0.16, 1.14, 0.08, INK)
-    pen.curve([(0.34, 1.18), (0.6, 1.24), (0.66, 1.08)], 0.055, INK)
+    pen.capsule(-0.46, 1.14, -0.16, 1.14, 0.08, _INK)
+    pen.curve([(0.34, 1.18), (0.6, 1.24), (0.66, 1.08)], 0.055, _INK)
     dx, dy = 0.2 * np.cos(0.8 * p.phase), -0.2 * np.sin(0.8 * p.phase)
-    pen.capsule(-0.04 - dx, 0.38 - dy, -0.04 + dx, 0.38 + dy, 0.055, INK)
+    pen.capsule(-0.04 - dx, 0.38 - dy, -0.04 + dx, 0.38 + dy, 0.055, _INK)
 
 
 def draw_sailboat(pen: Pen, p: Pose, c: Palette) -> None:
@@ -140,9 +140,9 @@ def draw_airplane(pen: Pen, p: Pose, c: Palette) -> None:
     pen.polygon([(-0.1, 0.56), (0.34, 0.56), (-0.18, 0.1), (-0.45, 0.1)], c.far, round_by=0.05)
     pen.polygon([(-0.85, 0.72), (-0.58, 0.7), (-0.85, 0.5), (-1.0, 0.5)], c.far, round_by=0.03)
     blade = np.asarray(0.42 * np.cos(0.8 * p.phase + 0.8 * p.flap), np.float32)
-    pen.ellipse(0.9, 0.62, 0.07, 0.42, SNOW, opacity=0.6)
-    pen.capsule(0.9, 0.62 - blade, 0.9, 0.62 + blade, 0.055, INK)
-    pen.circle(0.87, 0.62, 0.09, INK)
+    pen.ellipse(0.9, 0.62, 0.07, 0.42, _SNOW, opacity=0.6)
+    pen.capsule(0.9, 0.62 - blade, 0.9, 0.62 + blade, 0.055, _INK)
+    pen.circle(0.87, 0.62, 0.09, _INK)
 
 
 def draw_helicopter(pen: Pen, p: Pose, c: Palette) -> None:
@@ -150,17 +150,17 @@ def draw_helicopter(pen: Pen, p: Pose, c: Palette) -> None:
     pen.capsule(-0.1, 0.75, -0.85, 0.88, 0.18, c.main, 0.07)
     pen.polygon([(-0.96, 1.15), (-0.84, 1.15), (-0.76, 0.85), (-0.9, 0.82)], c.main, round_by=0.03)
     for x in (0.0, 0.42):
-        pen.capsule(x, 0.35, x, 0.1, 0.04, INK)
-    pen.capsule(-0.28, 0.07, 0.75, 0.07, 0.05, INK)
+        pen.capsule(x, 0.35, x, 0.1, 0.04, _INK)
+    pen.capsule(-0.28, 0.07, 0.75, 0.07, 0.05, _INK)
     cabin = pen.ellipse(0.22, 0.63, 0.62, 0.43, c.main)
     nose = pen.circle(0.58, 0.74, 0.29, GLASS, inside=cabin)
     pen.capsule(0.52, 0.3, 0.52, 1.1, 0.03, c.main, inside=nose)
-    pen.capsule(0.2, 1.0, 0.2, 1.3, 0.06, INK)
-    pen.ellipse(0.2, 1.34, 0.8, 0.08, SNOW, opacity=0.5)
+    pen.capsule(0.2, 1.0, 0.2, 1.3, 0.06, _INK)
+    pen.ellipse(0.2, 1.34, 0.8, 0.08, _SNOW, opacity=0.5)
     blade = 0.5 + 0.35 * p.flap
-    pen.capsule(0.2 - blade, 1.34, 0.2 + blade, 1.34, 0.055, INK)
+    pen.capsule(0.2 - blade, 1.34, 0.2 + blade, 1.34, 0.055, _INK)
     dx, dy = 0.2 * np.cos(p.phase + p.flap), 0.2 * np.sin(p.phase + p.flap)
-    pen.capsule(-0.88 - dx, 0.98 - dy, -0.88 + dx, 0.98 + dy, 0.04, INK)
+    pen.capsule(-0.88 - dx, 0.98 - dy, -0.88 + dx, 0.98 + dy, 0.04, _INK)
 
 
 def draw_rocket(pen: Pen, p: Pose, c: Palette) -> None:
@@ -202,14 +202,14 @@ def draw_robot(pen: Pen, p: Pose, c: Palette) -> None:
     """A boxy head with glowing eyes and an antenna, a boxy body, stiff arms and legs."""
     s = 0.28 * p.stride
     hand = 1.5 * s * np.sin(p.phase)
-    pen.leg(-0.2, 0.45, p.phase + np.pi, s, 0.12, c.far, INK, 0.1, bend=0.0, foot_size=0.16)
+    pen.leg(-0.2, 0.45, p.phase + np.pi, s, 0.12, c.far, _INK, 0.1, bend=0.0, foot_size=0.16)
     pen.capsule(0.4, 0.78, 0.58 + hand, 0.42, 0.1, c.far)
-    pen.leg(0.2, 0.45, p.phase, s, 0.12, c.main, INK, 0.1, bend=0.0, foot_size=0.16)
-    pen.capsule(0.05, 1.3, 0.05 + 0.1 * p.wave, 1.5, 0.035, INK)
+    pen.leg(0.2, 0.45, p.phase, s, 0.12, c.main, _INK, 0.1, bend=0.0, foot_size=0.16)
+    pen.capsule(0.05, 1.3, 0.05 + 0.1 * p.wave, 1.5, 0.035, _INK)
     pen.circle(0.05 + 0.1 * p.wave, 1.5, 0.09, (0.9, 0.2, 0.15))
     _box(pen, -0.46, 0.36, 0.48, 0.92, c.main, 0.06)
     _box(pen, -0.42, 0.94, 0.56, 1.4, c.main, 0.07)
-    _box(pen, -0.04, 1.06, 0.52, 1.3, INK, 0.04)
+    _box(pen, -0.04, 1.06, 0.52, 1.3, _INK, 0.04)
     pen.circle(0.1, 1.18, 0.08, GLOW)
     pen.circle(0.38, 1.18, 0.08, GLOW)
     pen.circle(0.24, 0.66, 0.1, c.dark)
@@ -231,11 +231,11 @@ def draw_snowman(pen: Pen, p: Pose, c: Palette) -> None:
     pen.capsule(rock - 0.2, 0.98 + hop, rock - 0.36, 0.72 + hop + 0.5 * wave, 0.06, SCARF)
     nose = [(0.22 + rock, 1.27 + hop), (0.6 + rock, 1.16 + hop), (0.22 + rock, 1.12 + hop)]
     pen.polygon(nose, (0.95, 0.5, 0.1), round_by=0.01)
-    pen.circle(0.14 + rock, 1.27 + hop, 0.05, INK)
-    pen.capsule(rock - 0.24, 1.38 + hop, rock + 0.3, 1.38 + hop, 0.04, INK)
-    _box(pen, rock - 0.13, 1.37 + hop, rock + 0.2, 1.58 + hop, INK, 0.02)
+    pen.circle(0.14 + rock, 1.27 + hop, 0.05, _INK)
+    pen.capsule(rock - 0.24, 1.38 + hop, rock + 0.3, 1.38 + hop, 0.04, _INK)
+    _box(pen, rock - 0.13, 1.37 + hop, rock + 0.2, 1.58 + hop, _INK, 0.02)
     for y in (0.82, 0.64):
-        pen.circle(0.14, y + hop, 0.05, INK)
+        pen.circle(0.14, y + hop, 0.05, _INK)
 
 
 def draw_teapot(pen: Pen, p: Pose, c: Palette) -> None:
@@ -268,15 +268,15 @@ def draw_mushroom(pen: Pen, p: Pose, c: Palette) -> None:
     """A broad spotted cap swaying on a thick pale stem."""
     lean = 0.15 * p.wave
     pen.capsule(0.0, 0.26, 0.5 * lean, 0.65, 0.26, CREAM, 0.22)
-    pen.circle(0.0, 0.4, 0.055, INK)
-    pen.circle(0.18, 0.4, 0.055, INK)
+    pen.circle(0.0, 0.4, 0.055, _INK)
+    pen.circle(0.18, 0.4, 0.055, _INK)
     clip = pen.polygon([(-1.1, 0.6 + lean), (1.1, 0.6 - lean), (1.1, 1.7), (-1.1, 1.7)], c.main, opacity=0.0)
     cap = pen.ellipse(lean, 0.62, 0.88, 0.82, c.main, inside=clip)
     for x, y, r in ((-0.5, 0.85, 0.15), (0.0, 1.15, 0.18), (0.5, 0.9, 0.16), (0.05, 0.72, 0.09)):
-        pen.circle(x + lean, y, r, SNOW, inside=cap)
+        pen.circle(x + lean, y, r, _SNOW, inside=cap)
 
 
-SUBJECTS = (
+THINGS = (
     Subject("car", draw_car, ("red", "blue", "green", "black"), moves="wheels"),
     Subject("bus", draw_bus, ("yellow", "red", "green", "white"), moves="wheels"),
     Subject("train", draw_train, ("green", "black", "blue", "brown"), moves="wheels"),
