@@ -89,6 +89,8 @@ def finetune_command(
       ivtutorial finetune my_clips --model modelscope --reward hpsv2 --preset t4
     """
     quiet_loading(model)
+    import torch
+
     from ivtutorial.system.files import data_path
     from ivtutorial.training.finetuning import export_merged, finetune
 
@@ -129,7 +131,8 @@ def finetune_command(
         )
     content = {name: str(value) if isinstance(value, Path) else value for name, value in asdict(result).items()}
     if merged is not None:
-        content["merged"] = str(export_merged(model, result.lora, merged))
+        half = None if cfg.precision == "fp32" else torch.float16  # what the hub's models are stored in
+        content["merged"] = str(export_merged(model, result.lora, merged, dtype=half, device=device))
     spent = f"{result.steps} steps, {result.unet_evaluations} UNet evaluations, {result.seconds:.0f} s"
     use = f"use it: ivtutorial generate --model {model} --lora {result.lora} 'a prompt'"
     show(content, f"{spent}\nadapter: {result.lora}\n{use}", json_output)

@@ -17,6 +17,7 @@ import hashlib
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -62,11 +63,12 @@ class LatentDataset:
     def __len__(self) -> int:
         return len(self.captions)
 
-    @property
+    @cached_property
     def key(self) -> str:
         """Hash of the content: two data sets with the same key give the same training steps."""
         digest = hashlib.sha256(json.dumps([*self.captions, list(self.latents.shape)]).encode())
-        digest.update(self.latents.float().contiguous().numpy().tobytes())
+        for latents in self.latents:  # clip by clip: all of them at once would be another copy in memory
+            digest.update(latents.float().contiguous().numpy())
         return digest.hexdigest()[:16]
 
     def batch(self, backbone: Backbone, positions: Sequence[int]) -> Batch:
@@ -163,4 +165,8 @@ def encode_clips(
     if listed and not skip_bad or not good:
         raise bad_entries("the training clips", listed, len(clips))
     store.fill(good)  # nothing is left to do, but where each machine has a disk of its own
-    return LatentDataset(torch.stack([store.read(clip) for clip in good]), [clip.caption for clip in good], listed)
+    first_latents = store.read(good[0])
+    latents = first_latents.new_empty((len(good), *first_latents.shape))
+    for index, clip in enumerate(good):  # a list of them and then their stack would need the room twice
+        latents[index] = store.read(clip)
+    return LatentDataset(latents, [clip.caption for clip in good], listed)

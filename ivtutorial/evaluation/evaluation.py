@@ -168,7 +168,8 @@ def _evaluate_share(
 ) -> list[MeasuredClip]:
     """The clips of this process, measured."""
     backbone = open_model(model, unet_in(sampling.precision))
-    reward = open_reward(measuring.reward, backbone.device)
+    on_gpu = backbone.device.type != "cpu"  # where half of the memory and an eighth of the time are worth the rounding
+    reward = open_reward(measuring.reward, backbone.device, backbone.unet.dtype if on_gpu else None)
     rank, world = rank_and_world()
     measured: list[MeasuredClip] = []
     with adapter(backbone, lora, lora_scale), bar(len(jobs), progress and rank == 0) as advance:

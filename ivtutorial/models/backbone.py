@@ -142,13 +142,13 @@ class Backbone:
         hidden: Tensor = self.text_encoder(tokens.to(self.text_encoder.device)).last_hidden_state
         return hidden
 
-    def encode(self, frames: Tensor, generator: torch.Generator | None = None, chunk: int = 16) -> Tensor:
+    def encode(self, frames: Tensor, generator: torch.Generator | None = None, chunk: int | None = None) -> Tensor:
         """Latents (B, C, F, h, w), times the scaling factor, of clips (B, F, 3, H, W) in [0, 1]; no gradient.
 
         Args:
             frames: H and W divisible by `vae_factor`.
             generator: draws a posterior sample, as the authors train; without one the posterior mean.
-            chunk: frames encoded at a time.
+            chunk: frames encoded at a time; default `decode_chunk` of `memory`.
 
         Raises:
             InputError: wrong shape or range.
@@ -160,7 +160,8 @@ class Backbone:
             )
         check_frames(frames.flatten(0, 1))
         with torch.no_grad():
-            parts = [self._encode_frames(part, generator) for part in frames.flatten(0, 1).split(chunk)]
+            chunks = frames.flatten(0, 1).split(chunk or self.memory.decode_chunk)
+            parts = [self._encode_frames(part, generator) for part in chunks]
         return torch.cat(parts).unflatten(0, frames.shape[:2]).transpose(1, 2).contiguous()
 
     def _encode_frames(self, frames: Tensor, generator: torch.Generator | None) -> Tensor:

@@ -56,13 +56,13 @@ def attach_lora(unet: VideoUNet, rank: int = 4, seed: int = 0) -> list[torch.nn.
         raise InputError(f"LoRA rank must be a whole number of at least 1, got {rank!r}.")
     _require_no_lora(unet)
     unet.add_adapter(LoraConfig(r=rank, lora_alpha=rank, target_modules=list(TARGETS)), adapter_name=ADAPTER)
+    parameters = _only_lora_trains(unet)  # in float32 before the draw, which a half-precision UNet would round
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
-        for _, layer in lora_layers(unet):
-            down, up = layer.lora_A[ADAPTER].weight, layer.lora_B[ADAPTER].weight
+        for down, up in zip(parameters[::2], parameters[1::2], strict=True):
             down.copy_(torch.randn(down.shape, generator=generator) / rank)
             up.zero_()
-    return _only_lora_trains(unet)
+    return parameters
 
 
 def lora_layers(unet: VideoUNet) -> Iterator[tuple[str, Any]]:
@@ -138,7 +138,8 @@ def save_lora(unet: VideoUNet, folder: str | Path) -> Path:
 def load_lora(unet: VideoUNet, folder: str | Path) -> list[torch.nn.Parameter]:
     """Attach the adapter stored in `folder` (or in a file) and return its parameters.
 
-    Besides our own files those of diffusers, PEFT and kohya are read, see `ivtutorial.models.lora_formats`.
+    Besides our own files those of diffusers, PEFT and kohya are read, see `ivtutorial.models.lora_formats`. The
+    parameters are the file's numbers in float32, whatever precision the UNet is held in.
 
     Raises:
         InputError: no such file, an unreadable or incomplete one, one of another method, one that was made for another
@@ -146,9 +147,16 @@ def load_lora(unet: VideoUNet, folder: str | Path) -> list[torch.nn.Parameter]:
     """
     path = find_adapter(folder)
     _require_no_lora(unet)
-    state = {f"{PREFIX}{name}": tensor for name, tensor in read_adapter(path, unet).items()}
+    matrices = read_adapter(path, unet)
+    state = {f"{PREFIX}{name}": tensor for name, tensor in matrices.items()}
     unet.load_lora_adapter(state, prefix="unet", adapter_name=ADAPTER)
-    return _only_lora_trains(unet)
+    parameters = _only_lora_trains(unet)
+    with torch.no_grad():
+        # PEFT creates an adapter in its layer's precision, so a half-precision UNet has rounded what the file holds.
+        for name, layer in lora_layers(unet):
+            layer.lora_A[ADAPTER].weight.copy_(matrices[f"{name}.lora_A.weight"])
+            layer.lora_B[ADAPTER].weight.copy_(matrices[f"{name}.lora_B.weight"])
+    return parameters
 
 
 def _matrices(layer: Any) -> list[torch.nn.Parameter]:

@@ -40,7 +40,7 @@ class Memory:
         reward: see unet.
         recompute_unet: recompute each block of the UNet in the backward pass.
         guidance_passes: 1 evaluates both halves of the guidance as one batch, 2 one after the other.
-        decode_chunk: frames that the VAE decodes at a time.
+        decode_chunk: frames that the VAE decodes, or encodes, at a time.
         recompute_decode: recompute each chunk in the backward pass.
         recompute_reward: score one frame at a time and recompute it in the backward pass.
         offload_text: after all captions are encoded, move the text towers of model and reward to main memory.

@@ -54,6 +54,11 @@ class VideoUNet(UNet3DConditionModel, PeftAdapterMixin):
         super().__init__(*args, **kwargs)
         install(self)
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of the frozen weights. The stock class walks through all modules to find it, milliseconds a pass."""
+        return self.conv_in.weight.dtype
+
     def forward(self, sample: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
         """As the stock class; attention also learns how many frames share a caption."""
         kwargs["cross_attention_kwargs"] = {"frames": sample.shape[2], **(kwargs.get("cross_attention_kwargs") or {})}

@@ -55,7 +55,8 @@ class AestheticReward(nn.Module):
         check_frames(frames, captions)
         images = normalise(fit(frames, self.tower.image_size, "clip"))
         features = self.tower(images.to(self.tower.projection.weight.dtype))
-        scores: Tensor = self.head(F.normalize(features.float(), dim=-1)).squeeze(-1)
+        with torch.autocast(frames.device.type, enabled=False):  # it would compute the head in half precision
+            scores: Tensor = self.head(F.normalize(features.float(), dim=-1)).squeeze(-1)
         return scores
 
     def train(self, mode: bool = True) -> AestheticReward:

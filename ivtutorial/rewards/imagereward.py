@@ -95,7 +95,8 @@ class BlipReward(nn.Module):
         seen = self.vision(pixel_values=images.to(self._dtype)).last_hidden_state
         words = self._tokens(captions, frames.device)
         read = self.text(**words, encoder_hidden_states=seen, is_decoder=False).last_hidden_state
-        scores: Tensor = self.head(read[:, 0].float()).squeeze(-1)
+        with torch.autocast(frames.device.type, enabled=False):  # it would compute the head in half precision
+            scores: Tensor = self.head(read[:, 0].float()).squeeze(-1)
         return (scores - MEAN) / STD
 
     def train(self, mode: bool = True) -> BlipReward:

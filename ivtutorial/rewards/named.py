@@ -39,14 +39,14 @@ _FUNCTION = re.compile(r"([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*):([A-Za-z_]\w*)")
 
 
 def open_reward(
-    reward: ImageReward | str | Path, device: str | torch.device = "cpu", dtype: torch.dtype | None = None
+    reward: ImageReward | str | Path, device: str | torch.device | None = None, dtype: torch.dtype | None = None
 ) -> ImageReward:
-    """An image reward by name, folder, HPSv2 checkpoint file, function or mixture; an object is returned as it is.
+    """An image reward by name, folder, HPSv2 checkpoint file, function or mixture; or an object, which is returned.
 
     Args:
         reward: "reduced", anything in the table of the module, or an image reward.
-        device: where to put it.
-        dtype: of its weights; float32 by default.
+        device: where to put it, by default the CPU; an object with a method `to` is moved only where one is given.
+        dtype: of its weights, float32 by default; those of an object stay as they are.
 
     Raises:
         InputError: nothing usable there, an object that cannot be called, or the GPU's memory is too small.
@@ -54,10 +54,13 @@ def open_reward(
     if not isinstance(reward, (str, Path)):
         if not callable(reward):
             raise InputError(f"A reward is a function (frames, captions) -> scores, got {reward!r}.")
+        if device is not None and callable(getattr(reward, "to", None)):
+            with explain_out_of_memory(OPENING_KNOBS):
+                cast(Any, reward).to(device)
         return reward
     places = {"reduced": data_path("models", "reward")} if "reduced" in str(reward) else {}
     with explain_out_of_memory(OPENING_KNOBS):
-        return open_named(str(reward), device, dtype or torch.float32, places)
+        return open_named(str(reward), device or "cpu", dtype or torch.float32, places)
 
 
 def open_named(

@@ -1,7 +1,14 @@
-"""What to do when the GPU's memory is too small: which setting to turn, in which order."""
+"""What to do when the GPU's memory is too small: which setting to turn, in which order.
+
+Three kinds of error mean it: torch's own; that of CUDA, where memory is taken past torch's books; and that of cuBLAS or
+cuDNN, whose workspaces are such memory.
+"""
 
 from __future__ import annotations
 
+import gc
+import re
+import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -36,6 +43,9 @@ ENCODING_KNOBS = (  # there is no batch: clips are encoded one by one
 )
 
 
+_MESSAGE = re.compile("out of memory|ALLOC_FAILED", re.IGNORECASE)
+
+
 @contextmanager
 def explain_out_of_memory(knobs: Sequence[str] = KNOBS) -> Iterator[None]:
     """Turns "CUDA out of memory" into advice: which knob to turn, in which order.
@@ -48,8 +58,38 @@ def explain_out_of_memory(knobs: Sequence[str] = KNOBS) -> Iterator[None]:
     """
     try:
         yield
-    except torch.OutOfMemoryError as error:
+    except RuntimeError as error:
+        if not is_out_of_memory(error):
+            raise
+        forget_tensors(error)
         advice = "; ".join(f"{index}. {knob}" for index, knob in enumerate(knobs, start=1))
         raise InputError(
             f"out of memory on the GPU. Turn these knobs, in this order: {advice}. ({first_line(error)})"
         ) from error
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that a device's memory was too small.
+
+    Example:
+        >>> is_out_of_memory(RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling cublasCreate(handle)"))
+        True
+    """
+    return isinstance(error, torch.OutOfMemoryError) or (
+        isinstance(error, RuntimeError) and _MESSAGE.search(str(error)) is not None
+    )
+
+
+def forget_tensors(error: BaseException) -> None:
+    """Give the memory of a failed call back: the frames of its traceback hold what it had computed so far.
+
+    Args:
+        error: with its traceback, whose frames lose their local variables; those still running keep them.
+    """
+    link: BaseException | None = error
+    while link is not None:
+        traceback.clear_frames(link.__traceback__)
+        link = link.__cause__ or link.__context__
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()

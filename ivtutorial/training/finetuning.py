@@ -30,6 +30,7 @@ from ivtutorial.system.device import choose_device
 from ivtutorial.system.files import check_writable
 from ivtutorial.system.processes import launch
 from ivtutorial.system.provenance import describe
+from ivtutorial.system.share import rank_and_world, wait_for_all
 from ivtutorial.training import run_folder
 from ivtutorial.training.config import FinetuneConfig
 from ivtutorial.training.fit import fitted
@@ -110,29 +111,38 @@ def export_merged(
     folder: str | Path,
     scale: float = 1.0,
     dtype: torch.dtype | None = None,
+    device: str | None = None,
 ) -> Path:
     """Write the model with the adapter merged in, as a folder that stock `TextToVideoSDPipeline` opens without us.
 
     Args:
-        model: the base model, as for `finetune`; it is not changed.
+        model: the base model, as for `finetune`; a `Backbone` is copied, not changed.
         lora: folder of the adapter.
         folder: to write.
         scale: how much of the adapter.
-        dtype: of the stored weights, e.g. torch.float16.
+        dtype: of the stored weights, e.g. torch.float16, in which a model given by name is opened, too: at full size
+            4 GB of memory instead of 7. W + B A is computed in float32 and rounded once.
+        device: "cpu" or "cuda", for a model given by name; default the GPU if there is one.
 
     Returns:
-        The folder.
+        The folder. Of several processes only the first one writes it, and the others wait.
 
     Raises:
-        InputError: unusable model or adapter, or the folder cannot be written.
+        InputError: unusable model or adapter, the memory is too small, or the folder cannot be written.
     """
     from ivtutorial.models.backbone_folder import save_backbone
 
-    backbone = open_model(model)
-    tuned = replace(backbone, unet=copy.deepcopy(backbone.unet))
-    load_lora(tuned.unet, lora)
-    merge_lora(tuned.unet, scale)
-    return save_backbone(tuned, folder, dtype)
+    if rank_and_world()[0] == 0:
+        if isinstance(model, (str, Path)):
+            tuned = open_model(model, dtype, choose_device(device))
+        else:
+            tuned = replace(model, unet=copy.deepcopy(model.unet))
+        load_lora(tuned.unet, lora)
+        merge_lora(tuned.unet, scale)
+        same = {dtype} == {tuned.unet.dtype, tuned.vae.dtype, tuned.text_encoder.dtype}
+        save_backbone(tuned, folder, None if same else dtype)
+    wait_for_all()
+    return Path(folder)
 
 
 def _run(

@@ -11,7 +11,7 @@ import torch
 from ivtutorial.models.memory import Memory
 from ivtutorial.rewards.base import HasTextTower
 from ivtutorial.rewards.combine import Recomputed
-from ivtutorial.system.out_of_memory import explain_out_of_memory
+from ivtutorial.system.out_of_memory import explain_out_of_memory, is_out_of_memory
 
 if TYPE_CHECKING:
     from ivtutorial.models.backbone import Backbone
@@ -47,7 +47,27 @@ def fitted(backbone: Backbone, reward: ImageReward, memory: Memory) -> Iterator[
         backbone.unet.disable_gradient_checkpointing()
         if memory.compile:
             backbone.unet._compiled_call_impl = None  # there is no public way back from Module.compile
-        backbone.text_encoder.to(text_device)
+        _bring_back(backbone, reward, memory, text_device)
+
+
+def _bring_back(backbone: Backbone, reward: ImageReward, memory: Memory, device: torch.device) -> None:
+    """The text towers go back to the other parts of model and reward; on a full GPU they stay in main memory."""
+    if not memory.offload_text:
+        return
+    try:
+        backbone.text_encoder.to(device)
+        if isinstance(reward, HasTextTower):
+            reward.offload_text(backbone.device)
+    except RuntimeError as error:
+        if not is_out_of_memory(error):
+            raise
+        _to_main_memory(backbone, reward)
+
+
+def _to_main_memory(backbone: Backbone, reward: ImageReward) -> None:
+    backbone.text_encoder.to("cpu")
+    if isinstance(reward, HasTextTower):
+        reward.offload_text("cpu")
 
 
 def offload_text(backbone: Backbone, reward: ImageReward) -> None:
@@ -58,8 +78,6 @@ def offload_text(backbone: Backbone, reward: ImageReward) -> None:
         reward: one that has a text tower of its own (`offload_text`), or any other.
     """
     if backbone.memory.offload_text:
-        backbone.text_encoder.to("cpu")
-        if isinstance(reward, HasTextTower):
-            reward.offload_text("cpu")
+        _to_main_memory(backbone, reward)
         if torch.cuda.is_available():
             torch.cuda.empty_cache()

@@ -68,7 +68,7 @@ def _sample(run: Run, jobs: Sequence[Job]) -> list[tuple[Job, Tensor, float]]:
     """Each clip as uint8 (F, H, W, 3) with its reward."""
     c, results = run.config, []
     sampling = Sampling(c.method.D, c.method.guidance, c.frames, c.height, c.width, batch_size=c.batch_size)
-    with torch.no_grad(), run.accelerator.autocast():
+    with torch.no_grad(), run.mixed_precision():
         for batch, clips in sample_batches(run.backbone, jobs, sampling):
             prompts = [job.prompt for job in batch]
             rewards = score(clips.to(run.backbone.device), prompts, run.reward, c.method.S).rewards

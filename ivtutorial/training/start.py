@@ -44,7 +44,7 @@ def make_accelerator(config: FinetuneConfig, device: torch.device, out: Path) ->
     """
     from accelerate import Accelerator
     from accelerate.state import AcceleratorState, GradientState
-    from accelerate.utils import ProjectConfiguration
+    from accelerate.utils import AutocastKwargs, ProjectConfiguration
 
     cpu = device.type == "cpu"
     if cpu and config.precision == "fp16":
@@ -57,6 +57,8 @@ def make_accelerator(config: FinetuneConfig, device: torch.device, out: Path) ->
         mixed_precision="no" if config.precision == "fp32" else config.precision,
         log_with=known_trackers(config.trackers),
         project_config=ProjectConfiguration(str(out), logging_dir=str(out / FOLDER)),
+        # What sampling without gradient leaves in the cache has no gradient in the loss either, before torch 2.11.
+        kwargs_handlers=[AutocastKwargs(cache_enabled=False)],
     )
     check_sharding(accelerator, config)
     return accelerator

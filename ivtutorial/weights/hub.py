@@ -15,10 +15,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from ivtutorial.errors import InputError, first_line
-from ivtutorial.system.files import sha256
+from ivtutorial.system.files import atomic_write_text, sha256
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -67,7 +68,7 @@ def hub_file(name: str, filename: str) -> Path:
     # In the cache a large file is a link to a blob that bears its hash as its name.
     named = path.resolve().name
     if _SHA256.fullmatch(named):
-        check_sha256(path, named)
+        _check_once(path.resolve(), named)
     return path
 
 
@@ -112,6 +113,18 @@ def check_sha256(path: Path, expected: str) -> None:
             f"{path} has the SHA-256 {actual}, expected {expected.lower()}: it is damaged or another file. "
             "Delete it and download it again."
         )
+
+
+def _check_once(path: Path, expected: str) -> None:
+    """As `check_sha256`, but a file of the same size and time as when it was right is not read again."""
+    stat, note = path.stat(), path.with_name(f"{path.name}.checked")
+    stamp = f"{stat.st_size} {stat.st_mtime_ns}\n"
+    with suppress(OSError):
+        if note.read_text(encoding="utf-8") == stamp:
+            return
+    check_sha256(path, expected)
+    with suppress(OSError, InputError):  # a cache that several people share may be read-only
+        atomic_write_text(note, stamp)
 
 
 def _from_hub(name: str, download: Callable[[], str]) -> str:

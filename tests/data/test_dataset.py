@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import copy
+import hashlib
+import json
 import math
+import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +14,8 @@ import pytest
 import torch
 
 from ivtutorial.data.clips import Clip
-from ivtutorial.data.dataset import encode_clips, positions, slot_generator
+from ivtutorial.data.dataset import LatentDataset, encode_clips, positions, slot_generator
+from ivtutorial.data.latent_cache import LatentCache
 from ivtutorial.errors import InputError
 from ivtutorial.video.reader import read_video
 from ivtutorial.video.writer import write_video
@@ -97,3 +101,30 @@ def test_a_damaged_cache_is_named(toy: Backbone, clips: list[Clip], tmp_path: Pa
     file.write_bytes(file.read_bytes()[:100])
     with pytest.raises(InputError, match="damaged.*Delete it"):
         encode_clips(toy, clips, tmp_path / "cache", frames=4)
+
+
+def test_the_key_is_one_hash_of_captions_shape_and_all_latents_in_turn() -> None:
+    """Runs that are stored are continued only with the same key, so its value may not change either."""
+    latents = torch.randn(3, 4, 2, 2, 2, generator=torch.Generator().manual_seed(0))
+    data = LatentDataset(latents, ("a", "b", "c"))
+    head = json.dumps(["a", "b", "c", [3, 4, 2, 2, 2]]).encode()
+    assert data.key == hashlib.sha256(head + latents.numpy().tobytes()).hexdigest()[:16]
+
+
+def test_latents_are_in_memory_once_while_they_are_read(
+    fresh_toy: Backbone, clips: list[Clip], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of what the files hold, no more than two clips are alive beside the data set."""
+    refs: list[weakref.ref[torch.Tensor]] = []
+    alive: list[int] = []
+    read = LatentCache.read
+
+    def counted(store: LatentCache, clip: Clip) -> torch.Tensor:
+        latents = read(store, clip)
+        refs.append(weakref.ref(latents))
+        alive.append(sum(ref() is not None for ref in refs))
+        return latents
+
+    monkeypatch.setattr(LatentCache, "read", counted)
+    data = encode_clips(fresh_toy, clips, tmp_path / "cache", frames=4)
+    assert len(data) == 3 and max(alive) == 2

@@ -20,6 +20,7 @@ from ivtutorial.evaluation.comparison import compare
 from ivtutorial.evaluation.evaluation import evaluate
 from ivtutorial.evaluation.scoring import score
 from ivtutorial.evaluation.table import Evaluation
+from ivtutorial.models.named import open_model
 from ivtutorial.sampling.generation import Sampling, generate
 from ivtutorial.system.processes import launch
 from tests.tolerances import assert_close, roundings
@@ -157,3 +158,21 @@ def test_diversity_is_told_for_several_seeds_only(folder: Path, toy: Backbone) -
     assert_close(found[0::2], found[1::2])
     assert (found > 0).all()
     assert "diversity" not in evaluate(toy, PROMPTS[:1], redness, seeds=0, **SMALL).numbers
+
+
+def test_beside_a_model_on_a_gpu_the_reward_has_its_precision(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A reward of a billion weights in float32 would not fit beside it, and would be eight times slower."""
+    asked: list[Any] = []
+
+    class Enough(Exception):
+        pass
+
+    def spy(*arguments: Any) -> None:
+        asked.extend(arguments)
+        raise Enough
+
+    monkeypatch.setattr("ivtutorial.evaluation.evaluation.open_reward", spy)
+    model = open_model("reduced", torch.float16).to("meta")
+    with pytest.raises(Enough):
+        evaluate(model, ["a fox"], "hpsv2")
+    assert asked == ["hpsv2", torch.device("meta"), torch.float16]

@@ -15,6 +15,7 @@ from ivtutorial.errors import InputError
 from ivtutorial.models.backbone import Backbone
 from ivtutorial.models.backbone_folder import load_backbone, save_backbone
 from ivtutorial.models.lora import attach_lora, merge_lora
+from ivtutorial.models.memory import Memory
 from tests.models.sampler import CAPTIONS, generate, noise, sampling_roundings, stock_generate
 from tests.tolerances import assert_close, roundings
 
@@ -271,3 +272,11 @@ def test_predictor_refuses_what_it_cannot_use(tiny_backbone: Backbone, prompts: 
     for z in (noise(2, 3, 3, 8, 8), noise(1, 4, 3, 8, 8), noise(2, 4, 8, 8)):
         with pytest.raises(InputError, match=r"\(2, 4, F, h, w\)"):
             predict(z, 1)
+
+
+def test_frames_are_encoded_as_many_at_a_time_as_memory_says(fresh_backbone: Backbone) -> None:
+    sizes: list[int] = []
+    fresh_backbone.vae.encoder.register_forward_pre_hook(lambda _, args: sizes.append(len(args[0])))
+    fresh_backbone.memory = Memory(decode_chunk=2)
+    fresh_backbone.encode(torch.rand(1, 5, 3, 16, 16))
+    assert sizes == [2, 2, 1]

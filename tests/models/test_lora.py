@@ -251,3 +251,20 @@ def test_an_adapter_of_another_model_is_refused(tuned: VideoUNet, tmp_path: Path
     with pytest.raises(InputError, match="does not fit this UNet"):
         load_lora(tuned, tmp_path)
     assert not has_lora(tuned)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
+def test_an_adapter_keeps_all_its_digits_on_a_half_precision_unet(
+    tiny_backbone: Backbone, tmp_path: Path, dtype: torch.dtype
+) -> None:
+    """A learning rate of 1e-5 takes 50 steps to move A by one digit of bf16: what is rounded is lost for good."""
+    unet, again = (copy.deepcopy(tiny_backbone.unet).to(dtype) for _ in range(2))
+    drawn = [parameter.clone() for parameter in attach_lora(copy.deepcopy(tiny_backbone.unet), seed=3)]
+    parameters = attach_lora(unet, seed=3)
+    assert all(torch.equal(a, b) for a, b in zip(parameters, drawn, strict=True)), "the draw is that of float32"
+    for parameter in parameters:
+        torch.nn.init.normal_(parameter, std=0.25, generator=torch.Generator().manual_seed(7))
+    save_lora(unet, tmp_path)
+    loaded = load_lora(again, tmp_path)
+    assert {parameter.dtype for parameter in loaded} == {torch.float32}
+    assert all(torch.equal(a, b) for a, b in zip(loaded, parameters, strict=True))

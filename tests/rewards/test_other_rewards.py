@@ -16,7 +16,7 @@ from ivtutorial.rewards import ImageReward
 from ivtutorial.rewards.aesthetic import AestheticReward, load_aesthetic, score_head
 from ivtutorial.rewards.combine import Recomputed, WeightedSum
 from ivtutorial.rewards.imagereward import MEAN, STD, TEXT, VISION, BlipReward, from_published
-from ivtutorial.rewards.named import open_named
+from ivtutorial.rewards.named import open_named, open_reward
 from ivtutorial.rewards.transformers_clip import load_clip_score, load_pickscore
 from ivtutorial.weights.files import fill
 from tests.tolerances import assert_close, roundings
@@ -371,3 +371,28 @@ def test_a_folder_of_another_model_is_refused(tmp_path: Path) -> None:
         open_named(f"clip:{tmp_path}")
     with pytest.raises(InputError, match="No readable reward model"):
         open_named(str(tmp_path))
+
+
+def test_the_aesthetic_head_stays_in_float32_under_autocast(clip_folder: Path, tmp_path: Path) -> None:
+    """A score near 5 has steps of 0.03 in bf16: as large as what a fine-tuning run moves in many steps."""
+    torch.save({f"layers.{name}": t for name, t in score_head(8).state_dict().items()}, tmp_path / "head.pth")
+    reward = load_aesthetic(tmp_path / "head.pth", clip_folder)
+    types: list[torch.dtype] = []
+    reward.head[-1].register_forward_hook(lambda _, args, result: types.append(result.dtype))
+    with torch.autocast("cpu", torch.bfloat16):
+        assert reward(frames(), ["a fox"] * 3).dtype == torch.float32
+    assert types == [torch.float32]
+
+
+def test_imagereward_has_its_head_in_float32_under_autocast(imagereward: BlipReward) -> None:
+    with torch.autocast("cpu", torch.bfloat16):
+        assert imagereward(frames(), ["a red fox"] * 3).dtype == torch.float32
+
+
+def test_a_reward_that_is_opened_already_goes_where_the_model_is(clip_folder: Path) -> None:
+    """Its docstring says that it is opened on the CPU; the frames come from the GPU. Without a device it stays."""
+    reward = load_clip_score(clip_folder)
+    assert open_reward(reward) is reward and reward.device.type == "cpu"
+    assert open_reward(reward, "meta") is reward and reward.device.type == "meta"
+    plain = lambda frames, captions: frames.mean(dim=(1, 2, 3))  # noqa: E731
+    assert open_reward(plain, "meta") is plain

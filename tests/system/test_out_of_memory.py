@@ -92,6 +92,18 @@ def test_what_does_not_fit_elsewhere_names_its_own_knobs(
         call(backbone, tmp_path)
 
 
-def test_other_errors_pass_unchanged() -> None:
-    with pytest.raises(ZeroDivisionError), explain_out_of_memory():
-        1 / 0  # noqa: B018
+@pytest.mark.parametrize(
+    "message",
+    ["CUDA error: out of memory\nCUDA kernel errors might be", "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling"],
+)
+def test_memory_that_torch_does_not_count_runs_out_too(message: str) -> None:
+    """cuBLAS and cuDNN allocate past torch; the error is then a plain RuntimeError, or CUDA's own."""
+    for kind in (RuntimeError, getattr(torch, "AcceleratorError", RuntimeError)):
+        with pytest.raises(InputError, match="Turn these knobs"), explain_out_of_memory():
+            raise kind(message)
+
+
+@pytest.mark.parametrize("kind", [ZeroDivisionError, RuntimeError])
+def test_other_errors_pass_unchanged(kind: type[Exception]) -> None:
+    with pytest.raises(kind, match="unlike"), explain_out_of_memory():
+        raise kind("sizes are unlike")

@@ -10,13 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch import Tensor
 
 from ivtutorial.data.clips import Clip
 from ivtutorial.data.dataset import LatentDataset
 from ivtutorial.errors import InputError
 from ivtutorial.method.batch import Batch
+from ivtutorial.models.backbone_folder import save_backbone
 from ivtutorial.models.lora import LORA_FILE, has_lora, lora_parameters
+from ivtutorial.models.named import open_model
+from ivtutorial.models.unet import VideoUNet
 from ivtutorial.sampling.generation import Sampling, generate
 from ivtutorial.training.config import read_config
 from ivtutorial.training.finetuning import export_merged, finetune
@@ -155,3 +159,35 @@ def test_finetuning_from_video_files(toy: Backbone, tmp_path: Path) -> None:
     assert len(read_metrics(result.folder)) == 1 and len(lora_parameters(toy.unet)) == 0
     with pytest.raises(InputError, match="no clips"):
         finetune(toy, [], redness, tmp_path / "other", CONFIG, progress=False)
+
+
+def test_a_merged_export_by_name_opens_half_precision_once_and_in_one_process(
+    toy: Backbone, unbroken: FinetuneResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At full size a copy of the UNet, or opening it in float32, needs more memory than a Colab machine has."""
+    folder = save_backbone(toy, tmp_path / "base")
+    opened: list[Any] = []
+
+    def spy(model: Any, dtype: Any, device: Any) -> Backbone:
+        opened.append(dtype)
+        return open_model(model, dtype, device)
+
+    def copied(*_: Any) -> None:
+        raise AssertionError("a model that nobody else holds is not copied")
+
+    monkeypatch.setattr("ivtutorial.training.finetuning.open_model", spy)
+    monkeypatch.setattr(VideoUNet, "__deepcopy__", copied, raising=False)
+    export_merged(folder, unbroken.lora, tmp_path / "merged", dtype=torch.float16, device="cpu")
+    assert opened == [torch.float16]
+    before, after = (load_file(next((tmp_path / name / "unet").glob("*.safetensors"))) for name in ("base", "merged"))
+    adapter, changed = weights(unbroken), 0
+    for key in (key for key in adapter if ".lora_A." in key):
+        name = key.removeprefix("unet.").replace(".lora_A.", ".")
+        wanted = before[name].half() + adapter[key.replace("lora_A", "lora_B")] @ adapter[key]  # in float32
+        assert torch.equal(after[name], wanted.half())
+        changed += not torch.equal(after[name], before[name].half())
+    assert changed > 0 and {tensor.dtype for tensor in after.values()} == {torch.float16}
+    monkeypatch.setattr("ivtutorial.training.finetuning.rank_and_world", lambda: (1, 2))
+    monkeypatch.setattr("ivtutorial.training.finetuning.wait_for_all", lambda: None)
+    export_merged(folder, unbroken.lora, tmp_path / "second", dtype=torch.float16)
+    assert not (tmp_path / "second").exists()

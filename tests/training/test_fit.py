@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import torch
 from torch import Tensor
 
 from ivtutorial.data.dataset import LatentDataset
+from ivtutorial.errors import InputError
 from ivtutorial.method.instructvideo import InstructVideo
 from ivtutorial.models.backbone import Backbone
 from ivtutorial.models.lora import attach_lora
@@ -150,3 +152,41 @@ def test_a_run_that_saves_memory_takes_the_same_steps(tiny_tokenizer: Any, tmp_p
         assert backbone.memory == Memory() and not backbone.unet.is_gradient_checkpointing
     assert_close(losses[1], losses[0], n=2 * roundings(backbone.unet, backbone.vae, passes=3))
     assert losses[0][0] != losses[0][1]
+
+
+def test_a_full_gpu_still_gives_the_advice_and_keeps_the_text_tower_outside(tuned: Backbone) -> None:
+    """The failed step's tensors are let go before the text tower returns; if there is no room even so, it stays."""
+    alive: list[weakref.ref[Any]] = []
+    devices: list[tuple[str, bool]] = []
+
+    def step() -> None:
+        graph = noise(4)
+        alive.append(weakref.ref(graph))
+        raise torch.OutOfMemoryError("CUDA out of memory.")
+
+    def to(device: Any) -> None:
+        devices.append((str(device), alive[0]() is None))
+        if len(devices) == 1:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+
+    tuned.text_encoder.to = to  # type: ignore[method-assign, assignment]
+    with pytest.raises(InputError, match="Turn these knobs"), fitted(tuned, redness, Memory(offload_text=True)):
+        step()
+    assert devices == [("cpu", True), ("cpu", True)]
+
+
+def test_the_text_tower_of_a_reward_comes_back_too(tuned: Backbone) -> None:
+    class Reward:
+        devices: list[str] = []
+
+        def __call__(self, frames: Tensor, captions: Sequence[str]) -> Tensor:
+            return frames.mean((1, 2, 3))
+
+        def text_features(self, captions: Sequence[str]) -> None: ...
+
+        def offload_text(self, device: Any = "cpu") -> None:
+            self.devices.append(str(device))
+
+    with fitted(tuned.to("meta"), Reward(), Memory(offload_text=True, recompute_reward=True)) as reward:
+        reward.offload_text("cpu")  # type: ignore[attr-defined]
+    assert Reward.devices == ["cpu", "meta"]

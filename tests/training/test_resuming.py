@@ -25,6 +25,7 @@ from ivtutorial.training.run_folder import FinetuneResult
 if TYPE_CHECKING:
     from ivtutorial.models.backbone import Backbone
 
+from tests.toy import toy_backbone
 from tests.training.runs import CONFIG, METHOD, redness, same, timeless, weights
 
 
@@ -114,3 +115,18 @@ def test_a_run_on_other_clips_or_another_model_is_not_continued(
         fresh_toy.unet.conv_in.weight.mul_(1.1)
     with pytest.raises(InputError, match=r"\n  other weights of the model .*: \w+, now \w+$"):
         finetune(fresh_toy, data, redness, unbroken.folder, CONFIG, resume=True, progress=False)
+
+
+def test_in_half_precision_too_a_resumed_run_is_the_unbroken_one(
+    tiny_tokenizer: Any, data: LatentDataset, tmp_path: Path
+) -> None:
+    """All weights in bf16, as on a GPU; 2 + 2 steps, none of them skipped, against 4, bit for bit."""
+    backbone = toy_backbone(tiny_tokenizer).to("cpu", torch.bfloat16)
+    config = replace(CONFIG, steps=4, precision="bf16")
+    whole = finetune(backbone, data, redness, tmp_path / "whole", config, progress=False)
+    finetune(backbone, data, redness, tmp_path / "cut", replace(config, steps=2), progress=False)
+    again = finetune(backbone, data, redness, tmp_path / "cut", config, resume=True, progress=False)
+    assert whole.skipped == again.skipped == 0 and timeless(again.metrics) == timeless(whole.metrics)
+    assert same(weights(again), weights(whole))
+    moved = [tensor for name, tensor in weights(whole).items() if "lora_A" in name]
+    assert any((tensor != tensor.bfloat16().float()).any() for tensor in moved), "else bf16 would have sufficed"

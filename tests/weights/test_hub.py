@@ -14,6 +14,7 @@ import torch
 from safetensors.torch import save_file
 
 from ivtutorial.errors import InputError
+from ivtutorial.system.files import sha256
 from ivtutorial.weights.files import fill, read_weights, tensors_of
 from ivtutorial.weights.hub import hub_file, hub_folder, is_hub_name
 
@@ -131,3 +132,19 @@ def test_a_network_takes_all_weights_or_names_what_does_not_fit() -> None:
     said = str(caught.value)
     assert "2 missing: 1.weight, 1.bias" in said and "1 unknown: new" in said
     assert "1 of another shape: 0.weight (3, 5) instead of (3, 2)" in said
+
+
+def test_a_file_of_the_hub_is_hashed_once_until_it_changes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Two gigabytes take seconds; a file of the same size and time is the same file."""
+    blob = tmp_path / hashlib.sha256(b"weights").hexdigest()
+    blob.write_bytes(b"weights")
+    os.symlink(blob, tmp_path / "a.pt")
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", lambda name, filename: str(tmp_path / filename))
+    hashed: list[Path] = []
+    monkeypatch.setattr("ivtutorial.weights.hub.sha256", lambda path: hashed.append(path) or sha256(path))
+    for _ in range(3):
+        hub_file("owner/model", "a.pt")
+    assert hashed == [blob]
+    blob.write_bytes(b"wrights!")
+    with pytest.raises(InputError, match="damaged or another file"):
+        hub_file("owner/model", "a.pt")
