@@ -40,6 +40,7 @@ from ivtutorial.rewards.combine import WeightedSum as WeightedSum
 from ivtutorial.rewards.hpsv2 import load_hpsv2 as load_hpsv2
 from ivtutorial.rewards.named import open_reward as open_reward
 from ivtutorial.rivals.ddpo import DDPO as DDPO
+from ivtutorial.rivals.direct_align import DirectAlign as DirectAlign
 from ivtutorial.rivals.draft import Draft as Draft
 from ivtutorial.rivals.rwr import RWR as RWR
 from ivtutorial.rivals.supervised import Supervised as Supervised

@@ -100,9 +100,10 @@ class TextToy(nn.Module):
             self.conv, self.text = nn.Conv3d(4, 4, 3, padding=1), nn.Linear(6, 4)
         self.dropout = nn.Dropout(0.3)
 
-    def forward(self, z: Tensor, t: int, embeds: Tensor) -> Tensor:
+    def forward(self, z: Tensor, t: Any, embeds: Tensor) -> Tensor:
         text = self.text(embeds).mean(dim=1)[:, :, None, None, None]
-        return torch.tanh(self.conv(self.dropout(z)) + text + t / 1000)
+        time = t.view(-1, 1, 1, 1, 1) if isinstance(t, Tensor) and t.ndim else t
+        return torch.tanh(self.conv(self.dropout(z)) + text + time / 1000)
 
 
 @dataclass

@@ -38,7 +38,9 @@ def finetune_command(
         str | None,
         typer.Option(help="Memory and batch for a GPU: t4, 8gb, 24gb or a100."),
     ] = None,
-    method: Annotated[str | None, typer.Option(help="instructvideo (default), draft, rwr, ddpo or supervised.")] = None,
+    method: Annotated[
+        str | None, typer.Option(help="instructvideo (default), draft, rwr, ddpo, supervised or directalign.")
+    ] = None,
     steps: Annotated[int | None, typer.Option(help="Optimiser steps in all (paper: 20000).")] = None,
     lr: Annotated[
         float | None, typer.Option(help="Learning rate (paper: 1e-5; the reduced model moves at 1e-3).")

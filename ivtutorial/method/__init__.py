@@ -6,6 +6,7 @@
 | `noise`         | noising a clip; what the network is trained to output   | Eq. 1, 5          |
 | `ddim`          | one step back                                           | Sec. 3.2.1        |
 | `chain`         | the partial chain, and the steps that carry gradient    | Eq. 4, Sec. 3.2.1 |
+| `gain`          | how much of a step's output reaches z_0                 |                   |
 | `editing`       | noising a clip, then the partial chain                  | Sec. 3.2.1        |
 | `segvr`         | one frame of every segment                              | Eq. 6             |
 | `tar`           | temporal attenuation                                    | Eq. 7             |

@@ -7,6 +7,7 @@ from ivtutorial.method.chain import (
 )
 from ivtutorial.method.ddim import ddim_moments as ddim_moments, ddim_step as ddim_step
 from ivtutorial.method.editing import edit as edit
+from ivtutorial.method.gain import gains as gains, noise_to_signal as noise_to_signal, step_weights as step_weights
 from ivtutorial.method.instructvideo import InstructVideo as InstructVideo
 from ivtutorial.method.noise import (
     corrupt as corrupt,

@@ -27,7 +27,7 @@ class BackboneLike(Protocol):
         """Cumulative alphas, T and the prediction type."""
 
     def predictor(self, embeds: Tensor, uncond_embeds: Tensor, guidance: float) -> Callable[..., Tensor]:
-        """Guided prediction, (z, t) -> the UNet's output; t is a number, or with guidance 1 one a clip, (B,)."""
+        """Guided prediction, (z, t) -> the UNet's output; t is a number, or one a clip, (B,)."""
 
     def decode(self, latents: Tensor) -> Tensor:
         """Latents (N, C, h, w) -> frames (N, 3, H, W) in [0, 1]."""

@@ -14,6 +14,12 @@ Where this differs from the authors' code
    lies *between* two of the set treats the UNet's output as a constant, but lets the gradient pass along the
    linear part of the DDIM update; with "the last K" there is no such step and nothing differs.
 3. With eta = 0 no noise is drawn, so the random state does not move along the chain.
+4. `K = 'strongest'` is the one step whose gain on z_0 is largest (:mod:`ivtutorial.method.gain`).
+5. `stop_gradient` is DRTune (X. Wu et al.: Deep Reward Supervisions for Tuning Text-to-Image Diffusion
+   Models, ECCV 2024, arXiv 2405.00760): each chosen call of the
+   network takes z_t as a constant. The gradient is then a sum over the chosen steps, each weighted by its gain,
+   sum_i c_i J_i^T dR/dz_0, without the products of Jacobians that let the gradient of a long chain explode. With a
+   single chosen step it changes nothing.
 """
 
 from __future__ import annotations
@@ -33,23 +39,26 @@ from ivtutorial.method.noise import randn
 from ivtutorial.method.schedule import NoiseSchedule, ddim_timesteps, steps
 
 Predict = Callable[[Tensor, int], Tensor]
-GradientSteps = int | Literal["uniform"] | Sequence[int]
+GradientSteps = int | Literal["uniform", "strongest"] | Sequence[int]
 
 
-def gradient_steps(K: GradientSteps, n: int, generator: torch.Generator | None = None) -> tuple[int, ...]:
+def gradient_steps(
+    K: GradientSteps, n: int, generator: torch.Generator | None = None, gains: Sequence[float] = ()
+) -> tuple[int, ...]:
     """Positions in a chain of n steps (0 = noisiest) whose call of the UNet carries gradient.
 
     Args:
         K: the last K steps, (n - K, ..., n - 1), with K = n full back-propagation; 'uniform' to draw K ~ U{1, ..., n}
-            anew for each batch; or the positions themselves.
+            anew for each batch; 'strongest' for the one step of largest gain; or the positions themselves.
         n: steps of the chain.
         generator: source of the draw, used only with 'uniform'.
+        gains: of the n steps, :func:`ivtutorial.method.gain.gains`; needed only with 'strongest'.
 
     Returns:
         Ascending positions.
 
     Raises:
-        InputError: K outside 1 .. n, or positions outside the chain.
+        InputError: K outside 1 .. n, positions outside the chain, or 'strongest' without gains.
 
     Example:
         >>> gradient_steps(2, 12), gradient_steps((0, 11), 12)
@@ -58,6 +67,8 @@ def gradient_steps(K: GradientSteps, n: int, generator: torch.Generator | None =
     if K == "uniform":
         device = generator.device if generator is not None else None
         K = int(torch.randint(1, n + 1, (), generator=generator, device=device))
+    if K == "strongest" and len(gains) == n:
+        return (max(range(n), key=lambda i: gains[i]),)
     if isinstance(K, Sequence) and not isinstance(K, str):
         if not K or not all(isinstance(i, int) and 0 <= i < n for i in K):
             raise InputError(f"K = {K}: expected positions from 0 (noisiest) to {n - 1}, or a number of last steps.")
@@ -65,7 +76,7 @@ def gradient_steps(K: GradientSteps, n: int, generator: torch.Generator | None =
     if not isinstance(K, int) or isinstance(K, bool) or not 1 <= K <= n:
         raise InputError(
             f"K = {K!r} steps with gradient in a chain of {n}: expected 1 <= K <= {n} "
-            f"(K = {n} is full back-propagation) or 'uniform'."
+            f"(K = {n} is full back-propagation), 'uniform' or, where steps have gains, 'strongest'."
         )
     return tuple(range(n - K, n))
 
@@ -76,12 +87,14 @@ def check_steps(K: GradientSteps, n: int) -> GradientSteps:
     Raises:
         InputError: see :func:`gradient_steps`.
     """
-    gradient_steps(n if K == "uniform" else K, n)
+    gradient_steps(n if K in ("uniform", "strongest") else K, n)
     return K if isinstance(K, (int, str)) else tuple(K)
 
 
 def recorded_steps(K: GradientSteps, n: int) -> int:
     """How many steps carry gradient, on average for a K that is drawn (rounded down)."""
+    if K == "strongest":
+        return 1
     return (n + 1) // 2 if K == "uniform" else len(gradient_steps(K, n))
 
 
@@ -94,6 +107,7 @@ def denoise(
     eta: float = 0.0,
     generator: torch.Generator | None = None,
     recompute: bool = False,
+    stop_gradient: bool = False,
 ) -> Tensor:
     """Run a DDIM chain over `timesteps`; the model's parameters get gradient from the chosen steps only.
 
@@ -109,6 +123,7 @@ def denoise(
         generator: source of the noise of eta > 0.
         recompute: recompute each recorded call of `predict` in the backward pass instead of storing it
             (worth it for K > 1; inside one call the UNet's own recomputing saves more).
+        stop_gradient: DRTune: a recorded call takes its z as a constant.
 
     Returns:
         z_0, latents (B, C, F, h, w).
@@ -126,13 +141,13 @@ def denoise(
         if i == first:
             torch.clear_autocast_cache()  # it may hold half-precision weights cut off from their gradient
         with torch.set_grad_enabled(recording and i in grad_steps):
-            output = call(predict, z, t, recompute)
+            output = call(predict, z.detach() if stop_gradient else z, t, recompute)
         with torch.set_grad_enabled(recording and i >= first):
             z = ddim_step(scheduler, output, t, t_prev, z, eta, randn(z.shape, generator, z) if eta else None)
     return z
 
 
-def call(predict: Predict, z: Tensor, t: int, recompute: bool) -> Tensor:
+def call(predict: Callable[..., Tensor], z: Tensor, t: int | Tensor, recompute: bool) -> Tensor:
     """`predict(z, t)`; with `recompute`, where gradient is recorded, run again in the backward pass, not stored."""
     again = recompute and torch.is_grad_enabled()
     return recomputed(predict, z, t, use_reentrant=False) if again else predict(z, t)
@@ -147,6 +162,7 @@ def sample(
     eta: float = 0.0,
     generator: torch.Generator | None = None,
     recompute: bool = False,
+    stop_gradient: bool = False,
 ) -> Tensor:
     """Ordinary text-to-video sampling: the full chain (tau = 1) from pure noise.
 
@@ -159,6 +175,7 @@ def sample(
         eta: 0 is deterministic, 1 as noisy as DDPM.
         generator: source of the noise of eta > 0.
         recompute: see :func:`denoise`.
+        stop_gradient: see :func:`denoise`.
 
     Returns:
         z_0, latents (B, C, F, h, w).
@@ -167,7 +184,7 @@ def sample(
         InputError: see :func:`denoise`.
     """
     timesteps = ddim_timesteps(D, scheduler.config["num_train_timesteps"])
-    return denoise(predict, noise, timesteps, scheduler, grad_steps, eta, generator, recompute)
+    return denoise(predict, noise, timesteps, scheduler, grad_steps, eta, generator, recompute, stop_gradient)
 
 
 @contextmanager

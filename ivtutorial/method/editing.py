@@ -18,6 +18,7 @@ from torch import Tensor
 
 from ivtutorial.checks import check_latents
 from ivtutorial.method.chain import GradientSteps, Predict, denoise, gradient_steps
+from ivtutorial.method.gain import gains
 from ivtutorial.method.noise import corrupt, draw_noise
 from ivtutorial.method.schedule import NoiseSchedule, partial_timesteps
 
@@ -34,6 +35,7 @@ def edit(
     generator: torch.Generator | None = None,
     noise: Tensor | None = None,
     recompute: bool = False,
+    stop_gradient: bool = False,
 ) -> Tensor:
     """Noise clean latents to t_noi (Eq. 4-5) and denoise them again in tau * D steps.
 
@@ -43,12 +45,14 @@ def edit(
         scheduler: cumulative alphas, prediction type and T.
         tau: noise level, 0 < tau <= 1.
         D: steps of the full chain.
-        K: last steps with gradient, 'uniform', or their positions; see :func:`ivtutorial.method.chain.gradient_steps`.
+        K: last steps with gradient, 'uniform', 'strongest', or their positions; see
+            :func:`ivtutorial.method.chain.gradient_steps`.
         eta: 0 is deterministic, 1 as noisy as DDPM.
         offset_noise: see :func:`ivtutorial.method.noise.draw_noise`.
         generator: source of every draw.
         noise: use this epsilon instead of drawing one.
         recompute: see :func:`ivtutorial.method.chain.denoise`.
+        stop_gradient: see :func:`ivtutorial.method.chain.denoise`.
 
     Returns:
         z_0, the latents of the edited clips.
@@ -61,8 +65,8 @@ def edit(
     """
     check_latents(z)
     timesteps = partial_timesteps(tau, D, scheduler.config["num_train_timesteps"])  # Eq. 3, 4
-    chosen = gradient_steps(K, len(timesteps), generator)
+    chosen = gradient_steps(K, len(timesteps), generator, gains(scheduler, timesteps, eta))
     if noise is None:
         noise = draw_noise(z.shape, generator, offset_noise, like=z)
     start = corrupt(z, timesteps[0], scheduler, noise)  # Eq. 5
-    return denoise(predict, start, timesteps, scheduler, chosen, eta, generator, recompute)
+    return denoise(predict, start, timesteps, scheduler, chosen, eta, generator, recompute, stop_gradient)

@@ -29,6 +29,7 @@ from torch import Tensor
 from ivtutorial.checks import not_negative, within
 from ivtutorial.method.batch import BackboneLike, Batch, check_batch, motion, reward_metrics
 from ivtutorial.method.chain import GradientSteps, check_steps, denoise, gradient_steps, recorded_steps
+from ivtutorial.method.gain import gains
 from ivtutorial.method.noise import corrupt, draw_noise
 from ivtutorial.method.schedule import partial_steps, partial_timesteps
 from ivtutorial.method.segvr import choose_frames
@@ -44,10 +45,11 @@ class InstructVideo(RewardMethod):
 
     Attributes:
         tau: noise level, 0 < tau <= 1 (Eq. 4); the edit takes tau * D of the chain's D steps.
-        K: steps with gradient: the last K, 1 .. tau * D; 'uniform' to draw K for each batch; or a list of positions
-            (0 = noisiest step).
+        K: steps with gradient: the last K, 1 .. tau * D; 'uniform' to draw K for each batch; 'strongest' for the step
+            of largest gain; or a list of positions (0 = noisiest step).
         eta: 0 is deterministic DDIM, 1 as noisy as DDPM.
         offset_noise: size of the offset noise, see :func:`ivtutorial.method.noise.draw_noise`.
+        stop_gradient: DRTune: each step with gradient takes its input as a constant. Not the paper's.
 
     Raises:
         InputError: a value out of range.
@@ -61,6 +63,7 @@ class InstructVideo(RewardMethod):
     K: GradientSteps = 1
     eta: float = 0.0
     offset_noise: float = 0.0
+    stop_gradient: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -96,10 +99,11 @@ class InstructVideo(RewardMethod):
         B, _, F, _, _ = z.shape
         predict = backbone.predictor(batch.embeds, batch.uncond_embeds, self.guidance)
         timesteps = partial_timesteps(self.tau, self.D, scheduler.config["num_train_timesteps"])  # Eq. 3, 4
-        chosen = gradient_steps(self.K, len(timesteps), generator)
+        chosen = gradient_steps(self.K, len(timesteps), generator, gains(scheduler, timesteps, self.eta))
         noise = draw_noise(z.shape, generator, self.offset_noise, like=z)
         z_noi = corrupt(z, timesteps[0], scheduler, noise)  # Eq. 5
-        z_0 = denoise(predict, z_noi, timesteps, scheduler, chosen, self.eta, generator, self.recompute)
+        again, cut = self.recompute, self.stop_gradient
+        z_0 = denoise(predict, z_noi, timesteps, scheduler, chosen, self.eta, generator, again, cut)
         g = choose_frames(F, self.S, B, generator, self.selection).to(z.device)  # Eq. 6
         f = temporal_attenuation(g, F, self.lambda_tar, self.normalise)  # Eq. 7
         r = score_frames(image_reward, backbone.decode, z_0, g, batch.captions)

@@ -1,8 +1,9 @@
-"""The methods that the paper compares InstructVideo with.
+"""The methods that the paper compares InstructVideo with, and one that came after it.
 
 | module       | learns from                                          | gradient through the reward |
 |--------------|------------------------------------------------------|-----------------------------|
 | `draft`      | samples from noise, D steps, the last K              | yes                         |
+| `direct_align` | one step from a noised clip whose noise is known     | yes                         |
 | `rwr`        | denoising its own samples, weighted by their reward  | no                          |
 | `ddpo`       | policy gradient over its own chains                  | no                          |
 | `supervised` | denoising the training clips                         | no reward                   |

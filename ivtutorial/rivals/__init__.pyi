@@ -6,6 +6,12 @@ from ivtutorial.rivals.ddpo import (
     step_moments as step_moments,
     surrogate as surrogate,
 )
+from ivtutorial.rivals.direct_align import (
+    DirectAlign as DirectAlign,
+    direct_gain as direct_gain,
+    draw_moves as draw_moves,
+    recovered as recovered,
+)
 from ivtutorial.rivals.draft import Draft as Draft, low_variance as low_variance, sample_batch as sample_batch
 from ivtutorial.rivals.groups import group_advantages as group_advantages, score_groups as score_groups
 from ivtutorial.rivals.rwr import RWR as RWR, rwr_weights as rwr_weights, weighted_loss as weighted_loss

@@ -83,6 +83,8 @@ class DDPO(RewardMethod):
         super().__post_init__()
         whole(self, group=2, inner_updates=1)
         positive(self, "ppo_clip", "max_advantage", "eta")
+        if self.K == "strongest":
+            raise InputError("K = 'strongest': in DDPO no gradient runs along the chain, so its steps have no gain.")
         if self.K is not None:
             object.__setattr__(self, "K", check_steps(self.K, self.D))
         if self.eta > 1:

@@ -37,8 +37,9 @@ from torch import Tensor
 from ivtutorial.checks import whole, within
 from ivtutorial.errors import InputError
 from ivtutorial.method.batch import BackboneLike, Batch, check_batch, reward_metrics
-from ivtutorial.method.chain import GradientSteps, check_steps, gradient_steps, recorded_steps, sample
+from ivtutorial.method.chain import GradientSteps, check_steps, denoise, gradient_steps, recorded_steps
 from ivtutorial.method.ddim import ddim_step
+from ivtutorial.method.gain import gains
 from ivtutorial.method.noise import corrupt, draw_noise
 from ivtutorial.method.schedule import ddim_timesteps
 from ivtutorial.method.settings import Losses, RewardMethod
@@ -50,9 +51,11 @@ class Draft(RewardMethod):
     """Settings of DRaFT-K; those of the reward are :class:`ivtutorial.method.settings.RewardMethod`'s.
 
     Attributes:
-        K: steps with gradient: the last K of D; 'uniform' to draw K for each batch; or a list of positions.
+        K: steps with gradient: the last K of D; 'uniform' to draw K for each batch; 'strongest' for the step of largest
+            gain; or a list of positions.
         eta: 0 is deterministic DDIM, 1 as noisy as DDPM.
         variants: n of DRaFT-LV, 0 for plain DRaFT-K.
+        stop_gradient: DRTune: each step with gradient takes its input as a constant.
 
     Raises:
         InputError: a value out of range, or DRaFT-LV with another K than 1.
@@ -65,6 +68,7 @@ class Draft(RewardMethod):
     K: GradientSteps = 1
     eta: float = 0.0
     variants: int = 0
+    stop_gradient: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -111,10 +115,12 @@ def sample_batch(
         InputError: latents of another channel count than the UNet's, or the UNet in the wrong mode.
     """
     check_batch(backbone, batch, config.train_mode)
-    steps = gradient_steps(config.K, config.D, generator)
+    timesteps = ddim_timesteps(config.D, backbone.scheduler.config["num_train_timesteps"])
+    chosen = gradient_steps(config.K, config.D, generator, gains(backbone.scheduler, timesteps, config.eta))
     noise = draw_noise(batch.latents.shape, generator, like=batch.z)
     predict = backbone.predictor(batch.embeds, batch.uncond_embeds, config.guidance)
-    return sample(predict, noise, backbone.scheduler, config.D, steps, config.eta, generator, config.recompute)
+    again, cut = config.recompute, config.stop_gradient
+    return denoise(predict, noise, timesteps, backbone.scheduler, chosen, config.eta, generator, again, cut)
 
 
 def low_variance(

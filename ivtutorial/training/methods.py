@@ -2,9 +2,9 @@
 
 A new method is a class in `ivtutorial.rivals` and its name in `METHODS`.
 
-A method with a gradient through the reward (InstructVideo, DRaFT) and supervised tuning yield one loss. A round of RWR
-or DDPO samples once and yields one loss for each of its `updates`; the training loop updates the adapter between two
-of them, and a step of the loop, as a checkpoint sees it, is the whole round.
+A method with a gradient through the reward (InstructVideo, DRaFT, Direct-Align) and supervised tuning yield one loss. A
+round of RWR or DDPO samples once and yields one loss for each of its `updates`; the training loop updates the adapter
+between two of them, and a step of the loop, as a checkpoint sees it, is the whole round.
 """
 
 from __future__ import annotations
@@ -20,13 +20,14 @@ from ivtutorial.method.instructvideo import InstructVideo
 from ivtutorial.method.settings import Losses, RewardMethod
 from ivtutorial.rewards.base import ImageReward
 from ivtutorial.rivals.ddpo import DDPO
+from ivtutorial.rivals.direct_align import DirectAlign
 from ivtutorial.rivals.draft import Draft
 from ivtutorial.rivals.rwr import RWR
 from ivtutorial.rivals.supervised import Supervised
 from ivtutorial.training.guards import Guards, guard_terms
 
 METHODS: dict[str, type[RewardMethod]] = {
-    method.__name__: method for method in (InstructVideo, Draft, RWR, DDPO, Supervised)
+    method.__name__: method for method in (InstructVideo, Draft, RWR, DDPO, Supervised, DirectAlign)
 }
 StepLosses = Callable[[Any, Batch, torch.Generator], Losses]
 

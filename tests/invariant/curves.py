@@ -29,6 +29,7 @@ METHODS = {
     "RWR": iv.RWR(group=2, inner_updates=2, **SHARED),
     "DDPO": iv.DDPO(group=2, K=1, inner_updates=2, **SHARED),
     "Supervised": iv.Supervised(**SHARED),
+    "DirectAlign": iv.DirectAlign(tau=1.0, **SHARED),
 }
 CONFIG = iv.FinetuneConfig(steps=10, lr=1e-3, warmup=0, frames=4, batch_size=1, checkpoint_every=10, trackers=())
 

@@ -20,6 +20,7 @@ from ivtutorial.method.batch import Batch
 from ivtutorial.method.instructvideo import InstructVideo
 from ivtutorial.models.lora import LORA_FILE, attach_lora, lora_parameters
 from ivtutorial.rivals.ddpo import DDPO
+from ivtutorial.rivals.direct_align import DirectAlign
 from ivtutorial.rivals.draft import Draft
 from ivtutorial.rivals.rwr import RWR
 from ivtutorial.rivals.supervised import Supervised
@@ -42,6 +43,7 @@ METHODS: list[Any] = [
     RWR(group=2, inner_updates=2, **SHARED),
     DDPO(group=2, inner_updates=2, **SHARED),
     Supervised(**SHARED),
+    DirectAlign(tau=1.0, **SHARED),
 ]
 CONFIG = FinetuneConfig(steps=2, lr=1e-2, frames=4, checkpoint_every=1, keep=2)
 
@@ -85,7 +87,7 @@ def weights(folder: Path) -> dict[str, Tensor]:
 
 @pytest.mark.parametrize(
     ("method", "unet", "reward"),
-    list(zip(METHODS, (4, 8, 24, 48, 2), (4, 4, 8, 8, 0), strict=True)),
+    list(zip(METHODS, (4, 8, 24, 48, 2, 4), (4, 4, 8, 8, 0, 4), strict=True)),
     ids=map(named, METHODS),
 )
 def test_what_a_step_of_two_clips_costs(
@@ -93,7 +95,7 @@ def test_what_a_step_of_two_clips_costs(
 ) -> None:
     """Guidance doubles an evaluation. InstructVideo: 2 clips x 1 step x 2 = 4. DRaFT: 2 x 2 x 2 = 8. RWR: samples
     4 x 2 x 2 = 16, and 2 updates of 4 without guidance: 24. DDPO: samples 16, and 2 updates of 4 x 2 x 2: 48.
-    Supervised: 2. The reward scores S = 2 frames of each clip that is made."""
+    Supervised: 2. Direct-Align: 2 x 2 = 4. The reward scores S = 2 frames of each clip that is made."""
     result = finetune(toy, data, redness, tmp_path / "run", replace(CONFIG, method=method), progress=False)
     rows = result.metrics
     assert [row["unet_evaluations"] for row in rows] == [unet, 2 * unet]

@@ -12,6 +12,7 @@ from ivtutorial.lab.experiments.catalogue import experiment
 from ivtutorial.lab.experiments.plan import Arm, step_cost
 from ivtutorial.method.instructvideo import InstructVideo
 from ivtutorial.rivals.ddpo import DDPO
+from ivtutorial.rivals.direct_align import DirectAlign
 from ivtutorial.rivals.draft import Draft
 from ivtutorial.rivals.rwr import RWR
 from ivtutorial.rivals.supervised import Supervised
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
         (DDPO(group=2, inner_updates=1, recompute=False), 2 * 2 * (20 + 60)),
         (DDPO(group=2, inner_updates=2, K=(1, 2)), 2 * 2 * (20 + 4 * 2 * 2)),
         (Supervised(draws=2), 6),
+        (DirectAlign(), 2 * 3),
     ],
 )
 def test_passes_of_a_step_by_hand(method: Any, cost: int) -> None:
