@@ -41,7 +41,7 @@ def noise_to_signal(scheduler: NoiseSchedule, t: int) -> float:
     Example:
         >>> from ivtutorial.method.schedule import make_scheduler
         >>> round(noise_to_signal(make_scheduler(), 551), 3)
-        1.925
+        1.923
     """
     abar = float(scheduler.alphas_cumprod[t] if t >= 0 else scheduler.final_alpha_cumprod)
     return ((1 - abar) / abar) ** 0.5
