@@ -24,12 +24,12 @@ from measure import Meter, in_own_process, save_table, show_tables
 from torch import Tensor
 
 from ivtutorial.method.batch import Batch
-from ivtutorial.method.chain import network_mode
 from ivtutorial.method.editing import edit
 from ivtutorial.method.instructvideo import InstructVideo
 from ivtutorial.models.backbone import Backbone
 from ivtutorial.models.lora import attach_lora
 from ivtutorial.models.memory import DTYPES, Memory
+from ivtutorial.models.modes import network_mode
 from ivtutorial.models.named import open_model
 from ivtutorial.rewards.named import open_reward
 from ivtutorial.training.fit import fitted, offload_text

@@ -20,9 +20,9 @@ from typing import Any
 import open_clip
 import torch
 
-from ivtutorial.method.schedule import make_scheduler
 from ivtutorial.models.backbone import Backbone
 from ivtutorial.models.backbone_folder import save_backbone
+from ivtutorial.models.scheduler import make_scheduler
 from ivtutorial.models.unet import VideoUNet
 from ivtutorial.rewards.clip import ClipReward
 from ivtutorial.system.files import atomic_write

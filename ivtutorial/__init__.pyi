@@ -15,7 +15,6 @@ from ivtutorial.method.noise import corrupt as corrupt
 from ivtutorial.method.schedule import (
     ddim_timestep as ddim_timestep,
     ddim_timesteps as ddim_timesteps,
-    make_scheduler as make_scheduler,
     noising_timestep as noising_timestep,
     partial_steps as partial_steps,
 )
@@ -33,6 +32,7 @@ from ivtutorial.models.lora import (
 )
 from ivtutorial.models.memory import Memory as Memory
 from ivtutorial.models.named import open_model as open_model
+from ivtutorial.models.scheduler import make_scheduler as make_scheduler
 from ivtutorial.pages.embed import html_video as html_video
 from ivtutorial.rewards.base import ImageReward as ImageReward
 from ivtutorial.rewards.clip import ClipReward as ClipReward

@@ -26,13 +26,13 @@ from ivtutorial.method.chain import denoise, gradient_steps
 from ivtutorial.method.noise import corrupt
 from ivtutorial.method.schedule import (
     ddim_timesteps,
-    make_scheduler,
     noising_timestep,
     partial_steps,
     partial_timesteps,
 )
 from ivtutorial.method.segvr import choose_frames
 from ivtutorial.method.video_reward import VideoReward
+from ivtutorial.models.scheduler import make_scheduler
 from tests.golden_folder import golden_folder
 from tests.tolerances import assert_close
 

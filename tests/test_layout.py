@@ -59,6 +59,12 @@ def test_the_script_prints_every_bar(layout: ModuleType) -> None:
     assert len(lines) == len(layout.BARS) and all(re.search(r"\[.+\](  missed)?$", line) for line in lines)
 
 
+def test_every_bar_is_met(layout: ModuleType) -> None:
+    """Except the length of the book's cells, which is a matter of prose, and imports, which `make lint` checks."""
+    bars = [count() for count in layout.BARS if count not in (layout.layers, layout.longest_cell)]
+    assert {bar.what: bar.today for bar in bars if not bar.met} == {}
+
+
 def test_lines_of_code_by_hand(layout: ModuleType, tmp_path: Path) -> None:
     """Four: the two heads, the assignment, and the return that stands behind a comment of its own."""
     path = tmp_path / "a.py"

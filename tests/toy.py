@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from ivtutorial.method.batch import Batch
-from ivtutorial.method.schedule import make_scheduler
+from ivtutorial.models.scheduler import make_scheduler
 
 if TYPE_CHECKING:
     from ivtutorial.models.backbone import Backbone

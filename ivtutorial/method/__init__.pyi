@@ -2,7 +2,6 @@ from ivtutorial.method.batch import Batch as Batch, motion as motion
 from ivtutorial.method.chain import (
     denoise as denoise,
     gradient_steps as gradient_steps,
-    network_mode as network_mode,
     sample as sample,
 )
 from ivtutorial.method.ddim import ddim_moments as ddim_moments, ddim_step as ddim_step
@@ -11,9 +10,7 @@ from ivtutorial.method.gain import gains as gains, noise_to_signal as noise_to_s
 from ivtutorial.method.instructvideo import InstructVideo as InstructVideo
 from ivtutorial.method.noise import (
     corrupt as corrupt,
-    denoising_errors as denoising_errors,
     draw_noise as draw_noise,
-    draw_timesteps as draw_timesteps,
     level as level,
     split as split,
     target as target,
@@ -21,7 +18,6 @@ from ivtutorial.method.noise import (
 from ivtutorial.method.schedule import (
     ddim_timestep as ddim_timestep,
     ddim_timesteps as ddim_timesteps,
-    make_scheduler as make_scheduler,
     noising_timestep as noising_timestep,
     partial_steps as partial_steps,
     partial_timesteps as partial_timesteps,

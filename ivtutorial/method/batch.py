@@ -77,16 +77,6 @@ class Batch:
         latents, embeds, uncond = (x.to(device) for x in (self.latents, self.embeds, self.uncond_embeds))
         return replace(self, latents=latents, embeds=embeds, uncond_embeds=uncond)
 
-    def repeated(self, count: int) -> Batch:
-        """Every clip and caption `count` times, copies beside each other: (B * count, ...)."""
-        empty = self.uncond_embeds
-        return Batch(
-            self.latents.repeat_interleave(count, 0),
-            self.embeds.repeat_interleave(count, 0),
-            empty if len(empty) == 1 else empty.repeat_interleave(count, 0),
-            [caption for caption in self.captions for _ in range(count)],
-        )
-
 
 def check_batch(backbone: BackboneLike, batch: Batch, train_mode: bool) -> None:
     """Refuse latents of another model, or a UNet in the wrong mode.

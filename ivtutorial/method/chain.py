@@ -24,12 +24,11 @@ Where this differs from the authors' code
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Sequence
 from typing import Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.checkpoint import checkpoint as recomputed
 
 from ivtutorial.checks import check_latents
@@ -185,31 +184,3 @@ def sample(
     """
     timesteps = ddim_timesteps(D, scheduler.config["num_train_timesteps"])
     return denoise(predict, noise, timesteps, scheduler, grad_steps, eta, generator, recompute, stop_gradient)
-
-
-@contextmanager
-def network_mode(network: nn.Module, train: bool) -> Iterator[None]:
-    """Put a network and all its parts in train or eval mode, and put every part back afterwards.
-
-    Train mode means dropout in every step of the chain, recorded or not (the authors' training does so; the
-    paper does not say). Eval mode fine-tunes the very model that samples afterwards.
-
-    Keep `backward()` inside: with recomputing the network runs again there, and dropout that was
-    on in the forward pass and off in the backward pass (or the reverse) gives a wrong gradient.
-
-    Args:
-        network: the UNet.
-        train: True for train mode, False for eval mode.
-
-    Example:
-        >>> with network_mode(unet, train=False):  # doctest: +SKIP
-        ...     loss = -reward(edit(predict, z, scheduler)).mean()
-        ...     loss.backward()
-    """
-    before = [(part, part.training) for part in network.modules()]
-    network.train(train)
-    try:
-        yield
-    finally:
-        for part, mode in before:
-            part.training = mode

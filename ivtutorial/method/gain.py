@@ -39,7 +39,7 @@ def noise_to_signal(scheduler: NoiseSchedule, t: int) -> float:
     """nsr_t = sqrt((1 - abar_t) / abar_t); a negative t is the end of the chain.
 
     Example:
-        >>> from ivtutorial.method.schedule import make_scheduler
+        >>> from ivtutorial.models import make_scheduler
         >>> round(noise_to_signal(make_scheduler(), 551), 3)
         1.923
     """
@@ -77,7 +77,7 @@ def gains(scheduler: NoiseSchedule, timesteps: Sequence[int], eta: float = 0.0) 
         As many numbers as timesteps, >= 0, in the chain's order.
 
     Example:
-        >>> from ivtutorial.method.schedule import make_scheduler
+        >>> from ivtutorial.models import make_scheduler
         >>> [round(gain, 3) for gain in gains(make_scheduler(), (101, 51, 1))]
         [0.118, 0.187, 0.012]
     """

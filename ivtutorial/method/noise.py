@@ -1,4 +1,4 @@
-"""Noise: how much of it a latent holds at a timestep, and what the network is trained to predict (Eq. 1 and 5).
+"""Noise: how much of it a latent holds at a timestep (Eq. 5), and what the network is trained to predict (Eq. 1).
 
 | name         | symbol                         | shape           | meaning                                         |
 |--------------|--------------------------------|-----------------|-------------------------------------------------|
@@ -10,7 +10,7 @@
 
     z_t = a z + b epsilon                                                     Eq. 5
     target = epsilon, or the velocity v = a epsilon - b z                     what the network is trained to output
-    L(theta) = E_{z, c, t, epsilon} | target - net(z_t, t, c) |^2             Eq. 1
+    L(theta) = E_{z, c, t, epsilon} | target - net(z_t, t, c) |^2             Eq. 1, `ivtutorial.rivals.denoising`
 
 Another parametrisation is another `level`, `target` and `split`; everything else goes through these three.
 """
@@ -18,7 +18,6 @@ Another parametrisation is another `level`, `target` and `split`; everything els
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -26,9 +25,6 @@ from torch import Tensor
 from ivtutorial.checks import check_latents
 from ivtutorial.errors import InputError
 from ivtutorial.method.schedule import NoiseSchedule
-
-if TYPE_CHECKING:
-    from ivtutorial.method.batch import BackboneLike, Batch
 
 Level = tuple[float, float] | tuple[Tensor, Tensor]
 
@@ -71,12 +67,6 @@ def draw_noise(
     return noise
 
 
-def draw_timesteps(scheduler: NoiseSchedule, count: int, generator: torch.Generator | None = None) -> Tensor:
-    """Uniform timesteps 0 .. T - 1, int64 (count,)."""
-    device = generator.device if generator is not None else None
-    return torch.randint(scheduler.config["num_train_timesteps"], (count,), generator=generator, device=device)
-
-
 def level(scheduler: NoiseSchedule, t: int | Tensor, like: Tensor | None = None) -> Level:
     """Share of the clip and of the noise in z_t, (sqrt(abar_t), sqrt(1 - abar_t)).
 
@@ -89,7 +79,7 @@ def level(scheduler: NoiseSchedule, t: int | Tensor, like: Tensor | None = None)
         Two numbers, or two tensors (B, 1, 1, 1, 1).
 
     Example:
-        >>> from ivtutorial.method.schedule import make_scheduler
+        >>> from ivtutorial.models import make_scheduler
         >>> [round(number, 3) for number in level(make_scheduler(), 551)]
         [0.461, 0.887]
     """
@@ -149,59 +139,3 @@ def split(output: Tensor, z_t: Tensor, at: Level, prediction: str) -> tuple[Tens
     if prediction == "v_prediction":
         return a * z_t - b * output, a * output + b * z_t
     return (z_t - b * output) / a, output
-
-
-def denoising_errors(backbone: BackboneLike, z: Tensor, embeds: Tensor, t: Tensor, noise: Tensor) -> Tensor:
-    """Squared error of the network's prediction, a mean for each clip (Eq. 1).
-
-    Args:
-        backbone: UNet and scheduler; the prediction is taken without guidance, as in training.
-        z: clean latents (B, C, F, h, w).
-        embeds: (B, L, E) of the captions.
-        t: timesteps, int64 (B,).
-        noise: epsilon, shaped like z.
-
-    Returns:
-        Errors (B,), with gradient to the network.
-    """
-    scheduler = backbone.scheduler
-    expected = target(z, noise, level(scheduler, t, like=z), scheduler.config["prediction_type"])
-    output = backbone.predictor(embeds, embeds, 1.0)(corrupt(z, t, scheduler, noise), t.to(z.device))
-    return (output.to(expected.dtype) - expected).square().mean(dim=(1, 2, 3, 4))
-
-
-def drawn_errors(
-    backbone: BackboneLike,
-    z: Tensor,
-    batch: Batch,
-    draws: int = 1,
-    caption_dropout: float = 0.0,
-    generator: torch.Generator | None = None,
-) -> Tensor:
-    """Errors of Eq. 1 at timesteps and noises that are drawn, several for each clip.
-
-    Args:
-        backbone: UNet and scheduler.
-        z: clean latents (B, C, F, h, w), of the batch or made for its captions.
-        batch: the B captions.
-        draws: timesteps and noises for each clip.
-        caption_dropout: share of the draws whose caption is left out, for guidance.
-        generator: source of timesteps, noise and dropped captions, in this order.
-
-    Returns:
-        Errors (B * draws,), those of a clip beside each other, with gradient to the network.
-    """
-    z, embeds = z.repeat_interleave(draws, 0), batch.embeds.repeat_interleave(draws, 0)
-    t = draw_timesteps(backbone.scheduler, len(z), generator)
-    noise = draw_noise(z.shape, generator, like=z)
-    embeds = drop_captions(embeds, batch.uncond_embeds[:1], caption_dropout, generator)
-    return denoising_errors(backbone, z, embeds, t, noise)
-
-
-def drop_captions(embeds: Tensor, uncond: Tensor, share: float, generator: torch.Generator | None = None) -> Tensor:
-    """Embeddings (B, L, E) in which about this share is that of the empty caption; no draw is made for share 0."""
-    if not share:
-        return embeds
-    device = generator.device if generator is not None else None
-    dropped = torch.rand(len(embeds), generator=generator, device=device) < share
-    return torch.where(dropped.to(embeds.device)[:, None, None], uncond.expand_as(embeds), embeds)

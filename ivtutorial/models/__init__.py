@@ -6,6 +6,8 @@
 | `backbone_folder`     | the same on disk                             |
 | `named`               | models by name                               |
 | `unet`                | diffusers' UNet and what fine-tuning adds    |
+| `modes`               | train and eval mode of a network             |
+| `scheduler`           | the noise schedule                           |
 | `fast_blocks`         | its blocks in another order of work          |
 | `precision`           | which precision a processor is fast in       |
 | `lora`                | the adapter (Sec. 3.3, chapter 8)            |

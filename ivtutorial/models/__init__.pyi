@@ -13,7 +13,9 @@ from ivtutorial.models.lora import (
     set_lora_scale as set_lora_scale,
 )
 from ivtutorial.models.memory import DTYPES as DTYPES, Memory as Memory
+from ivtutorial.models.modes import network_mode as network_mode
 from ivtutorial.models.named import model_location as model_location, open_model as open_model
 from ivtutorial.models.official_checkpoint import convert_checkpoint as convert_checkpoint
 from ivtutorial.models.precision import choose_precision as choose_precision, has_fast_bf16 as has_fast_bf16
+from ivtutorial.models.scheduler import make_scheduler as make_scheduler
 from ivtutorial.models.unet import RECOMPUTED_BLOCKS as RECOMPUTED_BLOCKS, VideoUNet as VideoUNet

@@ -7,6 +7,7 @@
 | `rwr`        | denoising its own samples, weighted by their reward  | no                          |
 | `ddpo`       | policy gradient over its own chains                  | no                          |
 | `supervised` | denoising the training clips                         | no reward                   |
+| `denoising`  | the loss of Eq. 1, which some of them share          |                             |
 | `groups`     | scores of several samples of one caption             |                             |
 """
 

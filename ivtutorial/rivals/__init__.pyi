@@ -6,6 +6,7 @@ from ivtutorial.rivals.ddpo import (
     step_moments as step_moments,
     surrogate as surrogate,
 )
+from ivtutorial.rivals.denoising import denoising_errors as denoising_errors, draw_timesteps as draw_timesteps
 from ivtutorial.rivals.direct_align import (
     DirectAlign as DirectAlign,
     direct_gain as direct_gain,

@@ -50,7 +50,7 @@ from ivtutorial.method.noise import draw_noise, randn
 from ivtutorial.method.schedule import ddim_timesteps, steps
 from ivtutorial.method.settings import Losses, RewardMethod
 from ivtutorial.rewards.base import ImageReward
-from ivtutorial.rivals.groups import group_advantages, score_groups
+from ivtutorial.rivals.groups import group_advantages, repeated, score_groups
 
 Moments = Callable[[int, Tensor], tuple[Tensor, float]]
 
@@ -104,7 +104,7 @@ class DDPO(RewardMethod):
         the share of terms outside 1 +- epsilon. See :meth:`ivtutorial.method.settings.RewardMethod.losses`.
         """
         check_batch(backbone, batch, self.train_mode)
-        batch = batch.repeated(self.group)
+        batch = repeated(batch, self.group)
         chains = roll_out(backbone, batch, self, generator)
         output = score_groups(
             backbone, chains.states[-1], batch, self.video_reward(image_reward), self.group, generator

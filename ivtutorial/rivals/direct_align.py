@@ -149,7 +149,7 @@ def direct_gain(scheduler: NoiseSchedule, t: int, t_prev: int) -> float:
         t_prev: t', where it ends; negative is the end of the chain.
 
     Example:
-        >>> from ivtutorial.method.schedule import make_scheduler
+        >>> from ivtutorial.models import make_scheduler
         >>> round(direct_gain(make_scheduler(), 51, 1), 3)
         0.187
     """

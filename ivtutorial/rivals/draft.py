@@ -44,6 +44,7 @@ from ivtutorial.method.noise import corrupt, draw_noise
 from ivtutorial.method.schedule import ddim_timesteps
 from ivtutorial.method.settings import Losses, RewardMethod
 from ivtutorial.rewards.base import ImageReward
+from ivtutorial.rivals.groups import repeated
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,7 +139,7 @@ def low_variance(
     Returns:
         Latents (B + B n, C, F, h, w), the samples first, and their captions.
     """
-    copies = batch.repeated(config.variants)
+    copies = repeated(batch, config.variants)
     start = z0.detach().repeat_interleave(config.variants, 0)
     t = ddim_timesteps(config.D, backbone.scheduler.config["num_train_timesteps"])[-1]
     z = corrupt(start, t, backbone.scheduler, draw_noise(start.shape, generator, like=start))

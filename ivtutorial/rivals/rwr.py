@@ -36,10 +36,11 @@ from torch import Tensor
 from ivtutorial.checks import positive, share, whole
 from ivtutorial.method.batch import BackboneLike, Batch, check_batch, reward_metrics
 from ivtutorial.method.chain import sample
-from ivtutorial.method.noise import draw_noise, drawn_errors
+from ivtutorial.method.noise import draw_noise
 from ivtutorial.method.settings import Losses, RewardMethod
 from ivtutorial.rewards.base import ImageReward
-from ivtutorial.rivals.groups import group_advantages, score_groups
+from ivtutorial.rivals.denoising import drawn_errors
+from ivtutorial.rivals.groups import group_advantages, repeated, score_groups
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +84,7 @@ class RWR(RewardMethod):
         See :meth:`ivtutorial.method.settings.RewardMethod.losses`.
         """
         check_batch(backbone, batch, self.train_mode)
-        batch = batch.repeated(self.group)
+        batch = repeated(batch, self.group)
         predict = backbone.predictor(batch.embeds, batch.uncond_embeds, self.guidance)
         with torch.no_grad():
             noise = draw_noise(batch.latents.shape, generator, like=batch.z)

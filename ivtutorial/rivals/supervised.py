@@ -26,9 +26,9 @@ import torch
 
 from ivtutorial.checks import share, whole
 from ivtutorial.method.batch import BackboneLike, Batch, check_batch, motion
-from ivtutorial.method.noise import drawn_errors
 from ivtutorial.method.settings import Losses, RewardMethod
 from ivtutorial.rewards.base import ImageReward
+from ivtutorial.rivals.denoising import drawn_errors
 
 
 @dataclass(frozen=True, kw_only=True)

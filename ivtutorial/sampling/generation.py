@@ -19,9 +19,10 @@ from torch import Tensor
 
 from ivtutorial.data.captions import check_caption
 from ivtutorial.errors import InputError
-from ivtutorial.method.chain import network_mode, sample
+from ivtutorial.method.chain import sample
 from ivtutorial.method.schedule import ddim_timesteps
 from ivtutorial.models.memory import DTYPES, Precision
+from ivtutorial.models.modes import network_mode
 from ivtutorial.models.named import open_model
 from ivtutorial.models.precision import unet_in
 from ivtutorial.system.out_of_memory import SAMPLING_KNOBS, explain_out_of_memory

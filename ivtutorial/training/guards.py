@@ -32,8 +32,9 @@ from torch import Tensor
 from ivtutorial.checks import not_negative
 from ivtutorial.method.batch import BackboneLike, Batch
 from ivtutorial.method.ddim import ddim_moments
-from ivtutorial.method.noise import corrupt, draw_noise, drawn_errors
+from ivtutorial.method.noise import corrupt, draw_noise
 from ivtutorial.method.schedule import ddim_timesteps, steps
+from ivtutorial.rivals.denoising import drawn_errors
 
 
 @dataclass(frozen=True)

@@ -27,8 +27,8 @@ from torch import Tensor
 from ivtutorial.data.dataset import LatentDataset, positions, slot_generator
 from ivtutorial.errors import InputError
 from ivtutorial.method.batch import Batch
-from ivtutorial.method.chain import network_mode
 from ivtutorial.models.memory import DTYPES
+from ivtutorial.models.modes import network_mode
 from ivtutorial.system.share import average_gradients
 from ivtutorial.training.checkpoints import Progress, latest_checkpoint
 from ivtutorial.training.config import FinetuneConfig

@@ -11,9 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from ivtutorial.errors import InputError
-from ivtutorial.method.chain import denoise, gradient_steps, network_mode, sample
+from ivtutorial.method.chain import denoise, gradient_steps, sample
 from ivtutorial.method.editing import edit
-from ivtutorial.method.schedule import make_scheduler, partial_timesteps
+from ivtutorial.method.schedule import partial_timesteps
+from ivtutorial.models.modes import network_mode
+from ivtutorial.models.scheduler import make_scheduler
 from tests.tolerances import assert_close, roundings
 from tests.toy import (
     GuidedToy,

@@ -8,7 +8,7 @@ import torch
 from ivtutorial.errors import InputError
 from ivtutorial.method.chain import sample
 from ivtutorial.method.ddim import ddim_moments, ddim_step
-from ivtutorial.method.schedule import make_scheduler
+from ivtutorial.models.scheduler import make_scheduler
 from tests.toy import (
     GuidedToy,
     latents,

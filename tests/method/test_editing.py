@@ -13,7 +13,8 @@ from ivtutorial.method.noise import (
     corrupt,
     draw_noise,
 )
-from ivtutorial.method.schedule import ddim_timesteps, make_scheduler
+from ivtutorial.method.schedule import ddim_timesteps
+from ivtutorial.models.scheduler import make_scheduler
 from tests.tolerances import FEW, assert_close, roundings
 from tests.toy import (
     GuidedToy,

@@ -13,7 +13,8 @@ from ivtutorial.errors import InputError
 from ivtutorial.method.chain import denoise, gradient_steps
 from ivtutorial.method.gain import gains, noise_to_signal, step_weights
 from ivtutorial.method.instructvideo import InstructVideo
-from ivtutorial.method.schedule import make_scheduler, partial_timesteps, steps
+from ivtutorial.method.schedule import partial_timesteps, steps
+from ivtutorial.models.scheduler import make_scheduler
 from ivtutorial.rivals.ddpo import DDPO
 from tests.tolerances import assert_close
 from tests.toy import brightness, clips, line, seeded

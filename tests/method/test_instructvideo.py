@@ -11,10 +11,10 @@ from torch import Tensor
 
 from ivtutorial.errors import InputError
 from ivtutorial.method.batch import motion
-from ivtutorial.method.chain import network_mode
 from ivtutorial.method.editing import edit
 from ivtutorial.method.instructvideo import InstructVideo
 from ivtutorial.method.video_reward import VideoReward
+from ivtutorial.models.modes import network_mode
 from tests.tolerances import assert_close, roundings
 from tests.toy import (
     TextBackbone,

@@ -1,4 +1,4 @@
-"""Eq. 1 and 5: noising, what the network is trained to output, and the loss that trains it."""
+"""Eq. 5: noising; what the network is trained to output, and what is read off its output."""
 
 from __future__ import annotations
 
@@ -7,21 +7,15 @@ import torch
 
 from ivtutorial.method.noise import (
     corrupt,
-    denoising_errors,
     draw_noise,
-    draw_timesteps,
-    drawn_errors,
-    drop_captions,
     level,
     split,
     target,
 )
-from ivtutorial.method.schedule import make_scheduler
+from ivtutorial.models.scheduler import make_scheduler
 from tests.tolerances import assert_close, tolerance
 from tests.toy import (
-    clips,
     latents,
-    line,
     seeded,
 )
 
@@ -58,38 +52,6 @@ def test_noise_is_reproducible_from_its_seed():
     assert not torch.equal(draw_noise(SHAPE, seeded(3)), draw_noise(SHAPE, seeded(4)))
 
 
-@pytest.mark.parametrize("prediction_type", ["epsilon", "v_prediction"])
-def test_eq1_least_loss_on_gaussian_data_by_hand(prediction_type: str) -> None:
-    """z ~ N(m, s^2), so z_t and eps are jointly Gaussian: the best prediction of eps is
-    sqrt(1 - abar) (z_t - sqrt(abar) m) / V with V = abar s^2 + 1 - abar, and what remains is abar s^2 / V.
-    For velocity v = (eps - sqrt(1 - abar) z_t) / sqrt(abar), and s^2 / V remains."""
-    m, s, backbone = 2.0, 0.5, line(prediction_type)
-    abar = float(backbone.scheduler.alphas_cumprod[T500])
-    variance = abar * s**2 + 1 - abar
-    a, b = (1 - abar) ** 0.5 / variance, -((1 - abar) ** 0.5) * abar**0.5 * m / variance
-    left = abar * s**2 / variance
-    if prediction_type == "v_prediction":
-        a, b, left = (a - (1 - abar) ** 0.5) / abar**0.5, b / abar**0.5, s**2 / variance
-    backbone.unet.a.data.fill_(a)
-    backbone.unet.b.data.fill_(b)
-    z = m + s * torch.randn((2000, 1, 4, 5, 5), generator=seeded(0))
-    noise = torch.randn(z.shape, generator=seeded(1))
-    embeds = torch.zeros(len(z), 3, 2)
-    t = torch.full((len(z),), T500)
-    mean = denoising_errors(backbone, z, embeds, t, noise).mean()
-    assert mean.item() == pytest.approx(left, rel=0.02)
-    slopes = torch.autograd.grad(mean, (backbone.unet.a, backbone.unet.b))
-    assert max(abs(slope.item()) for slope in slopes) < 0.02, "the least loss is flat"
-
-
-def test_captions_are_dropped_at_their_rate() -> None:
-    """Of 4000 captions 10 % +- 1.5 % (three standard errors); none at rate 0, without a draw."""
-    embeds, empty = torch.ones(4000, 1, 1), torch.zeros(1, 1, 1)
-    share = (drop_captions(embeds, empty, 0.1, seeded(0)) == 0).float().mean().item()
-    assert share == pytest.approx(0.1, abs=0.015)
-    assert drop_captions(embeds, empty, 0.0) is embeds
-
-
 @pytest.mark.parametrize("prediction", TYPES)
 def test_split_undoes_the_mixture(prediction: str) -> None:
     """A network whose output is its target knows both parts: x0 = z and e = noise, for any level."""
@@ -114,13 +76,3 @@ def test_one_timestep_a_clip_is_each_clip_by_itself() -> None:
     assert_close(together, torch.cat(apart))
     a, b = level(scheduler, 551)
     assert a**2 + b**2 == pytest.approx(1.0) and a**2 == float(scheduler.alphas_cumprod[551])
-
-
-def test_several_draws_are_made_for_each_clip_in_turn() -> None:
-    """3 draws of 2 clips: timesteps, then noise, for the copies beside each other."""
-    backbone, batch, generator = line(), clips(), seeded(4)
-    errors = drawn_errors(backbone, batch.z, batch, draws=3, generator=seeded(4))
-    t = draw_timesteps(backbone.scheduler, 6, generator)
-    z = batch.z.repeat_interleave(3, 0)
-    noise = draw_noise(z.shape, generator)
-    assert_close(errors, denoising_errors(backbone, z, batch.embeds.repeat_interleave(3, 0), t, noise))

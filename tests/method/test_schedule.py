@@ -9,12 +9,12 @@ from ivtutorial.errors import InputError
 from ivtutorial.method.schedule import (
     ddim_timestep,
     ddim_timesteps,
-    make_scheduler,
     noising_timestep,
     partial_steps,
     partial_timesteps,
     steps,
 )
+from ivtutorial.models.scheduler import make_scheduler
 from tests.tolerances import assert_close
 
 

@@ -15,7 +15,8 @@ from ivtutorial.method.chain import denoise
 from ivtutorial.method.ddim import ddim_step
 from ivtutorial.method.gain import gains, noise_to_signal
 from ivtutorial.method.noise import corrupt, level, target
-from ivtutorial.method.schedule import make_scheduler, partial_timesteps, steps
+from ivtutorial.method.schedule import partial_timesteps, steps
+from ivtutorial.models.scheduler import make_scheduler
 from ivtutorial.rivals.direct_align import DirectAlign, direct_gain, draw_moves, recovered
 from tests.tolerances import assert_close
 from tests.toy import brightness, clips, line, seeded, text_backbone, text_batch

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from ivtutorial.errors import InputError
-from ivtutorial.rivals.groups import group_advantages, score_groups
+from ivtutorial.rivals.groups import group_advantages, repeated, score_groups
 from ivtutorial.rivals.rwr import RWR
 from tests.tolerances import assert_close
 from tests.toy import (
@@ -29,7 +29,7 @@ def test_a_group_is_scored_on_the_same_frames() -> None:
     """Equal clips of a group get equal rewards, although frames are drawn at random for each caption."""
     backbone, config = line(), RWR(S=2, group=3)
     same = clips(2, (1, 8, 2, 2)).latents.repeat_interleave(3, 0)
-    batch = clips(2, (1, 8, 2, 2)).repeated(3)
+    batch = repeated(clips(2, (1, 8, 2, 2)), 3)
     output = score_groups(backbone, same, batch, config.video_reward(brightness), 3, seeded(0))
     rewards, frames = output.reward.view(2, 3), output.indices.view(2, 3, 2)
     assert_close(rewards, rewards[:, :1].expand(2, 3))

@@ -7,10 +7,10 @@ import math
 import pytest
 import torch
 
-from ivtutorial.method.noise import (
+from ivtutorial.rivals import rwr
+from ivtutorial.rivals.denoising import (
     denoising_errors,
 )
-from ivtutorial.rivals import rwr
 from ivtutorial.rivals.rwr import RWR
 from ivtutorial.rivals.supervised import Supervised
 from tests.tolerances import assert_close

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from ivtutorial.method.noise import (
+from ivtutorial.rivals.denoising import (
     denoising_errors,
     draw_timesteps,
 )

@@ -48,7 +48,7 @@ def _assemble(work: Path) -> Backbone:
     from diffusers import AutoencoderKL
     from transformers import CLIPTextModel, CLIPTokenizer
 
-    from ivtutorial.method.schedule import make_scheduler
+    from ivtutorial.models.scheduler import make_scheduler
     from ivtutorial.models.unet import VideoUNet
 
     missing = [part for part in ("tokenizer", *_PARTS) if not (work / part).is_dir()]

@@ -25,7 +25,7 @@ from transformers import CLIPTextModel, CLIPTokenizer
 from ivtutorial.lab.reduced_models import loop as training
 from ivtutorial.lab.reduced_models.latent_store import LatentStore
 from ivtutorial.lab.reduced_models.tokenizer import MAX_LENGTH
-from ivtutorial.method.schedule import make_scheduler
+from ivtutorial.models.scheduler import make_scheduler
 from ivtutorial.system.device import choose_device
 
 CHANNELS = (64, 128)

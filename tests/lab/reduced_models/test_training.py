@@ -21,7 +21,7 @@ from ivtutorial.lab.reduced_models.stages import STAGES, train_model
 from ivtutorial.lab.reduced_models.tokenizer import END, make_tokenizer, save_tokenizer
 from ivtutorial.lab.reduced_models.vae import widen
 from ivtutorial.lab.reduced_models.video_model import inflate, spatial_state, v_loss
-from ivtutorial.method.schedule import make_scheduler
+from ivtutorial.models.scheduler import make_scheduler
 from ivtutorial.rewards.clip import WEIGHTS_FILE, ClipReward
 from ivtutorial.system.files import data_path
 from tests.tolerances import assert_close, roundings
