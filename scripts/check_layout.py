@@ -104,7 +104,8 @@ def method_size() -> Bar:
     lines = {name: code_lines(ast.parse(text), text) for name, text in texts.items() if name != "__init__"}
     beside = [lines.pop(name) for name in ("settings", "batch", "gain")]
     count, largest = sum(lines.values()), max(len(text.splitlines()) for text in texts.values())
-    today = f"{len(lines)} files, {count} lines of code, the longest of {largest} in all; {len(beside)} beside them, {sum(beside)}"
+    today = f"{len(lines)} files, {count} lines of code, the longest of {largest} in all"
+    today += f"; beside them {len(beside)} of {sum(beside)}"
     met = len(lines) <= 9 and count <= 450 and largest <= 210
     return Bar("method/: the paper's Section 3", today, "9 files, 450 lines, 210 the longest", met)
 
