@@ -44,6 +44,41 @@ def _train(
     typer.echo(f"trained {name}: see {out}")
 
 
+@app.command("train-all", short_help="everything, from nothing to the text-to-video model")
+def train_all(
+    out: Work = Path("runs/zoo"),
+    budget: Annotated[
+        str | None, typer.Option(help="Processor time of all processes together, such as 30h or 90m; default 30h.")
+    ] = None,
+    minutes: Annotated[float | None, typer.Option(help="Time on the clock instead: what counts on a GPU.")] = None,
+    frames: Annotated[int | None, typer.Option(help="Single frames to draw; default 160,000.")] = None,
+    clips: Annotated[int | None, typer.Option(help="Clips to draw; default 24,000.")] = None,
+    until: Annotated[str | None, typer.Option(help="Last stage: draw, text, features, autoencoder, ...")] = None,
+    device: Annotated[str | None, typer.Option(help="cpu or cuda; default what there is.")] = None,
+    seed: Seed = 0,
+    processes: Processes = None,
+) -> None:
+    """Draw the world and train text encoder, autoencoder, image model, video model and decoder, in this order.
+
+    All schedules follow the budget. Killed at any moment, the same command goes on from the last state, also with
+    another number of processes, and with a larger budget. On a GPU one process trains and all processes draw.
+
+    \b
+    Examples:
+      ivtutorial zoo train-all --budget 30h --processes 2
+      ivtutorial zoo train-all --minutes 9.5 --device cuda --processes 16
+    """
+    from ivtutorial.lab.reduced_models.train_all.budget import parse_budget
+    from ivtutorial.lab.reduced_models.train_all.run import chosen_device, chosen_plan, train_all as run
+
+    chosen = chosen_device(device)
+    plan = chosen_plan(chosen, seed, frames, clips)
+    count = processes if processes is not None else default_processes(None, "cpu")
+    with interruptible("Run the same command again to go on from the last state."):
+        run(out, plan, parse_budget(budget, minutes), count, chosen, until)
+    typer.echo(f"trained: see {out}")
+
+
 @app.command("train-text", short_help="first: tokenizer and text encoder")
 def train_text(
     out: Work = Path("runs/zoo"),

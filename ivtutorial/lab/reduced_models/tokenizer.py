@@ -7,12 +7,13 @@ included, falls apart into bytes instead of failing.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
 from tokenizers import Regex, Tokenizer, normalizers, pre_tokenizers, trainers
 from tokenizers.models import BPE
+from torch import Tensor
 from transformers import CLIPTokenizer
 
 from ivtutorial.lab.world import facts as world
@@ -23,8 +24,17 @@ START, END = "<|startoftext|>", "<|endoftext|>"
 _WORDS = Regex(r"""<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+""")
 
 
-def make_tokenizer(vocabulary: int = 1400, captions: int = 20_000, seed: int = 0) -> CLIPTokenizer:
-    """Learn the merges from captions of random clips (``seed``) and return a ``CLIPTokenizer`` with 24 positions."""
+def make_tokenizer(
+    vocabulary: int = 1400, captions: int = 20_000, seed: int = 0, texts: Iterable[str] | None = None
+) -> CLIPTokenizer:
+    """Learn the merges and return a ``CLIPTokenizer`` with 24 positions.
+
+    Args:
+        vocabulary: number of tokens.
+        captions: so many captions of random clips are learnt from.
+        seed: of these clips.
+        texts: learn from these instead.
+    """
     plain = Tokenizer(BPE(end_of_word_suffix="</w>", unk_token=END))
     plain.normalizer = normalizers.Sequence([normalizers.NFC(), normalizers.Lowercase()])
     plain.pre_tokenizer = pre_tokenizers.Sequence(
@@ -40,7 +50,7 @@ def make_tokenizer(vocabulary: int = 1400, captions: int = 20_000, seed: int = 0
         vocab_size=vocabulary - 2 - len(alphabet), initial_alphabet=alphabet, end_of_word_suffix="</w>",
         show_progress=False, min_frequency=2,
     )  # fmt: skip
-    plain.train_from_iterator(_captions(captions, seed), trainer)
+    plain.train_from_iterator(_captions(captions, seed) if texts is None else texts, trainer)
     learnt = plain.get_vocab()
     pieces = sorted(learnt, key=learnt.__getitem__)
     pieces += [b + "</w>" for b in alphabet if b + "</w>" not in learnt]
@@ -57,6 +67,13 @@ def save_tokenizer(tokenizer: CLIPTokenizer, folder: Path) -> None:
     (folder / "vocab.json").write_text(json.dumps(model["vocab"], ensure_ascii=False), encoding="utf-8")
     lines = [" ".join(pair) if not isinstance(pair, str) else pair for pair in model["merges"]]
     (folder / "merges.txt").write_text("\n".join(["#version: 0.2", *lines, ""]), encoding="utf-8")
+
+
+def token_ids(tokenizer: CLIPTokenizer, texts: list[str]) -> Tensor:
+    """Token numbers of texts, int64 (N, 24)."""
+    out = tokenizer(texts, padding="max_length", truncation=True, max_length=MAX_LENGTH, return_tensors="pt")
+    ids: Tensor = out.input_ids
+    return ids
 
 
 def _merges(tokenizer: Tokenizer) -> list[list[str]]:

@@ -1,0 +1,1 @@
+"""What is trained: each part's network, loss and configuration."""
