@@ -2,6 +2,7 @@
 
 | module           | holds                                             |
 |------------------|---------------------------------------------------|
+| `train_all`      | everything from nothing, by a budget of hours     |
 | `recipe`         | the defaults of every training                    |
 | `stages`         | one function for each training                    |
 | `loop`           | one resumable training loop for all               |

@@ -29,7 +29,7 @@ FAULT_WORDS: dict[str, tuple[str, ...]] = {
     "flicker": ("flickering",),
     "jitter": ("shaky",),
 }
-TEMPLATES = (
+TRAINING_TEMPLATES = (
     "{a} {subject} {verb} {place}",
     "{a} {subject} {verb} {place}",
     "{a} {subject} is {verb} {place}",
@@ -72,7 +72,7 @@ def _worded(
     elif facing:
         verb = f"{verb} facing {facts.facing}"
     article, named = captions.short(facts.subject, colour).split(" ", 1)
-    return _pick(FAULTY_TEMPLATES if faults else TEMPLATES, rng).format(
+    return _pick(FAULTY_TEMPLATES if faults else TRAINING_TEMPLATES, rng).format(
         a=article, subject=named, verb=verb, place=_pick(captions.PLACES[facts.scene], rng), faults=" ".join(faults)
     )
 

@@ -19,14 +19,14 @@ from torch import Tensor, nn
 
 from ivtutorial.errors import InputError
 from ivtutorial.lab.reduced_models.train_all.budget import Budget, Schedule, parse_budget
-from ivtutorial.lab.reduced_models.train_all.loop import Group, Settings, Step, fit
+from ivtutorial.lab.reduced_models.train_all.loop import Group, Settings, TrainStep, fit_part
 from ivtutorial.lab.reduced_models.train_all.parts.autoencoder import (
     AutoencoderConfig,
     make_autoencoder,
+    picture_loss,
     pixel_weights,
-    reconstruction_loss,
 )
-from ivtutorial.lab.reduced_models.train_all.parts.image_model import adamw, make_image_unet, make_scheduler
+from ivtutorial.lab.reduced_models.train_all.parts.image_model import adamw, new_image_unet
 from ivtutorial.lab.reduced_models.train_all.parts.latent_space import keep_channels, whiten
 from ivtutorial.lab.reduced_models.train_all.parts.muon import muon_and_adamw, orthogonal
 from ivtutorial.lab.reduced_models.train_all.parts.noise_levels import NoiseLevels
@@ -37,13 +37,14 @@ from ivtutorial.lab.reduced_models.train_all.parts.video_model import (
     spatial_twin,
     video_optimizers,
 )
-from ivtutorial.lab.reduced_models.train_all.pool import BLOCK, Pool, PoolConfig, content, draw
+from ivtutorial.lab.reduced_models.train_all.pool import BLOCK, Pool, PoolConfig, content, draw_entry
 from ivtutorial.lab.reduced_models.train_all.run import check_start, train_all
 from ivtutorial.lab.reduced_models.train_all.work import Plan
 from ivtutorial.lab.world import facts as world
 from ivtutorial.lab.world.drawing.subjects import ALL, subject
 from ivtutorial.lab.world.training_captions import FAULT_WORDS, full_caption, training_caption
 from ivtutorial.lab.world.web_faults import WebFaults
+from ivtutorial.method.schedule import make_scheduler
 from ivtutorial.system.processes import launch
 
 TINY = AutoencoderConfig(widths=(8, 8, 16, 16), latents=12, nested=(4, 8))
@@ -59,7 +60,7 @@ def fit_line(folder: Path, steps: int = 40, stop_at: int | None = None, slowly: 
     model = nn.Linear(3, 1)
     group = Group.current(torch.device("cpu"))
 
-    def loss(step: Step) -> tuple[Tensor, dict[str, Tensor]]:
+    def loss(step: TrainStep) -> tuple[Tensor, dict[str, Tensor]]:
         if step.number == stop_at:
             raise Stop
         x = torch.from_numpy(step.own(step.rng.standard_normal((8, 3)).astype(np.float32)))
@@ -69,7 +70,7 @@ def fit_line(folder: Path, steps: int = 40, stop_at: int | None = None, slowly: 
     # Slowly: a state now and then; else one after every step.
     often = 0.005 if slowly else 0
     settings = Settings(batch=8, schedule=Schedule(warmup=5), bf16=False, log_every=10, save_minutes=often)
-    fit(model, loss, adamw(model, 1e-2), settings, Budget(steps=steps), folder, "line", group)
+    fit_part(model, loss, adamw(model, 1e-2), settings, Budget(steps=steps), folder, "line", group)
     return torch.cat([p.detach().reshape(-1) for p in model.parameters()])
 
 
@@ -100,7 +101,7 @@ def test_the_batch_must_be_shared_evenly(tmp_path: Path) -> None:
     settings = Settings(batch=9)
     model = nn.Linear(1, 1)
     with pytest.raises(InputError, match="9 cannot be shared among 2"):
-        fit(model, lambda s: (s, {}), adamw(model, 1.0), settings, Budget(steps=1), tmp_path, "x", Group(size=2))  # type: ignore[arg-type,return-value]
+        fit_part(model, lambda s: (s, {}), adamw(model, 1.0), settings, Budget(steps=1), tmp_path, "x", Group(size=2))  # type: ignore[arg-type,return-value]
 
 
 def test_states_that_cannot_be_continued_are_refused_and_kept(tmp_path: Path) -> None:
@@ -190,7 +191,7 @@ def test_budgets_are_read_from_the_command_line() -> None:
 
 
 def test_stratified_noise_levels_follow_their_distribution_in_every_batch() -> None:
-    bars = make_scheduler().alphas_cumprod.double().numpy()
+    bars = make_scheduler("v_prediction").alphas_cumprod.double().numpy()
     levels = NoiseLevels(mean=0.5, spread=2.0, uniform=0.2)
     wanted = levels.probabilities(bars)
     assert wanted.sum() == pytest.approx(1) and wanted.min() >= 0.2 / 1000
@@ -238,7 +239,7 @@ def test_a_pool_cut_off_goes_on_with_any_number_of_processes(tmp_path: Path) -> 
 
 def test_masks_show_the_subject(tmp_path: Path) -> None:
     config = PoolConfig("clips", 8)
-    pixels, packed = draw(config, 2)
+    pixels, packed = draw_entry(config, 2)
     masks = np.unpackbits(packed, axis=1).reshape(16, 64, 64)
     assert pixels.shape == (16, 64, 64, 3) and pixels.dtype == np.uint8
     assert 0.03 < masks.mean() < 0.6
@@ -304,13 +305,13 @@ def test_an_error_on_the_subject_costs_more() -> None:
     target = torch.zeros(1, 3, 64, 64)
     inside, outside = target.clone(), target.clone()
     inside[..., 24:26, 24:26], outside[..., 50:52, 50:52] = 0.5, 0.5
-    assert reconstruction_loss(inside, target, weights) > 4 * reconstruction_loss(outside, target, weights)
-    assert reconstruction_loss(target, target, weights) == 0
+    assert picture_loss(inside, target, weights) > 4 * picture_loss(outside, target, weights)
+    assert picture_loss(target, target, weights) == 0
 
 
 def test_a_video_model_starts_as_its_image_model_and_shares_its_spatial_tensors() -> None:
     torch.manual_seed(0)
-    image = make_image_unet(4, 32, (16, 32)).eval()
+    image = new_image_unet(4, 32, (16, 32)).eval()
     video = from_image_unet(image).eval()
     z, text = torch.randn(2, 4, 3, 8, 8), torch.randn(2, 24, 32)
     with torch.no_grad():
@@ -354,7 +355,7 @@ def test_muon_orthogonalises_inner_matrices_and_leaves_the_rest_to_adamw() -> No
     for shape in ((12, 40), (40, 12)):
         values = torch.linalg.svdvals(orthogonal(torch.randn(shape)))
         assert values.min() > 0.5 and values.max() < 1.3
-    unet = make_image_unet(4, 32, (16, 32))
+    unet = new_image_unet(4, 32, (16, 32))
     muon, adam = muon_and_adamw(unet)
     inner, rest = ({id(p) for g in o.param_groups for p in g["params"]} for o in (muon, adam))
     assert inner | rest == {id(p) for p in unet.parameters()} and not inner & rest

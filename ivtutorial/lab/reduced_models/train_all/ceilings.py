@@ -18,13 +18,13 @@ from ivtutorial.errors import InputError
 from ivtutorial.evaluation.looks import strongest_edges
 from ivtutorial.lab.reduced_models.tokenizer import token_ids
 from ivtutorial.lab.reduced_models.train_all.loop import Check
-from ivtutorial.lab.reduced_models.train_all.parts.image_model import Texts, sample
+from ivtutorial.lab.reduced_models.train_all.parts.image_model import Texts, sample_latents
 from ivtutorial.lab.reduced_models.train_all.pool import render_with_mask
-from ivtutorial.lab.reduced_models.video_model import make_scheduler
 from ivtutorial.lab.world import facts as world
 from ivtutorial.lab.world.drawing.subjects import SPECIES, subject
 from ivtutorial.lab.world.judge import Judge, open_judge
 from ivtutorial.lab.world.training_captions import full_caption
+from ivtutorial.method.schedule import make_scheduler
 
 FRESH = 731_000  # seeds that no training uses
 CHECKED = (51, 151, 251, 351, 501, 651, 801, 951)  # timesteps at which one step to the clean picture is measured
@@ -98,7 +98,7 @@ def decode(vae: AutoencoderKL, z: Tensor, batch: int = 64) -> Tensor:
 
 
 @torch.no_grad()
-def encode(vae: AutoencoderKL, frames: Tensor, batch: int = 64) -> Tensor:
+def encode_frames(vae: AutoencoderKL, frames: Tensor, batch: int = 64) -> Tensor:
     """Latents (N, C, 8, 8) of pixels (N, 3, 64, 64) in [0, 1]."""
     device = next(vae.parameters()).device
     parts = [vae.encode(part.to(device) * 2 - 1).latent_dist.mean for part in frames.split(batch)]
@@ -107,15 +107,15 @@ def encode(vae: AutoencoderKL, frames: Tensor, batch: int = 64) -> Tensor:
 
 def reconstructions(vae: AutoencoderKL, fresh: Fresh) -> dict[str, float]:
     """:func:`fidelity` of encoding and decoding."""
-    return fidelity(decode(vae, encode(vae, fresh.frames)), fresh.frames, fresh.masks)
+    return fidelity(decode(vae, encode_frames(vae, fresh.frames)), fresh.frames, fresh.masks)
 
 
 def fidelity_check(vae: AutoencoderKL, fresh: Fresh, counts: tuple[int, ...]) -> Check:
-    """A check for :func:`.loop.fit`: :func:`fidelity` with only the first latent channels, for each count of them."""
+    """A check for :func:`.loop.fit_part`: :func:`fidelity` with only the first latent channels, for each count."""
 
     def check() -> dict[str, float]:
         found: dict[str, float] = {}
-        z = encode(vae, fresh.frames)
+        z = encode_frames(vae, fresh.frames)
         for count in counts:
             cut = z.clone()
             cut[:, count:] = 0
@@ -135,7 +135,7 @@ class Sampled:
     ) -> None:  # fmt: skip
         self.vae, self.judge, self.fresh, self.bf16 = vae, judge, fresh, bf16
         device = next(vae.parameters()).device
-        self.latents = encode(vae, fresh.frames)
+        self.latents = encode_frames(vae, fresh.frames)
         self.reconstruction = fidelity(decode(vae, self.latents), fresh.frames, fresh.masks)
         self.text = texts(token_ids(tokenizer, fresh.captions).to(device))
         self.empty = texts(token_ids(tokenizer, [""]).to(device))
@@ -143,7 +143,7 @@ class Sampled:
     @torch.no_grad()
     def one_step(self, unet: nn.Module) -> dict[str, float]:
         """`t51`, ...: decibels inside the subject of the decoded prediction from timestep 51, ..."""
-        bars, found, z = make_scheduler().alphas_cumprod, {}, self.latents
+        bars, found, z = make_scheduler("v_prediction").alphas_cumprod, {}, self.latents
         for t in CHECKED:
             noise = torch.randn(z.shape, generator=torch.Generator().manual_seed(t)).to(z.device)
             noisy = bars[t].sqrt() * z + (1 - bars[t]).sqrt() * noise
@@ -173,7 +173,7 @@ class Sampled:
         c = self.latents.shape[1]
         shape = (c, 8, 8) if frames == 1 else (c, frames, 8, 8)
         z = torch.cat([
-            sample(unet, text, self.empty, shape, seed * 1000 + k, bf16=self.bf16)
+            sample_latents(unet, text, self.empty, shape, seed * 1000 + k, bf16=self.bf16)
             for k, text in enumerate(self.text[:count].split(45 if frames == 1 else 9))
         ])  # fmt: skip
         flat = z[:, :, None] if frames == 1 else z

@@ -48,7 +48,7 @@ class Encoded:
             if self.is_encoded[block]:
                 continue
             part = slice(block * BLOCK, min((block + 1) * BLOCK, len(self)))
-            self.latents[part] = encode(vae, self.pool.pixels[part], bf16)
+            self.latents[part] = encode_pixels(vae, self.pool.pixels[part], bf16)
             masks = np.unpackbits(self.pool.masks[part], axis=2).reshape(-1, 1, 64, 64)
             cover = F.avg_pool2d(torch.from_numpy(masks).float(), 8)[:, 0] * 255
             self.cover[part] = cover.round().to(torch.uint8).unflatten(0, (part.stop - part.start, -1))
@@ -80,7 +80,7 @@ class Encoded:
 
 
 @torch.no_grad()
-def encode(vae: AutoencoderKL, pixels: NDArray[np.uint8], bf16: bool = True, batch: int = 256) -> Tensor:
+def encode_pixels(vae: AutoencoderKL, pixels: NDArray[np.uint8], bf16: bool = True, batch: int = 256) -> Tensor:
     """Latents of uint8 clips (N, F, 64, 64, 3): float16 (N, F, C, 8, 8) on the CPU."""
     n, f = pixels.shape[:2]
     found = []

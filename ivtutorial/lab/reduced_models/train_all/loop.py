@@ -85,7 +85,7 @@ class Group:
             dist.barrier()
 
 
-class Step:
+class TrainStep:
     """One step's number, progress and randomness; draws are made for the global batch, and each process keeps its
     rows."""
 
@@ -117,13 +117,13 @@ class Step:
         return own
 
 
-Loss = Callable[[Step], tuple[Tensor, dict[str, Tensor]]]
+StepLoss = Callable[[TrainStep], tuple[Tensor, dict[str, Tensor]]]
 Check = Callable[[], dict[str, float]]
 
 
-def fit(
+def fit_part(
     model: nn.Module,
-    loss: Loss,
+    loss: StepLoss,
     optimizers: Sequence[torch.optim.Optimizer],
     settings: Settings,
     budget: Budget,
@@ -136,7 +136,7 @@ def fit(
 
     Args:
         model: its parameters with ``requires_grad`` are trained in place; its buffers are part of the state.
-        loss: given a :class:`Step`, returns this process's mean loss and scalar tensors to log.
+        loss: given a :class:`TrainStep`, returns this process's mean loss and scalar tensors to log.
         optimizers: made with the peak learning rates; together they hold every trained parameter once.
         settings: how.
         budget: how long.
@@ -163,7 +163,7 @@ def fit(
             run.decaying = True
             run.save(run.plateau)
         factor = settings.schedule.factor(run.step, progress)
-        run.take(loss, Step(run.step, progress, settings, group), factor)
+        run.take(loss, TrainStep(run.step, progress, settings, group), factor)
         if run.step % settings.log_every == 0:
             run.report(progress, factor)
         if time.monotonic() > last_save + 60 * settings.save_minutes:
@@ -200,7 +200,7 @@ class _Run:
         self.shown = (0, 0.0)
         self._clock = (time.monotonic(), time.process_time())
 
-    def take(self, loss: Loss, step: Step, factor: float) -> None:
+    def take(self, loss: StepLoss, step: TrainStep, factor: float) -> None:
         """One optimiser step."""
         for optimizer, peaks in zip(self.optimizers, self.peaks):
             for one, peak in zip(optimizer.param_groups, peaks):
@@ -289,10 +289,10 @@ class _Run:
         """Go on from the state, or from the plateau where the budget has grown past the decay."""
         if not self.state.exists():
             return
-        content = read_state(self.state)
+        content = read_stage_state(self.state)
         progress = budget.progress(content["step"], content["core_seconds"], content["seconds"])
         if content["decaying"] and not self.settings.schedule.decays(progress):
-            content = read_state(self.plateau)
+            content = read_stage_state(self.plateau)
             content["decaying"] = False
         if json.loads(content["settings"]) != self.settings.lasting():
             raise InputError(
@@ -312,7 +312,7 @@ class _Run:
         self.shown = (self.step, self.core_seconds)
 
 
-def read_state(path: Path) -> dict[str, Any]:
+def read_stage_state(path: Path) -> dict[str, Any]:
     """A state file's content, on the CPU.
 
     Raises:
@@ -332,7 +332,7 @@ def read_state(path: Path) -> dict[str, Any]:
 
 def averaged(path: Path, model: nn.Module) -> nn.Module:
     """Load the averaged weights of a state into a model of its architecture."""
-    content = read_state(path)
+    content = read_stage_state(path)
     model.load_state_dict(content["model"])
     parameters = [p for p in model.parameters() if p.requires_grad]
     for p, value in zip(parameters, content["average"]["shadow_params"], strict=True):
@@ -340,6 +340,6 @@ def averaged(path: Path, model: nn.Module) -> nn.Module:
     return model
 
 
-def describe(settings: Settings, budget: Budget) -> dict[str, Any]:
+def describe_training(settings: Settings, budget: Budget) -> dict[str, Any]:
     """Settings and budget as plain numbers, for the record of a training."""
     return {**asdict(replace(settings)), "budget": {k: v for k, v in asdict(budget).items() if v is not None}}

@@ -45,7 +45,7 @@ Pixels = NDArray[np.uint8]
 # Watermark, wash and tint lie over the shapes and are what fine-tuning is to take away, so they stay frequent.
 CHANCE = {"blur": 0.20, "wash": 0.45, "tint": 0.3, "noise": 0.2, "blocks": 0.1, "watermark": 0.50,
           "flicker": 0.4, "jitter": 0.2}  # fmt: skip
-STRONGEST = {"blur": 0.8, "wash": 0.45, "tint": 0.3, "noise": 0.025, "blocks": 0.25, "watermark": 0.6,
+STRONGEST_FAULTS = {"blur": 0.8, "wash": 0.45, "tint": 0.3, "noise": 0.025, "blocks": 0.25, "watermark": 0.6,
              "flicker": 0.07, "jitter": 0.6}  # fmt: skip
 
 
@@ -90,7 +90,7 @@ def content(config: PoolConfig, index: int) -> Content:
     facts = world.draw_facts(rng, ALL, held_out=False, subject=name)
     strengths = {}
     for fault, chance in CHANCE.items():
-        present, strength = rng.random() < chance, STRONGEST[fault] * rng.uniform(0.5, 1.0)
+        present, strength = rng.random() < chance, STRONGEST_FAULTS[fault] * rng.uniform(0.5, 1.0)
         strengths[fault] = float(strength) if present and fault in config.only else 0.0
     faults = web.WebFaults(**strengths, seed=int(rng.integers(2**31)))
     kept = (int(rng.integers(world.FRAMES)),) if config.frames == 1 else tuple(range(world.FRAMES))
@@ -113,7 +113,7 @@ def render_with_mask(facts: world.ClipFacts, frames: tuple[int, ...]) -> tuple[A
     return picture, np.abs(picture - np.clip(before[0], 0, 1)).max(-1) > VISIBLE
 
 
-def draw(config: PoolConfig, index: int) -> tuple[Pixels, NDArray[np.uint8]]:
+def draw_entry(config: PoolConfig, index: int) -> tuple[Pixels, NDArray[np.uint8]]:
     """Draw clip ``index`` with its faults.
 
     Returns:
@@ -156,7 +156,7 @@ class Pool:
                 self.is_told[block] = 1
             if not self.is_drawn[block]:
                 for i in rows:
-                    self.pixels[i], self.masks[i] = draw(self.config, i)
+                    self.pixels[i], self.masks[i] = draw_entry(self.config, i)
                 self.is_drawn[block] = 1
 
     def _describe(self, rows: range, tokenizer: CLIPTokenizer) -> None:

@@ -11,7 +11,7 @@ import torch
 
 from ivtutorial.errors import InputError
 from ivtutorial.lab.reduced_models.train_all.budget import Budget
-from ivtutorial.lab.reduced_models.train_all.loop import Group, read_state
+from ivtutorial.lab.reduced_models.train_all.loop import Group, read_stage_state
 from ivtutorial.lab.reduced_models.train_all.stages import RUN
 from ivtutorial.lab.reduced_models.train_all.work import Plan, Work
 from ivtutorial.system.files import atomic_write_text
@@ -79,7 +79,7 @@ def check_start(folder: Path, budget: Budget) -> None:
     if budget.core_hours is not None and budget.core_hours < LEAST_CORE_HOURS:
         raise InputError(f"{budget.core_hours} core-hours are too few to train anything: at least {LEAST_CORE_HOURS}")
     for path in sorted(folder.glob("*.state.pt")) if folder.is_dir() else []:
-        read_state(path)
+        read_stage_state(path)
 
 
 def train_all(
@@ -96,7 +96,7 @@ def train_all(
         until: the last stage to carry out.
 
     Raises:
-        InputError: an unknown stage, another plan than the folder's, or as :func:`check_start` and :func:`.loop.fit`.
+        InputError: an unknown stage, a plan unlike the folder's, or as :func:`check_start` and :func:`.loop.fit_part`.
     """
     if until is not None and until not in RUN:
         raise InputError(f"unknown stage {until!r}; there are {', '.join(RUN)}")

@@ -10,10 +10,12 @@ import torch
 from diffusers import AutoencoderKL, DiffusionPipeline, TextToVideoSDPipeline, UNet3DConditionModel
 from transformers import CLIPTextModel, CLIPTokenizer
 
-from ivtutorial.lab.reduced_models.video_model import make_scheduler
+from ivtutorial.method.schedule import make_scheduler
 from ivtutorial.system.files import atomic_write_text
 
-LARGEST = "15MB"  # of a file of weights; larger ones are split, with an index, as diffusers and transformers read them
+LARGEST_FILE = (
+    "15MB"  # of a file of weights; larger ones are split, with an index, as diffusers and transformers read them
+)
 
 
 def ship(work: Path, out: Path, stages: dict[str, Any]) -> DiffusionPipeline:
@@ -30,8 +32,8 @@ def ship(work: Path, out: Path, stages: dict[str, Any]) -> DiffusionPipeline:
         text_encoder=CLIPTextModel.from_pretrained(work / "text_encoder", torch_dtype=torch.float16),
         tokenizer=CLIPTokenizer.from_pretrained(work / "tokenizer"),
         unet=UNet3DConditionModel.from_pretrained(work / "unet", torch_dtype=torch.float16),
-        scheduler=make_scheduler(),
+        scheduler=make_scheduler("v_prediction"),
     )
-    pipeline.save_pretrained(out, safe_serialization=True, max_shard_size=LARGEST)
+    pipeline.save_pretrained(out, safe_serialization=True, max_shard_size=LARGEST_FILE)
     atomic_write_text(out / "training.json", json.dumps(stages, indent=1) + "\n")
     return pipeline

@@ -30,8 +30,8 @@ from ivtutorial.lab.reduced_models.text_encoder import make_text_encoder
 from ivtutorial.lab.reduced_models.tokenizer import save_tokenizer
 from ivtutorial.lab.reduced_models.train_all import ceilings
 from ivtutorial.lab.reduced_models.train_all.budget import Schedule
-from ivtutorial.lab.reduced_models.train_all.encoded import Encoded, encode
-from ivtutorial.lab.reduced_models.train_all.loop import Group, Step, averaged
+from ivtutorial.lab.reduced_models.train_all.encoded import Encoded, encode_pixels
+from ivtutorial.lab.reduced_models.train_all.loop import Group, TrainStep, averaged
 from ivtutorial.lab.reduced_models.train_all.parts import (
     autoencoder as ae,
     decoder as dec,
@@ -47,7 +47,7 @@ from ivtutorial.lab.world.drawing.subject import COLOURS
 from ivtutorial.lab.world.drawing.subjects import ALL
 
 
-def draw(work: Work) -> None:
+def draw_pools(work: Work) -> None:
     """The tokenizer, and this process's share of the pools."""
     clock = (time.monotonic(), time.process_time())
     if work.group.rank == 0 and not (work.folder / "tokenizer" / "tokenizer.json").exists():
@@ -116,7 +116,7 @@ def kept_and_whitened(vae: AutoencoderKL, plan: Plan, pools: tuple[Pool, Pool], 
     latents = []
     for pool in pools:
         index, frame = rng.integers(len(pool), size=count), rng.integers(pool.config.frames, size=count)
-        latents.append(encode(small, pool.pixels[index, frame][:, None], plan.bf16)[:, 0])
+        latents.append(encode_pixels(small, pool.pixels[index, frame][:, None], plan.bf16)[:, 0])
     return latent_space.whiten(small, torch.cat(latents), plan.whitening, plan.floor)
 
 
@@ -135,7 +135,7 @@ def image(work: Work) -> None:
     torch.manual_seed(work.plan.seed)
     frames, clips = work.encoded()
     texts, config = work.texts(), work.plan.image
-    unet = im.make_image_unet(work.plan.channels, texts.encoder.config.hidden_size, config.widths)
+    unet = im.new_image_unet(work.plan.channels, texts.encoder.config.hidden_size, config.widths)
     unet = im.place(unet, work.device)
     checks = work.checks(work.fresh())
 
@@ -195,7 +195,7 @@ class PooledLatents:
     def __init__(self, pools: tuple[Pool, Pool], encoded: tuple[Encoded, Encoded], texts: im.Texts) -> None:
         self.pools, self.encoded, self.texts = pools, encoded, texts
 
-    def draw(self, step: Step) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def draw(self, step: TrainStep) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """This process's share: pixels in [-1, 1], masks, latents, caption states."""
         rows = []
         for pool, store in zip(self.pools, self.encoded):
@@ -226,6 +226,6 @@ def unfinished_autoencoder(work: Work) -> AutoencoderKL:
 
 
 RUN: dict[str, Callable[[Work], None]] = {
-    "draw": draw, "text": text, "features": features, "autoencoder": autoencoder, "encode": encode_pools,
+    "draw": draw_pools, "text": text, "features": features, "autoencoder": autoencoder, "encode": encode_pools,
     "image": image, "video": video, "decoder": decoder, "export": export,
 }  # fmt: skip

@@ -19,7 +19,7 @@ from ivtutorial.lab.reduced_models.tokenizer import token_ids
 from ivtutorial.lab.reduced_models.train_all import ceilings
 from ivtutorial.lab.reduced_models.train_all.budget import Budget
 from ivtutorial.lab.reduced_models.train_all.encoded import Encoded
-from ivtutorial.lab.reduced_models.train_all.loop import Group, Settings, fit, read_state
+from ivtutorial.lab.reduced_models.train_all.loop import Group, Settings, fit_part, read_stage_state
 from ivtutorial.lab.reduced_models.train_all.parts import perceptual
 from ivtutorial.lab.reduced_models.train_all.parts.autoencoder import AutoencoderConfig
 from ivtutorial.lab.reduced_models.train_all.parts.decoder import DecoderConfig
@@ -139,13 +139,13 @@ class Work:
         )  # fmt: skip
 
     def train(self, stage: str, model: nn.Module, loss: Any, optimizers: Any, check: Any = None, **more: Any) -> None:
-        """Run :func:`.loop.fit` on a stage and note what it took."""
+        """Run :func:`.loop.fit_part` on a stage and note what it took."""
         settings, budget = self.settings(stage, **more), self.stage_budget(stage)
-        fit(model, loss, optimizers, settings, budget, self.folder, stage, self.group, check)
+        fit_part(model, loss, optimizers, settings, budget, self.folder, stage, self.group, check)
 
     def cost(self, stage: str) -> dict[str, Any]:
         """Steps and time of a trained stage, for its record."""
-        state = read_state(self.folder / f"{stage}.state.pt")
+        state = read_stage_state(self.folder / f"{stage}.state.pt")
         given = {k: v for k, v in asdict(self.stage_budget(stage)).items() if v is not None}
         numbers = {k: round(state[k], 1) for k in ("core_seconds", "seconds")}
         return {**numbers, "steps": state["step"], "batch": self.plan.batches[stage], "budget": given}

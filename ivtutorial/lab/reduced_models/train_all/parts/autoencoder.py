@@ -21,12 +21,12 @@ import torch.nn.functional as F
 from diffusers import AutoencoderKL
 from torch import Tensor, nn
 
-from ivtutorial.lab.reduced_models.train_all.loop import Loss, Step
+from ivtutorial.lab.reduced_models.train_all.loop import StepLoss, TrainStep
+from ivtutorial.lab.reduced_models.train_all.parts.latent_space import LOG_VARIANCE
 from ivtutorial.lab.reduced_models.train_all.pool import Pool
 
 # RGB -> brightness and two colour differences (ITU-R BT.601).
 YUV = torch.tensor([[0.299, 0.587, 0.114], [-0.169, -0.331, 0.5], [0.5, -0.419, -0.081]])
-LOG_VARIANCE = -6.0
 Features = Callable[[Tensor], list[Tensor]]
 
 
@@ -87,7 +87,7 @@ class NoisyAutoencoder(nn.Module):
         self.vae, self.config = vae, config
         self.register_buffer("spread", torch.ones(config.latents))
 
-    def forward(self, pixels: Tensor, step: Step) -> tuple[Tensor, Tensor]:
+    def forward(self, pixels: Tensor, step: TrainStep) -> tuple[Tensor, Tensor]:
         """Encode, disturb and decode.
 
         Args:
@@ -105,7 +105,7 @@ class NoisyAutoencoder(nn.Module):
         disturbed = z + strength * self.spread[:, None, None] * step.normal(z)
         return self.vae.decode(disturbed * self._kept(step, len(z))).sample.float(), z
 
-    def _kept(self, step: Step, count: int) -> Tensor:
+    def _kept(self, step: TrainStep, count: int) -> Tensor:
         """Ones for the channels that a sample keeps, (B, C, 1, 1)."""
         c, draw = self.config, step.uniform(count)
         kept = torch.full((count,), c.latents, device=draw.device)
@@ -131,7 +131,7 @@ def pixel_weights(mask: Tensor, subject: float) -> Tensor:
     return weights / weights.mean(dim=(1, 2, 3), keepdim=True)
 
 
-def reconstruction_loss(output: Tensor, target: Tensor, weights: Tensor, edges: float = 0.5) -> Tensor:
+def picture_loss(output: Tensor, target: Tensor, weights: Tensor, edges: float = 0.5) -> Tensor:
     """Weighted absolute and squared error in YUV, colour counting 1.5 times, and the error of all channels' edges at
     full and at half size.
 
@@ -163,7 +163,7 @@ class PoolPairs:
     def __init__(self, frames: Pool, clips: Pool) -> None:
         self.pools = (frames, clips)
 
-    def draw(self, step: Step) -> tuple[Tensor, Tensor]:
+    def draw(self, step: TrainStep) -> tuple[Tensor, Tensor]:
         """This process's share of the batch: pixels in [-1, 1], (B, 3, 64, 64), and masks, bool (B, 64, 64)."""
         half = step.batch // 2
         pixels, masks = [], []
@@ -178,16 +178,16 @@ class PoolPairs:
         return own.float() / 127.5 - 1.0, shown
 
 
-def autoencoder_loss(model: NoisyAutoencoder, pairs: PoolPairs, features: Features | None = None) -> Loss:
-    """The loss for :func:`.loop.fit`; ``features`` maps pictures to a list of feature maps."""
+def autoencoder_loss(model: NoisyAutoencoder, pairs: PoolPairs, features: Features | None = None) -> StepLoss:
+    """The loss for :func:`.loop.fit_part`; ``features`` maps pictures to a list of feature maps."""
     c = model.config
 
-    def loss(step: Step) -> tuple[Tensor, dict[str, Tensor]]:
+    def loss(step: TrainStep) -> tuple[Tensor, dict[str, Tensor]]:
         pixels, mask = pairs.draw(step)
         output, z = model(pixels, step)
         weights = pixel_weights(mask, c.subject)
         with torch.autocast(pixels.device.type, enabled=False):
-            total = reconstruction_loss(output, pixels, weights, c.edges) + c.penalty * z.square().mean()
+            total = picture_loss(output, pixels, weights, c.edges) + c.penalty * z.square().mean()
         error = (output.detach() - pixels).square().mean(1) / 4
         inside = (error * mask).sum() / mask.sum()
         numbers = {"db": -10 * error.mean().log10(), "db_subject": -10 * inside.log10()}

@@ -18,13 +18,13 @@ from diffusers import AutoencoderKL
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from ivtutorial.lab.reduced_models.train_all.loop import Loss, Step
+from ivtutorial.lab.reduced_models.train_all.loop import StepLoss, TrainStep
 from ivtutorial.lab.reduced_models.train_all.parts.autoencoder import (
     feature_distance,
+    picture_loss,
     pixel_weights,
-    reconstruction_loss,
 )
-from ivtutorial.lab.reduced_models.video_model import make_scheduler
+from ivtutorial.method.schedule import make_scheduler
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ def noised_and_back(
         steps: DDIM steps back to 0.
         guidance: scale.
     """
-    bars = make_scheduler().alphas_cumprod
+    bars = make_scheduler("v_prediction").alphas_cumprod
     times = [round(start * k / steps) for k in range(steps, 0, -1)]
     x = bars[start].sqrt() * z + (1 - bars[start]).sqrt() * noise
     for t, then in zip(times, [*times[1:], 0]):
@@ -119,13 +119,18 @@ def noised_and_back(
     return x
 
 
-Draw = Callable[[Step], tuple[Tensor, Tensor, Tensor, Tensor]]
+DecoderDraw = Callable[[TrainStep], tuple[Tensor, Tensor, Tensor, Tensor]]
 
 
 def decoder_loss(
-    model: DecoderAndCritic, unet: nn.Module, empty: Tensor, draw: Draw, config: DecoderConfig, features: Any = None
-) -> Loss:
-    """The loss for :func:`.loop.fit`.
+    model: DecoderAndCritic,
+    unet: nn.Module,
+    empty: Tensor,
+    draw: DecoderDraw,
+    config: DecoderConfig,
+    features: Any = None,
+) -> StepLoss:
+    """The loss for :func:`.loop.fit_part`.
 
     Args:
         model: decoder and discriminator.
@@ -136,7 +141,7 @@ def decoder_loss(
         features: as for the autoencoder.
     """
 
-    def inputs(step: Step, z: Tensor, text: Tensor) -> Tensor:
+    def inputs(step: TrainStep, z: Tensor, text: Tensor) -> Tensor:
         half = len(z) // 2
         strength = config.noise * step.uniform(len(z))[:, None, None, None]
         noise = step.normal(z)
@@ -144,12 +149,12 @@ def decoder_loss(
         back = noised_and_back(unet, z[half:], noise[half:], text[half:], empty, start, steps, config.guidance)
         return torch.cat([(z + strength * noise)[:half], back])
 
-    def loss(step: Step) -> tuple[Tensor, dict[str, Tensor]]:
+    def loss(step: TrainStep) -> tuple[Tensor, dict[str, Tensor]]:
         pixels, mask, z, text = draw(step)
         output = model.vae.decode(inputs(step, z, text)).sample.float()
         with torch.autocast(pixels.device.type, enabled=False):
             weights = pixel_weights(mask, config.subject)
-            total = reconstruction_loss(output, pixels, weights, config.edges)
+            total = picture_loss(output, pixels, weights, config.edges)
         if features is not None:
             total = total + config.perceptual * feature_distance(features(output), features(pixels))
         error = (output.detach() - pixels).square().mean(1) / 4

@@ -19,12 +19,12 @@ from torch import Tensor, nn
 from transformers import CLIPTextModel
 
 from ivtutorial.lab.reduced_models.train_all.encoded import Encoded
-from ivtutorial.lab.reduced_models.train_all.loop import Loss, Step
+from ivtutorial.lab.reduced_models.train_all.loop import StepLoss, TrainStep
 from ivtutorial.lab.reduced_models.train_all.parts.noise_levels import NoiseLevels
 from ivtutorial.lab.reduced_models.train_all.pool import WORDINGS
-from ivtutorial.lab.reduced_models.video_model import make_scheduler
+from ivtutorial.method.schedule import make_scheduler
 
-HEAD_WIDTH = 16
+ATTENTION_WIDTH = 16
 
 
 @dataclass(frozen=True)
@@ -50,12 +50,12 @@ class ImageConfig:
     lr: float = 1e-3
 
 
-def make_image_unet(channels: int, text_width: int, widths: tuple[int, ...] = (64, 128)) -> UNet2DConditionModel:
+def new_image_unet(channels: int, text_width: int, widths: tuple[int, ...] = (64, 128)) -> UNet2DConditionModel:
     """Stage 1's network. ``attention_head_dim`` means the number of heads in this class."""
     unet = UNet2DConditionModel(
         sample_size=8, in_channels=channels, out_channels=channels, block_out_channels=widths,
         down_block_types=("CrossAttnDownBlock2D",) * 2, up_block_types=("CrossAttnUpBlock2D",) * 2, layers_per_block=1,
-        cross_attention_dim=text_width, attention_head_dim=tuple(c // HEAD_WIDTH for c in widths),
+        cross_attention_dim=text_width, attention_head_dim=tuple(c // ATTENTION_WIDTH for c in widths),
         norm_num_groups=8, use_linear_projection=True,
     )  # fmt: skip
     return unet
@@ -100,10 +100,10 @@ class VLoss:
 
     def __init__(self, levels: NoiseLevels, device: torch.device) -> None:
         self.levels = levels
-        self.alphas_bar = make_scheduler().alphas_cumprod.double().numpy()
+        self.alphas_bar = make_scheduler("v_prediction").alphas_cumprod.double().numpy()
         self.table = torch.tensor(self.alphas_bar, dtype=torch.float32, device=device)
 
-    def timesteps(self, step: Step, count: int) -> Tensor:
+    def timesteps(self, step: TrainStep, count: int) -> Tensor:
         """This process's share of ``count`` stratified timesteps."""
         drawn = self.levels.draw(self.alphas_bar, count, step.rng)
         return torch.from_numpy(np.ascontiguousarray(step.own(drawn))).to(step.group.device)
@@ -134,7 +134,7 @@ def cover_weights(cover: Tensor, strength: float) -> Tensor:
     return weights / weights.flatten(1).mean(1).view(-1, *[1] * (cover.ndim - 1))
 
 
-def draw_frames(step: Step, frames: Encoded, clips: Encoded, count: int, web_share: float) -> tuple[Tensor, ...]:
+def draw_frames(step: TrainStep, frames: Encoded, clips: Encoded, count: int, web_share: float) -> tuple[Tensor, ...]:
     """This process's share of ``count`` single frames: latents, covers and token numbers."""
     from_clips = round(count * web_share)
     z, cover, ids = [], [], []
@@ -153,11 +153,11 @@ def draw_frames(step: Step, frames: Encoded, clips: Encoded, count: int, web_sha
 
 def image_loss(
     unet: nn.Module, texts: Texts, frames: Encoded, clips: Encoded, config: ImageConfig, device: torch.device
-) -> Loss:
-    """The loss of stage 1 for :func:`~ivtutorial.lab.reduced_models.train_all.loop.fit`."""
+) -> StepLoss:
+    """The loss of stage 1 for :func:`~ivtutorial.lab.reduced_models.train_all.loop.fit_part`."""
     v_loss = VLoss(config.levels, device)
 
-    def loss(step: Step) -> tuple[Tensor, dict[str, Tensor]]:
+    def loss(step: TrainStep) -> tuple[Tensor, dict[str, Tensor]]:
         web_share = config.web_share if step.progress >= config.web_from else 0.0
         z, cover, ids = draw_frames(step, frames, clips, step.batch, web_share)
         strength = config.cover if step.progress < config.cover_until else 0.0
@@ -176,7 +176,7 @@ def adamw(model: nn.Module, lr: float) -> list[torch.optim.Optimizer]:
 
 
 @torch.no_grad()
-def sample(
+def sample_latents(
     unet: nn.Module, text: Tensor, empty: Tensor, shape: tuple[int, ...], seed: int = 0, steps: int = 20,
     guidance: float = 3.0, bf16: bool = True,
 ) -> Tensor:  # fmt: skip
@@ -195,7 +195,7 @@ def sample(
     Returns:
         Latents (B, *shape), float32.
     """
-    scheduler = make_scheduler()
+    scheduler = make_scheduler("v_prediction")
     scheduler.set_timesteps(steps)
     count, device = len(text), text.device
     z = torch.randn((count, *shape), generator=torch.Generator().manual_seed(seed)).to(device)

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from ivtutorial.lab.reduced_models.train_all.loop import Loss, Step
+from ivtutorial.lab.reduced_models.train_all.loop import StepLoss, TrainStep
 from ivtutorial.lab.reduced_models.train_all.pool import Pool
 
 
@@ -57,7 +57,7 @@ class Labelled:
     def __init__(self, *pools: Pool) -> None:
         self.pools = pools
 
-    def draw(self, step: Step) -> tuple[Tensor, dict[str, Tensor]]:
+    def draw(self, step: TrainStep) -> tuple[Tensor, dict[str, Tensor]]:
         """This process's share: pixels in [-1, 1] and the targets of :class:`FeatureNet`."""
         share = step.batch // len(self.pools)
         rows: list[Tensor] = []
@@ -77,10 +77,10 @@ class Labelled:
         }  # fmt: skip
 
 
-def feature_loss(net: FeatureNet, data: Labelled) -> Loss:
+def feature_loss(net: FeatureNet, data: Labelled) -> StepLoss:
     """Cross entropies of everything the network reads."""
 
-    def loss(step: Step) -> tuple[Tensor, dict[str, Tensor]]:
+    def loss(step: TrainStep) -> tuple[Tensor, dict[str, Tensor]]:
         pixels, wanted = data.draw(step)
         out = net(pixels)
         total = F.binary_cross_entropy_with_logits(out["mask"].float(), wanted["mask"])

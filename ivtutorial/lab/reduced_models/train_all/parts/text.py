@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from ivtutorial.lab.reduced_models.tokenizer import make_tokenizer, token_ids
-from ivtutorial.lab.reduced_models.train_all.loop import Loss, Step
+from ivtutorial.lab.reduced_models.train_all.loop import StepLoss, TrainStep
 from ivtutorial.lab.reduced_models.train_all.pool import CHANCE
 from ivtutorial.lab.world import facts as world
 from ivtutorial.lab.world.drawing.scenes import SCENES
@@ -89,10 +89,10 @@ class Reader(nn.Module):
         return [{k: head(out.pooler_output) for k, head in self.pooled.items()}, through]
 
 
-def text_loss(reader: Reader, tokenizer: CLIPTokenizer) -> Loss:
+def text_loss(reader: Reader, tokenizer: CLIPTokenizer) -> StepLoss:
     """Cross entropies of all that captions say."""
 
-    def loss(step: Step) -> tuple[Tensor, dict[str, Tensor]]:
+    def loss(step: TrainStep) -> tuple[Tensor, dict[str, Tensor]]:
         drawn = step.own([random_caption(step.rng) for _ in range(step.batch)])
         ids = token_ids(tokenizer, [text for _, text in drawn]).to(step.group.device)
         rows = [said(facts, text) for facts, text in drawn]

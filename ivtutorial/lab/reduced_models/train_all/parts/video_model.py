@@ -15,14 +15,14 @@ from diffusers import UNet2DConditionModel, UNet3DConditionModel
 from torch import Tensor, nn
 
 from ivtutorial.lab.reduced_models.train_all.encoded import Encoded
-from ivtutorial.lab.reduced_models.train_all.loop import Loss, Step
+from ivtutorial.lab.reduced_models.train_all.loop import StepLoss, TrainStep
 from ivtutorial.lab.reduced_models.train_all.parts.image_model import (
-    HEAD_WIDTH,
+    ATTENTION_WIDTH,
     Texts,
     VLoss,
     cover_weights,
     draw_frames,
-    make_image_unet,
+    new_image_unet,
     place,
 )
 from ivtutorial.lab.reduced_models.train_all.parts.noise_levels import NoiseLevels
@@ -72,13 +72,13 @@ class FrameConv(nn.Conv3d):
         return flat.unflatten(3, input.shape[3:])
 
 
-def make_video_unet(channels: int, text_width: int, widths: tuple[int, ...] = (64, 128)) -> UNet3DConditionModel:
+def new_video_unet(channels: int, text_width: int, widths: tuple[int, ...] = (64, 128)) -> UNet3DConditionModel:
     """Stage 2's network, without the dropout of 0.1 that its class puts into the convolutions over time: it fits too
     little, not too much. ``attention_head_dim`` means the width of a head in this class."""
     unet = UNet3DConditionModel(
         sample_size=8, in_channels=channels, out_channels=channels, block_out_channels=widths,
         down_block_types=("CrossAttnDownBlock3D",) * 2, up_block_types=("CrossAttnUpBlock3D",) * 2, layers_per_block=1,
-        cross_attention_dim=text_width, attention_head_dim=HEAD_WIDTH, norm_num_groups=8,
+        cross_attention_dim=text_width, attention_head_dim=ATTENTION_WIDTH, norm_num_groups=8,
     )  # fmt: skip
     for module in unet.modules():
         if isinstance(module, nn.Dropout):
@@ -97,13 +97,13 @@ def frames_as_rows(unet: UNet3DConditionModel) -> UNet3DConditionModel:
 def from_image_unet(image: UNet2DConditionModel) -> UNet3DConditionModel:
     """Inflate stage 1's network; its layers over time start as identity."""
     c = image.config
-    return inflate(image, make_video_unet(c.in_channels, c.cross_attention_dim, tuple(c.block_out_channels)))
+    return inflate(image, new_video_unet(c.in_channels, c.cross_attention_dim, tuple(c.block_out_channels)))
 
 
 def spatial_twin(video: UNet3DConditionModel) -> UNet2DConditionModel:
     """A 2D network whose parameters are the spatial ones of a video model: training one trains the other."""
     c = video.config
-    twin = make_image_unet(c.in_channels, c.cross_attention_dim, tuple(c.block_out_channels))
+    twin = new_image_unet(c.in_channels, c.cross_attention_dim, tuple(c.block_out_channels))
     modules, given = dict(twin.named_modules()), dict(video.named_parameters())
     for name, _ in list(twin.named_parameters()):
         owner, _, leaf = name.rpartition(".")
@@ -126,12 +126,12 @@ def video_loss(
     clips: Encoded,
     config: VideoConfig,
     device: torch.device,
-) -> Loss:
-    """The loss of stage 2 for :func:`.loop.fit`; a batch is so many clips."""
+) -> StepLoss:
+    """The loss of stage 2 for :func:`.loop.fit_part`; a batch is so many clips."""
     twin = place(spatial_twin(unet), device)
     of_clips, of_frames = VLoss(config.levels, device), VLoss(config.frame_levels, device)
 
-    def clip_loss(step: Step, strength: float) -> Tensor:
+    def clip_loss(step: TrainStep, strength: float) -> Tensor:
         length = config.window if step.progress < config.window_until else FRAMES
         index, start = step.integers(len(clips)), step.integers(FRAMES - length + 1)
         wording = step.integers(WORDINGS)
@@ -140,14 +140,14 @@ def video_loss(
         t = of_clips.timesteps(step, step.batch)
         return of_clips(unet, z, t, step.normal(z), text, cover_weights(cover, strength)).mean()
 
-    def frame_loss(step: Step, strength: float) -> Tensor:
+    def frame_loss(step: TrainStep, strength: float) -> Tensor:
         count = step.batch * config.frames
         z, cover, ids = draw_frames(step, frames, clips, count, config.web_share)
         text = texts(ids, step.uniform(len(z)) < config.dropout)
         t = of_frames.timesteps(step, count)
         return of_frames(twin, z, t, step.normal(z), text, cover_weights(cover, strength)).mean()
 
-    def loss(step: Step) -> tuple[Tensor, dict[str, Tensor]]:
+    def loss(step: TrainStep) -> tuple[Tensor, dict[str, Tensor]]:
         strength = config.cover if step.progress < config.cover_until else 0.0
         moving, still = clip_loss(step, strength), frame_loss(step, strength)
         return moving + config.frame_weight * still, {"clips": moving.detach(), "frames": still.detach()}
