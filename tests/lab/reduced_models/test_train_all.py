@@ -44,7 +44,7 @@ from ivtutorial.lab.world import facts as world
 from ivtutorial.lab.world.drawing.subjects import ALL, subject
 from ivtutorial.lab.world.training_captions import FAULT_WORDS, full_caption, training_caption
 from ivtutorial.lab.world.web_faults import WebFaults
-from ivtutorial.method.schedule import make_scheduler
+from ivtutorial.models.scheduler import make_scheduler
 from ivtutorial.system.processes import launch
 
 TINY = AutoencoderConfig(widths=(8, 8, 16, 16), latents=12, nested=(4, 8))

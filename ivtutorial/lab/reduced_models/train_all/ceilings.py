@@ -24,7 +24,7 @@ from ivtutorial.lab.world import facts as world
 from ivtutorial.lab.world.drawing.subjects import SPECIES, subject
 from ivtutorial.lab.world.judge import Judge, open_judge
 from ivtutorial.lab.world.training_captions import full_caption
-from ivtutorial.method.schedule import make_scheduler
+from ivtutorial.models.scheduler import make_scheduler
 
 FRESH = 731_000  # seeds that no training uses
 CHECKED = (51, 151, 251, 351, 501, 651, 801, 951)  # timesteps at which one step to the clean picture is measured

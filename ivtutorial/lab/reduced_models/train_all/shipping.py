@@ -10,7 +10,7 @@ import torch
 from diffusers import AutoencoderKL, DiffusionPipeline, TextToVideoSDPipeline, UNet3DConditionModel
 from transformers import CLIPTextModel, CLIPTokenizer
 
-from ivtutorial.method.schedule import make_scheduler
+from ivtutorial.models.scheduler import make_scheduler
 from ivtutorial.system.files import atomic_write_text
 
 LARGEST_FILE = (

@@ -24,7 +24,7 @@ from ivtutorial.lab.reduced_models.train_all.parts.autoencoder import (
     picture_loss,
     pixel_weights,
 )
-from ivtutorial.method.schedule import make_scheduler
+from ivtutorial.models.scheduler import make_scheduler
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from ivtutorial.lab.reduced_models.train_all.encoded import Encoded
 from ivtutorial.lab.reduced_models.train_all.loop import StepLoss, TrainStep
 from ivtutorial.lab.reduced_models.train_all.parts.noise_levels import NoiseLevels
 from ivtutorial.lab.reduced_models.train_all.pool import WORDINGS
-from ivtutorial.method.schedule import make_scheduler
+from ivtutorial.models.scheduler import make_scheduler
 
 ATTENTION_WIDTH = 16
 
