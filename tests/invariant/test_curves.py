@@ -8,9 +8,13 @@ import pytest
 
 from tests.invariant.curves import METHODS, STORED, curves
 
-# Ten steps of AdamW magnify the last bits of a gradient, since it divides by their size: the spread between processors
-# is some 1e-4 of a column's largest number. Another order of draws, clip or sign of a term moves it by tenths.
-SPREAD = 5e-3
+# Ten steps of AdamW magnify the last bits of a gradient, since it divides by their size. Measured between the kernels
+# of two instruction sets, as shares of a column's largest number: 3e-6, and 7e-5 for the norm of DDPO's gradient.
+# Another order of draws, clip or sign of a term moves them by tenths.
+SPREAD = 1e-3
+# DDPO's loss is a mean of ratios near 1 times advantages of +1 and -1, which cancel, so that rounding of the ratios is
+# what is left of it: up to 4e-3 apart between two computations whose gradients agree.
+CANCELLED = {"DDPO": 2e-2}
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -19,5 +23,7 @@ def test_ten_steps_are_what_they_were(name: str) -> None:
     [result] = curves((name,)).values()
     assert result.keys() == stored.keys()
     for column, numbers in stored.items():
-        size = max(map(abs, numbers))
-        assert result[column] == pytest.approx(numbers, rel=0, abs=SPREAD * size), column
+        allowed = SPREAD * max(map(abs, numbers))
+        if column == "loss":
+            allowed = CANCELLED.get(name, allowed)
+        assert result[column] == pytest.approx(numbers, rel=0, abs=allowed), column

@@ -18,6 +18,7 @@ from ivtutorial.errors import InputError
 from ivtutorial.models.backbone import Backbone
 from ivtutorial.models.lora import LORA_FILE, attach_lora, has_lora, load_lora, lora_layers, save_lora
 from ivtutorial.models.unet import VideoUNet
+from tests.tolerances import assert_close
 
 KEY = "mid_block.attentions.0.transformer_blocks.0.attn2.to_k"
 
@@ -53,9 +54,7 @@ def added(state: dict[str, Tensor], factor: float = 1.0) -> dict[str, Tensor]:
 
 
 def assert_same(found: dict[str, Tensor], expected: dict[str, Tensor]) -> None:
-    assert found.keys() == expected.keys()
-    for name, tensor in found.items():
-        torch.testing.assert_close(tensor, expected[name], rtol=1e-5, atol=1e-6)
+    assert_close(found, expected)
 
 
 def kohya(name: str) -> str:
