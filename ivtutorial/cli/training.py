@@ -93,6 +93,7 @@ def finetune_command(
     quiet_loading(model)
     import torch
 
+    from ivtutorial.system.device import choose_device
     from ivtutorial.system.files import data_path
     from ivtutorial.training.finetuning import export_merged, finetune
 
@@ -133,7 +134,8 @@ def finetune_command(
         )
     content = {name: str(value) if isinstance(value, Path) else value for name, value in asdict(result).items()}
     if merged is not None:
-        half = None if cfg.precision == "fp32" else torch.float16  # what the hub's models are stored in
+        on_gpu = choose_device(device).type == "cuda"
+        half = torch.float16 if on_gpu and cfg.precision != "fp32" else None  # as the hub stores its models
         content["merged"] = str(export_merged(model, result.lora, merged, dtype=half, device=device))
     spent = f"{result.steps} steps, {result.unet_evaluations} UNet evaluations, {result.seconds:.0f} s"
     use = f"use it: ivtutorial generate --model {model} --lora {result.lora} 'a prompt'"

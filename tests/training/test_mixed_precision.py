@@ -19,7 +19,7 @@ from ivtutorial.training.methods import METHODS
 from tests.toy import toy_backbone
 from tests.training.runs import CAPTIONS
 
-SMALL = {"D": 2, "S": 2}
+SMALL = {"D": 4, "S": 2}
 ROUNDS = {RWR: {"group": 2, "inner_updates": 2}, DDPO: {"group": 2, "inner_updates": 2}}
 
 
