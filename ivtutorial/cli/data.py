@@ -67,10 +67,12 @@ def prepare_command(
       ivtutorial finetune runs/my_clips --steps 100 --lr 1e-3
     """
     quiet_loading(model)
+    from ivtutorial.system.share import joined
+
     if (clips is None) != from_prompts or (prompts is not None and not from_prompts):
         raise InputError("give either CLIPS, or --from-prompts (and then perhaps --prompts FILE).")
     count = default_processes(processes, device)
-    with interruptible("Run the command again: it goes on where it stopped."):
+    with interruptible("Run the command again: it goes on where it stopped."), joined() as first_process:
         if from_prompts:
             clips = _sampled(
                 model, prompts, per_species, out, seed, fps, count, device, D=ddim_steps, guidance=guidance,
@@ -80,6 +82,8 @@ def prepare_command(
             clips, out, model, check_only, precision, device, count, frames=frames, fps=fps, height=height, width=width,
             root=root, skip_bad=skip_bad,
         )  # fmt: skip
+    if not first_process:
+        return
     counts = ", ".join(f"{n} {status}" for status, n in result.counts.items())
     lines = [*result.problems, f"{counts}; report, sheets and manifest in {out}"]
     content = {"out": str(out), "counts": result.counts, "problems": list(result.problems)}

@@ -126,18 +126,21 @@ def evaluate_command(
     from ivtutorial.evaluation.evaluation import evaluate
     from ivtutorial.lab.world.judge import open_judge
     from ivtutorial.sampling.generation import Sampling
+    from ivtutorial.system.share import joined
 
     listed = prompts_given(prompt, prompts)
     name = {"none": None, "auto": "reduced" if model == "reduced" else None}.get(judge, judge)
     columns = None if name is None else open_judge(name).columns
     chosen = chosen_precision(precision, device)
     sampling = Sampling(ddim_steps, guidance, frames, height, width, eta, batch_size, chosen)
-    with interruptible("Run the command again; it starts from the beginning."):
+    with interruptible("Run the command again; it starts from the beginning."), joined() as first_process:
         result = evaluate(
             model_for(model, device, chosen), listed, reward, out, seed or [0], sampling, lora=lora,
             lora_scale=lora_scale, judge=columns, S=segments, fps=fps,
             processes=default_processes(processes, device), progress=True,
         )  # fmt: skip
+    if not first_process:
+        return
     summary = {name: asdict(column) for name, column in result.summary().items()}
     lines = [estimate_line(name, column) for name, column in summary.items()]
     show(

@@ -78,17 +78,21 @@ def generate(
     quiet_loading(model)
     from ivtutorial.sampling.clip_files import generate_files
     from ivtutorial.sampling.generation import Sampling
+    from ivtutorial.system.share import joined
     from ivtutorial.video.reader import read_video
     from ivtutorial.video.sheet import contact_sheet, save_picture
 
     texts = [item.text for item in prompts_given(prompt, prompts)]
     chosen = chosen_precision(precision, device)
     sampling = Sampling(ddim_steps, guidance, frames, height, width, eta, batch_size, chosen)
-    with interruptible(f"The finished clips are in {out}; the same command makes the others."):
+    hint = f"The finished clips are in {out}; the same command makes the others."
+    with interruptible(hint), joined() as first_process:
         clips = generate_files(
             model_for(model, device, chosen), texts, out, seed or [0], sampling, fps=fps, lora=lora,
             lora_scale=lora_scale, overwrite=overwrite, processes=default_processes(processes, device), progress=True,
         )  # fmt: skip
+    if not first_process:
+        return
     first = clips[:96]
     pictures = [read_video(clip.path, frames, fps) for clip in first]
     titles = [clip.caption for clip in first]

@@ -36,7 +36,7 @@ def finetune_command(
     ] = None,
     preset: Annotated[
         str | None,
-        typer.Option(help="Memory and batch for a GPU: t4, 8gb, 24gb or a100."),
+        typer.Option(help="Memory and batch for a GPU: t4, 8gb, 24gb or a100; default by the card's memory."),
     ] = None,
     method: Annotated[
         str | None, typer.Option(help="instructvideo (default), draft, rwr, ddpo, supervised or directalign.")
@@ -80,8 +80,8 @@ def finetune_command(
     follow the gradient (Eq. 2-9).
 
     Without CLIPS the shipped ones are used: 45 species x 20 clips of web quality. Every setting is stored in
-    OUT/config.json, every step in OUT/metrics.jsonl; the adapter is OUT/lora. A run that was cut off goes on,
-    bit for bit, with --resume.
+    OUT/config.json, every step in OUT/metrics.jsonl; the adapter is OUT/lora. A run that was cut off goes on
+    with --resume, bit for bit on a CPU, up to rounding on a GPU.
 
     \b
     Examples:
@@ -97,6 +97,8 @@ def finetune_command(
     from ivtutorial.system.files import data_path
     from ivtutorial.training.finetuning import export_merged, finetune
 
+    if preset is None and config is None and not resume and model != "reduced":
+        preset = _preset_of_card(device)
     chosen_method = {
         "name": method,
         "tau": tau,
@@ -147,6 +149,18 @@ def _precision(setting: str, device: str | None, is_given: bool) -> dict[str, st
     if setting == "auto" and (is_given or chosen_precision(setting, device) == "fp16"):
         return {}
     return {"precision": chosen_precision(setting, device)}
+
+
+def _preset_of_card(device: str | None) -> str | None:
+    """The preset for the GPU, and a line that says so; None on a CPU."""
+    from ivtutorial.system.device import choose_device
+    from ivtutorial.training.presets import preset_here
+
+    if choose_device(device).type == "cpu":
+        return None
+    chosen = preset_here()
+    typer.echo(f"no --preset is given: {chosen}, by the memory of the GPU", err=True)
+    return chosen
 
 
 @contextmanager

@@ -32,7 +32,7 @@ from ivtutorial.system.files import atomic_write_text, check_writable
 from ivtutorial.system.processes import launch
 from ivtutorial.system.progress import bar
 from ivtutorial.system.provenance import describe
-from ivtutorial.system.share import own_share, rank_and_world
+from ivtutorial.system.share import own_share, rank_and_world, wait_for_all
 
 if TYPE_CHECKING:
     from ivtutorial.models.backbone import Backbone
@@ -118,7 +118,8 @@ def prepare(
         settings = FrameSettings.of(backbone, frames, fps, height, width)
     with bar(len(entries), progress, "checking clips") as advance:
         size = (settings.height, settings.width)
-        results = check_entries(entries, out / SHEETS if sheets else None, frames, fps, size, workers, advance)
+        folder = out / SHEETS if sheets and rank_and_world()[0] == 0 else None
+        results = check_entries(entries, folder, frames, fps, size, workers, advance)
     results = [_with_length_of_caption(item, backbone) for item in results]
     write_check_report(out / REPORT, results)
     good = [item.clip for item in results if item.status == "ok" and item.clip is not None]
@@ -130,6 +131,7 @@ def prepare(
     if model is not None and backbone is not None:
         arguments = (good, out / LATENTS, settings, dtype, device, progress)
         launch(_encode_share, processes, backbone if processes == 1 else model, *arguments)
+    wait_for_all()
     return Prepared(out, good, counts(results), problems)
 
 

@@ -28,7 +28,7 @@ from ivtutorial.models.precision import unet_in
 from ivtutorial.system.out_of_memory import SAMPLING_KNOBS, explain_out_of_memory
 from ivtutorial.system.processes import launch
 from ivtutorial.system.progress import bar
-from ivtutorial.system.share import own_share, rank_and_world
+from ivtutorial.system.share import gather, own_share, rank_and_world
 
 if TYPE_CHECKING:
     from ivtutorial.models.backbone import Backbone
@@ -122,7 +122,7 @@ def generate(
     """
     jobs = make_jobs(prompts, seeds)
     parts = launch(_generate_share, processes, model, jobs, sampling, lora, lora_scale, progress)
-    clips = {job: clip for part in parts for job, clip in part}
+    clips = dict(gather([made for part in parts for made in part]))
     return torch.stack([clips[job] for job in jobs])
 
 

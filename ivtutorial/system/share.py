@@ -6,7 +6,9 @@ function does what is right for a single process.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TypeVar
 
 import torch
@@ -21,6 +23,27 @@ def rank_and_world() -> tuple[int, int]:
     if dist.is_available() and dist.is_initialized():
         return dist.get_rank(), dist.get_world_size()
     return 0, 1
+
+
+@contextmanager
+def joined() -> Iterator[bool]:
+    """Inside the block the processes that torchrun or accelerate launch has started share the work.
+
+    Objects and waiting go through gloo, on GPUs too, which are used by each process alone. Where there is a group
+    already, or a single process, nothing changes.
+
+    Yields:
+        Whether this process is the first, which reports and writes what belongs to all.
+    """
+    several = int(os.environ.get("WORLD_SIZE", "1")) > 1
+    new = several and dist.is_available() and not dist.is_initialized()
+    if new:
+        dist.init_process_group("gloo")
+    try:
+        yield rank_and_world()[0] == 0
+    finally:
+        if new:
+            dist.destroy_process_group()
 
 
 def own_share(items: Sequence[Item]) -> list[Item]:

@@ -5,9 +5,10 @@ RUN/checkpoints/step-000100/        pytorch_lora_weights.safetensors   the adapt
                                     optimizer.pt                       AdamW's moments, fp16's loss scale
                                     state.json                         step and counters, and what the run is made of
 
-Nothing else is needed to continue bit by bit: learning rate, data and all randomness of a step are functions of its
-number (see `ivtutorial.data.dataset`). A checkpoint is built in a hidden folder, flushed to the disk and renamed; only
-then does `latest` point to it, and only then are old ones removed. After kill -9 or a full disk the old one is still
+Nothing else is needed to take the same steps (how exactly, see `ivtutorial.training.finetuning`): learning rate, data
+and all randomness of a step are functions of its number (see `ivtutorial.data.dataset`). A checkpoint is built in a
+hidden folder, flushed to the disk and renamed; only then does `latest` point to it, and only then are old ones removed.
+After kill -9 or a full disk the old one is still
 whole.
 """
 

@@ -1,8 +1,9 @@
 """Reward fine-tuning (Sec. 3.3, supplement C): from a model, clips and a reward to an adapter.
 
 Everything random in step n comes from (seed, n, slot). So a run that was cut off, by kill -9 if need be, and continued
-takes the very steps of an unbroken run, bit for bit; and two processes take the steps of one process that makes
-two passes, up to the rounding of sums.
+takes the very steps of an unbroken run: bit for bit on a CPU, on a GPU up to rounding, because some of CUDA's backward
+passes (attention, convolutions, resizing) add in an order that varies. Two processes take the steps of one process that
+makes two passes, up to the rounding of sums.
 
 Where this differs from the authors' code: clips are encoded once, shuffled, and shared out among the processes; a
 step whose loss or gradient is not finite is skipped and counted; the reward is frozen; the first step is not lost to a

@@ -16,6 +16,8 @@ from __future__ import annotations
 import copy
 from typing import Any
 
+import torch
+
 from ivtutorial.errors import InputError
 
 _RECOMPUTE = {"recompute_unet": True, "recompute_decode": True, "decode_chunk": 1}
@@ -55,3 +57,27 @@ def preset(name: str) -> dict[str, Any]:
     if name not in PRESETS:
         raise InputError(f"Unknown preset {name!r}: there are {', '.join(PRESETS)}.")
     return copy.deepcopy(PRESETS[name])
+
+
+def preset_for(memory: float, bf16: bool) -> str:
+    """The preset for a card, where none is given.
+
+    Args:
+        memory: of the card, in GiB.
+        bf16: whether it multiplies bf16 numbers fast (Ampere and newer).
+
+    Example:
+        >>> preset_for(14.7, bf16=False), preset_for(79.0, bf16=True)
+        ('t4', 'a100')
+    """
+    if memory < 12:
+        return "8gb"
+    if memory < 20 or not bf16:
+        return "t4"
+    return "24gb" if memory < 38 else "a100"
+
+
+def preset_here() -> str:
+    """The preset for this machine's GPUs; where they differ, for the smallest, so that all processes agree."""
+    cards = [torch.cuda.get_device_properties(index) for index in range(torch.cuda.device_count())]
+    return preset_for(min(card.total_memory for card in cards) / 2**30, all(card.major >= 8 for card in cards))

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
 import torch
 
 from ivtutorial.system.processes import launch
-from ivtutorial.system.share import average_gradients, gather, own_share, rank_and_world, wait_for_all
+from ivtutorial.system.share import average_gradients, gather, joined, own_share, rank_and_world, wait_for_all
 
 
 def meet(items: list[str]) -> tuple[tuple[int, int], list[str], list[str], list[float]]:
@@ -30,3 +36,32 @@ def test_two_processes_share_gather_and_average() -> None:
 
 def test_alone_a_process_has_everything() -> None:
     assert meet(["a", "b"]) == ((0, 1), ["a", "b"], ["a", "b"], [1.0, 2.0, 4.0])
+
+
+def test_processes_that_torchrun_starts_join_and_share(tmp_path: Path) -> None:
+    """Two processes with nothing but torchrun's variables: each does its share, and the first one reports."""
+    script = (
+        "from ivtutorial.system.share import gather, joined, own_share\n"
+        "with joined() as first:\n"
+        "    print(first, own_share(['a', 'b', 'c']), gather(own_share(['a', 'b', 'c'])))\n"
+    )
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    group = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", script],
+            env={**os.environ, **group, "RANK": str(rank), "LOCAL_RANK": str(rank)},
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for rank in range(2)
+    ]
+    lines = [process.communicate(timeout=120)[0].strip() for process in processes]
+    assert lines == ["True ['a', 'c'] ['a', 'c', 'b']", "False ['b'] ['a', 'c', 'b']"]
+
+
+def test_a_single_process_joins_nothing() -> None:
+    with joined() as first:
+        assert first and rank_and_world() == (0, 1)

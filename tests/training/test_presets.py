@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -12,7 +13,7 @@ from ivtutorial.cli.training import merge_settings
 from ivtutorial.errors import InputError
 from ivtutorial.models.memory import Memory
 from ivtutorial.training.config import read_config
-from ivtutorial.training.presets import PRESETS, preset
+from ivtutorial.training.presets import PRESETS, preset, preset_here
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -45,3 +46,19 @@ def test_a_preset_on_the_command_line_can_be_changed_setting_by_setting(tmp_path
     assert read_config(tmp_path) == config, "and it is stored with the run"
     with pytest.raises(InputError, match="unknown setting 'recompute_unit' of Memory: did you mean"):
         merge_settings(None, {}, {}, ["memory.recompute_unit=true"], False)
+
+
+@pytest.mark.parametrize(
+    ("memory", "major", "expected"),
+    [(7.8, 8, "8gb"), (14.7, 7, "t4"), (15.8, 8, "t4"), (31.7, 7, "t4"), (22.0, 8, "24gb"), (79.1, 9, "a100")],
+    ids=["8 GB", "T4", "16 GB", "V100", "L4", "H100"],
+)
+def test_without_a_preset_the_card_decides(
+    monkeypatch: pytest.MonkeyPatch, memory: float, major: int, expected: str
+) -> None:
+    """Of two cards the smaller one decides."""
+    cards = [SimpleNamespace(total_memory=memory * 2**30, major=major), SimpleNamespace(total_memory=2**38, major=9)]
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    monkeypatch.setattr("torch.cuda.get_device_properties", lambda index: cards[index])
+    assert preset_here() == expected
