@@ -11,6 +11,7 @@
 | `fast_blocks`         | its blocks in another order of work          |
 | `precision`           | which precision a processor is fast in       |
 | `lora`                | the adapter (Sec. 3.3, chapter 8)            |
+| `lora_layer`          | its projection in half precision             |
 | `lora_formats`        | adapter files of other trainers              |
 | `memory`              | precision and recomputation of each part     |
 | `official_checkpoint` | the authors' weights in diffusers' layout    |

@@ -5,12 +5,14 @@ from __future__ import annotations
 import copy
 import logging
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from diffusers import TextToVideoSDPipeline, UNet3DConditionModel
 from safetensors.torch import load_file, save_file
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from ivtutorial.errors import InputError
 from ivtutorial.models.backbone import Backbone
@@ -268,3 +270,45 @@ def test_an_adapter_keeps_all_its_digits_on_a_half_precision_unet(
     loaded = load_lora(again, tmp_path)
     assert {parameter.dtype for parameter in loaded} == {torch.float32}
     assert all(torch.equal(a, b) for a, b in zip(loaded, parameters, strict=True))
+
+
+@pytest.mark.parametrize("scale", [1.0, 0.5, 0.0])
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
+def test_a_half_precision_projection_computes_the_same_to_its_rounding(
+    tuned: VideoUNet, dtype: torch.dtype, scale: float
+) -> None:
+    """W x + scale B A x and its gradients, against float32; each of the three products rounds once."""
+    _, layer = next(lora_layers(tuned))
+    half = copy.deepcopy(layer)
+    half.base_layer.to(dtype)
+    for each in (layer, half):
+        each.set_scale("default", scale)
+    x = torch.randn(2, 5, layer.in_features, generator=torch.Generator().manual_seed(2))
+    direction = torch.randn(2, 5, layer.out_features, generator=torch.Generator().manual_seed(3))
+    result, exact = half(x.to(dtype)), layer(x)
+    assert result.dtype == dtype and result.shape == exact.shape
+    step = torch.finfo(dtype).eps
+    assert (result.float() - exact).norm() < 3 * step * exact.norm()
+    (result.float() * direction).sum().backward()
+    (exact * direction).sum().backward()
+    for side in ("lora_A", "lora_B"):
+        gradient, wanted = (getattr(each, side)["default"].weight.grad for each in (half, layer))
+        assert gradient.dtype == torch.float32
+        assert (gradient - wanted).norm() <= 4 * step * wanted.norm()
+
+
+def test_no_activation_of_a_half_precision_projection_becomes_float32(tuned: VideoUNet) -> None:
+    """Counted by looking at every tensor that is made: only the two small matrices are float32."""
+    _, layer = next(lora_layers(tuned))
+    layer.base_layer.bfloat16()
+    made: list[tuple[torch.dtype, int]] = []
+
+    class Spy(TorchDispatchMode):
+        def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            result = function(*args, **(kwargs or {}))
+            made.extend((t.dtype, t.numel()) for t in [result] if isinstance(t, Tensor))
+            return result
+
+    with Spy(), torch.no_grad():
+        layer(torch.zeros(64, 7, layer.in_features, dtype=torch.bfloat16))
+    assert made and not any(dtype == torch.float32 and size >= 64 * 7 for dtype, size in made)
