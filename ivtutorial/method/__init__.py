@@ -12,6 +12,7 @@
 | `tar`           | temporal attenuation                                    | Eq. 7             |
 | `video_reward`  | the reward of a video                                   | Eq. 8             |
 | `instructvideo` | the whole step on one screen                            | Eq. 2, 9          |
+| `two_phase`     | the reward's gradient first, then the chain's           |                   |
 | `settings`      | what all methods have in common                         |                   |
 | `batch`         | the clips and captions that a step works on             |                   |
 """

@@ -35,6 +35,7 @@ from ivtutorial.method.schedule import partial_steps, partial_timesteps
 from ivtutorial.method.segvr import choose_frames
 from ivtutorial.method.settings import Losses, RewardMethod
 from ivtutorial.method.tar import temporal_attenuation
+from ivtutorial.method.two_phase import cut_off, joined
 from ivtutorial.method.video_reward import VideoRewardOutput, score_frames
 from ivtutorial.rewards.base import ImageReward
 
@@ -50,6 +51,8 @@ class InstructVideo(RewardMethod):
         eta: 0 is deterministic DDIM, 1 as noisy as DDPM.
         offset_noise: size of the offset noise, see :func:`ivtutorial.method.noise.draw_noise`.
         stop_gradient: DRTune: each step with gradient takes its input as a constant. Not the paper's.
+        two_phase: free decoder and reward before the network's backward pass, and recompute the network's recorded
+            calls; see :mod:`ivtutorial.method.two_phase`.
 
     Raises:
         InputError: a value out of range.
@@ -64,6 +67,7 @@ class InstructVideo(RewardMethod):
     eta: float = 0.0
     offset_noise: float = 0.0
     stop_gradient: bool = False
+    two_phase: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -102,18 +106,19 @@ class InstructVideo(RewardMethod):
         chosen = gradient_steps(self.K, len(timesteps), generator, gains(scheduler, timesteps, self.eta))
         noise = draw_noise(z.shape, generator, self.offset_noise, like=z)
         z_noi = corrupt(z, timesteps[0], scheduler, noise)  # Eq. 5
-        again, cut = self.recompute, self.stop_gradient
+        again, cut = self.recompute or self.two_phase, self.stop_gradient
         z_0 = denoise(predict, z_noi, timesteps, scheduler, chosen, self.eta, generator, again, cut)
+        x_0 = cut_off(z_0) if self.two_phase else z_0
         g = choose_frames(F, self.S, B, generator, self.selection).to(z.device)  # Eq. 6
         f = temporal_attenuation(g, F, self.lambda_tar, self.normalise)  # Eq. 7
-        r = score_frames(image_reward, backbone.decode, z_0, g, batch.captions)
+        r = score_frames(image_reward, backbone.decode, x_0, g, batch.captions)
         R = (f * r).mean(dim=1)  # Eq. 8
-        yield -R.mean(), edit_metrics(VideoRewardOutput(R, r, f, g), z_0, batch.latents)  # Eq. 2, 9
+        yield joined(-R.mean(), x_0, z_0), edit_metrics(VideoRewardOutput(R, r, f, g), z_0, batch.latents)  # Eq. 2, 9
 
     def passes(self) -> int:
         """Cost of a step for one clip, see :meth:`ivtutorial.method.settings.RewardMethod.passes`."""
         recorded = recorded_steps(self.K, self.steps)
-        return self.predictions * (self.steps - recorded + (3 + self.recompute) * recorded)
+        return self.predictions * (self.steps - recorded + (3 + (self.recompute or self.two_phase)) * recorded)
 
 
 def edit_metrics(output: VideoRewardOutput, z0: Tensor, z: Tensor) -> dict[str, float]:

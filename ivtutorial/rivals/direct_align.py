@@ -59,6 +59,7 @@ from ivtutorial.method.instructvideo import edit_metrics
 from ivtutorial.method.noise import corrupt, draw_noise, level, split
 from ivtutorial.method.schedule import NoiseSchedule, partial_steps, partial_timesteps, steps
 from ivtutorial.method.settings import Losses, RewardMethod
+from ivtutorial.method.two_phase import cut_off, joined
 from ivtutorial.rewards.base import ImageReward
 
 StepDraw = Literal["uniform", "gain"]
@@ -74,6 +75,8 @@ class DirectAlign(RewardMethod):
         skip_last: this many steps at the end of that chain are never drawn; the very last has hardly any gain.
         draw: 'uniform', or 'gain' to draw steps in proportion to their gain.
         inversion: reward the opposite step, too, with the sign reversed; costs twice as much.
+        two_phase: free decoder and reward before the network's backward pass, and recompute the network's recorded
+            calls; see :mod:`ivtutorial.method.two_phase`.
 
     Raises:
         InputError: a value out of range, or no step left to draw.
@@ -87,6 +90,7 @@ class DirectAlign(RewardMethod):
     skip_last: int = 1
     draw: StepDraw = "uniform"
     inversion: bool = False
+    two_phase: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -122,22 +126,24 @@ class DirectAlign(RewardMethod):
         def step(moves: Sequence[Move]) -> Tensor:
             t = torch.tensor([start for start, _ in moves], device=z.device)
             z_t = corrupt(z, t, scheduler, noise)  # Eq. 5
-            output = call(predict, z_t, t, self.recompute)
+            output = call(predict, z_t, t, self.recompute or self.two_phase)
             return recovered(scheduler, output, z_t, noise, moves)
 
         video_reward = self.video_reward(image_reward)
         z_0 = step(moves)
-        output = video_reward(backbone.decode, z_0, batch.captions, generator)  # Eq. 6-8
-        loss = -output.reward.mean()
+        x_0 = cut_off(z_0) if self.two_phase else z_0
+        output = video_reward(backbone.decode, x_0, batch.captions, generator)  # Eq. 6-8
+        loss = joined(-output.reward.mean(), x_0, z_0)
         if self.inversion:
-            opposite = step([(end, start) for start, end in moves])
-            against = video_reward(backbone.decode, opposite, batch.captions, indices=output.indices)
-            loss = (loss + against.reward.mean()) / 2
+            up = step([(end, start) for start, end in moves])
+            x_up = cut_off(up) if self.two_phase else up
+            against = video_reward(backbone.decode, x_up, batch.captions, indices=output.indices)
+            loss = (loss + joined(against.reward.mean(), x_up, up)) / 2
         yield loss, edit_metrics(output, z_0, z)
 
     def passes(self) -> int:
         """Cost of a step for one clip, see :meth:`ivtutorial.method.settings.RewardMethod.passes`."""
-        return self.predictions * (3 + self.recompute) * (1 + self.inversion)
+        return self.predictions * (3 + (self.recompute or self.two_phase)) * (1 + self.inversion)
 
 
 def direct_gain(scheduler: NoiseSchedule, t: int, t_prev: int) -> float:

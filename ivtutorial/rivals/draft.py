@@ -37,12 +37,13 @@ from torch import Tensor
 from ivtutorial.checks import whole, within
 from ivtutorial.errors import InputError
 from ivtutorial.method.batch import BackboneLike, Batch, check_batch, reward_metrics
-from ivtutorial.method.chain import GradientSteps, check_steps, denoise, gradient_steps, recorded_steps
+from ivtutorial.method.chain import GradientSteps, call, check_steps, denoise, gradient_steps, recorded_steps
 from ivtutorial.method.ddim import ddim_step
 from ivtutorial.method.gain import gains
 from ivtutorial.method.noise import corrupt, draw_noise
 from ivtutorial.method.schedule import ddim_timesteps
 from ivtutorial.method.settings import Losses, RewardMethod
+from ivtutorial.method.two_phase import cut_off, joined
 from ivtutorial.rewards.base import ImageReward
 from ivtutorial.rivals.groups import repeated
 
@@ -57,6 +58,8 @@ class Draft(RewardMethod):
         eta: 0 is deterministic DDIM, 1 as noisy as DDPM.
         variants: n of DRaFT-LV, 0 for plain DRaFT-K.
         stop_gradient: DRTune: each step with gradient takes its input as a constant.
+        two_phase: free decoder and reward before the network's backward pass, and recompute the network's recorded
+            calls; see :mod:`ivtutorial.method.two_phase`.
 
     Raises:
         InputError: a value out of range, or DRaFT-LV with another K than 1.
@@ -70,6 +73,7 @@ class Draft(RewardMethod):
     eta: float = 0.0
     variants: int = 0
     stop_gradient: bool = False
+    two_phase: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -89,13 +93,14 @@ class Draft(RewardMethod):
         z0, captions = sample_batch(backbone, batch, self, generator), batch.captions
         if self.variants:
             z0, captions = low_variance(backbone, z0, batch, self, generator)
-        output = self.video_reward(image_reward)(backbone.decode, z0, captions, generator)
-        yield -output.reward.mean(), reward_metrics(output, z0)
+        x_0 = cut_off(z0) if self.two_phase else z0
+        output = self.video_reward(image_reward)(backbone.decode, x_0, captions, generator)
+        yield joined(-output.reward.mean(), x_0, z0), reward_metrics(output, z0)
 
     def passes(self) -> int:
         """Cost of a step for one caption, see :meth:`ivtutorial.method.settings.RewardMethod.passes`."""
-        recorded = recorded_steps(self.K, self.D)
-        return self.predictions * (self.D - recorded + (3 + self.recompute) * recorded + 3 * self.variants)
+        recorded, again = recorded_steps(self.K, self.D), self.recompute or self.two_phase
+        return self.predictions * (self.D - recorded + (3 + again) * recorded + (3 + self.two_phase) * self.variants)
 
 
 def sample_batch(
@@ -120,7 +125,7 @@ def sample_batch(
     chosen = gradient_steps(config.K, config.D, generator, gains(backbone.scheduler, timesteps, config.eta))
     noise = draw_noise(batch.latents.shape, generator, like=batch.z)
     predict = backbone.predictor(batch.embeds, batch.uncond_embeds, config.guidance)
-    again, cut = config.recompute, config.stop_gradient
+    again, cut = config.recompute or config.two_phase, config.stop_gradient
     return denoise(predict, noise, timesteps, backbone.scheduler, chosen, config.eta, generator, again, cut)
 
 
@@ -143,6 +148,6 @@ def low_variance(
     start = z0.detach().repeat_interleave(config.variants, 0)
     t = ddim_timesteps(config.D, backbone.scheduler.config["num_train_timesteps"])[-1]
     z = corrupt(start, t, backbone.scheduler, draw_noise(start.shape, generator, like=start))
-    output = backbone.predictor(copies.embeds, copies.uncond_embeds, config.guidance)(z, t)
+    output = call(backbone.predictor(copies.embeds, copies.uncond_embeds, config.guidance), z, t, config.two_phase)
     again = ddim_step(backbone.scheduler, output, t, -1, z)
     return torch.cat([z0, again]), [*batch.captions, *copies.captions]

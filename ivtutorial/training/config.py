@@ -129,6 +129,11 @@ class FinetuneConfig:
         # Not 'random', which would draw from the global generator.
         choose_frames(self.frames, self.method.S, 1, selection="dense" if self.method.selection == "dense" else "first")
         one_of(self, precision=get_args(Precision))
+        if self.precision == "fp16" and getattr(self.method, "two_phase", False):
+            raise InputError(
+                "two_phase with precision 'fp16': the reward's gradient is taken before the loss is scaled and may "
+                "become zero. Use 'bf16' or 'fp32', or recompute in place of two_phase."
+            )
         if self.patience is not None and not self.sample_every:
             raise InputError(
                 "patience counts rounds of samples: set sample_every, and sample_prompts that are held out."
