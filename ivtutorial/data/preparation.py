@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from ivtutorial.models.backbone import Backbone
 
 REPORT, SHEETS = "report.csv", "sheets"
+ADVICE = "The report is {}. Mend them, or leave them out with skip_bad."
 
 
 @dataclass(frozen=True)
@@ -117,16 +118,14 @@ def prepare(
     else:
         settings = FrameSettings.of(backbone, frames, fps, height, width)
     with bar(len(entries), progress, "checking clips") as advance:
-        size = (settings.height, settings.width)
         folder = out / SHEETS if sheets and rank_and_world()[0] == 0 else None
-        results = check_entries(entries, folder, frames, fps, size, workers, advance)
+        results = check_entries(entries, folder, frames, fps, (settings.height, settings.width), workers, advance)
     results = [_with_length_of_caption(item, backbone) for item in results]
     write_check_report(out / REPORT, results)
     good = [item.clip for item in results if item.status == "ok" and item.clip is not None]
     problems = [item.problem for item in results if item.status != "ok"]
     if problems and not skip_bad or not good:
-        advice = f"The report is {out / REPORT}. Mend them, or leave them out with skip_bad."
-        raise InputError(f"{bad_entries(str(source), problems, len(entries))}\n{advice}")
+        raise InputError(f"{bad_entries(str(source), problems, len(entries))}\n{ADVICE.format(out / REPORT)}")
     _write_manifest(out, _root(Path(source), root), good, results, settings, model)
     if model is not None and backbone is not None:
         arguments = (good, out / LATENTS, settings, dtype, device, progress)

@@ -25,7 +25,7 @@ from ivtutorial.method.schedule import (
 from ivtutorial.method.segvr import choose_frames as choose_frames
 from ivtutorial.method.settings import RewardMethod as RewardMethod
 from ivtutorial.method.tar import temporal_attenuation as temporal_attenuation
-from ivtutorial.method.two_phase import cut_off as cut_off, joined as joined
+from ivtutorial.method.two_phase import cut_off as cut_off, rejoin as rejoin
 from ivtutorial.method.video_reward import (
     VideoReward as VideoReward,
     VideoRewardOutput as VideoRewardOutput,

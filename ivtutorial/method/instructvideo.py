@@ -35,7 +35,7 @@ from ivtutorial.method.schedule import partial_steps, partial_timesteps
 from ivtutorial.method.segvr import choose_frames
 from ivtutorial.method.settings import Losses, RewardMethod
 from ivtutorial.method.tar import temporal_attenuation
-from ivtutorial.method.two_phase import cut_off, joined
+from ivtutorial.method.two_phase import cut_off, rejoin
 from ivtutorial.method.video_reward import VideoRewardOutput, score_frames
 from ivtutorial.rewards.base import ImageReward
 
@@ -113,7 +113,7 @@ class InstructVideo(RewardMethod):
         f = temporal_attenuation(g, F, self.lambda_tar, self.normalise)  # Eq. 7
         r = score_frames(image_reward, backbone.decode, x_0, g, batch.captions)
         R = (f * r).mean(dim=1)  # Eq. 8
-        yield joined(-R.mean(), x_0, z_0), edit_metrics(VideoRewardOutput(R, r, f, g), z_0, batch.latents)  # Eq. 2, 9
+        yield rejoin(-R.mean(), x_0, z_0), edit_metrics(VideoRewardOutput(R, r, f, g), z_0, batch.latents)  # Eq. 2, 9
 
     def passes(self) -> int:
         """Cost of a step for one clip, see :meth:`ivtutorial.method.settings.RewardMethod.passes`."""

@@ -37,7 +37,7 @@ def cut_off(z_0: Tensor) -> Tensor:
     return z_0.detach().requires_grad_() if z_0.requires_grad else z_0
 
 
-def joined(loss: Tensor, x_0: Tensor, z_0: Tensor) -> Tensor:
+def rejoin(loss: Tensor, x_0: Tensor, z_0: Tensor) -> Tensor:
     """The loss as a function of the network, once its graph down to the leaf is used up and freed.
 
     Args:
@@ -52,7 +52,7 @@ def joined(loss: Tensor, x_0: Tensor, z_0: Tensor) -> Tensor:
         >>> w = torch.tensor(3.0, requires_grad=True)
         >>> z_0 = 2 * w
         >>> x_0 = cut_off(z_0)
-        >>> loss = joined(x_0.square(), x_0, z_0)
+        >>> loss = rejoin(x_0.square(), x_0, z_0)
         >>> loss.item(), torch.autograd.grad(loss, w)[0].item()
         (36.0, 24.0)
     """

@@ -164,10 +164,10 @@ def _matrices(layer: Any) -> list[torch.nn.Parameter]:
 
 
 def _only_lora_trains(unet: VideoUNet) -> list[torch.nn.Parameter]:
-    from ivtutorial.models.lora_layer import install
+    from ivtutorial.models.lora_layer import install_half_lora
 
     unet.requires_grad_(False)
-    install([layer for _, layer in lora_layers(unet)])
+    install_half_lora([layer for _, layer in lora_layers(unet)])
     parameters = lora_parameters(unet)
     for parameter in parameters:
         # A learning rate of 1e-5 vanishes in half precision, so the adapter itself is always float32.

@@ -33,7 +33,7 @@ class HalfLora(Linear):
         return torch.addmm(result.flatten(0, -2), narrow, up.t()).view_as(result)
 
 
-def install(layers: list[Any]) -> None:
+def install_half_lora(layers: list[Any]) -> None:
     """Give PEFT's linear layers this class (in place)."""
     for layer in layers:
         if type(layer) is Linear:

@@ -59,7 +59,7 @@ from ivtutorial.method.instructvideo import edit_metrics
 from ivtutorial.method.noise import corrupt, draw_noise, level, split
 from ivtutorial.method.schedule import NoiseSchedule, partial_steps, partial_timesteps, steps
 from ivtutorial.method.settings import Losses, RewardMethod
-from ivtutorial.method.two_phase import cut_off, joined
+from ivtutorial.method.two_phase import cut_off, rejoin
 from ivtutorial.rewards.base import ImageReward
 
 StepDraw = Literal["uniform", "gain"]
@@ -133,12 +133,12 @@ class DirectAlign(RewardMethod):
         z_0 = step(moves)
         x_0 = cut_off(z_0) if self.two_phase else z_0
         output = video_reward(backbone.decode, x_0, batch.captions, generator)  # Eq. 6-8
-        loss = joined(-output.reward.mean(), x_0, z_0)
+        loss = rejoin(-output.reward.mean(), x_0, z_0)
         if self.inversion:
             up = step([(end, start) for start, end in moves])
             x_up = cut_off(up) if self.two_phase else up
             against = video_reward(backbone.decode, x_up, batch.captions, indices=output.indices)
-            loss = (loss + joined(against.reward.mean(), x_up, up)) / 2
+            loss = (loss + rejoin(against.reward.mean(), x_up, up)) / 2
         yield loss, edit_metrics(output, z_0, z)
 
     def passes(self) -> int:

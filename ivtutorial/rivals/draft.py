@@ -43,7 +43,7 @@ from ivtutorial.method.gain import gains
 from ivtutorial.method.noise import corrupt, draw_noise
 from ivtutorial.method.schedule import ddim_timesteps
 from ivtutorial.method.settings import Losses, RewardMethod
-from ivtutorial.method.two_phase import cut_off, joined
+from ivtutorial.method.two_phase import cut_off, rejoin
 from ivtutorial.rewards.base import ImageReward
 from ivtutorial.rivals.groups import repeated
 
@@ -95,7 +95,7 @@ class Draft(RewardMethod):
             z0, captions = low_variance(backbone, z0, batch, self, generator)
         x_0 = cut_off(z0) if self.two_phase else z0
         output = self.video_reward(image_reward)(backbone.decode, x_0, captions, generator)
-        yield joined(-output.reward.mean(), x_0, z0), reward_metrics(output, z0)
+        yield rejoin(-output.reward.mean(), x_0, z0), reward_metrics(output, z0)
 
     def passes(self) -> int:
         """Cost of a step for one caption, see :meth:`ivtutorial.method.settings.RewardMethod.passes`."""
