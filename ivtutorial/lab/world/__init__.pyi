@@ -3,6 +3,8 @@ from ivtutorial.lab.world.annotators import (
     change_fact as change_fact,
     draw_pair as draw_pair,
     preference as preference,
+    preferred_share as preferred_share,
+    read_utility as read_utility,
     utility as utility,
 )
 from ivtutorial.lab.world.captions import caption as caption

@@ -10,6 +10,7 @@ model, ``sigmoid(u_A - u_B)``: sure of clear cases, undecided in close ones, now
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -45,6 +46,39 @@ def utility(asked: world.ClipFacts, shown: world.ClipFacts, faults: web.WebFault
     """Noise-free utility of a frame that shows ``shown`` with ``faults`` where ``asked`` was asked for."""
     aligned = sum(w for k, w in FACT_WEIGHTS.items() if getattr(asked, k) == getattr(shown, k))
     return ALIGNMENT_WEIGHT * aligned - SEVERITY_WEIGHT * faults.severity
+
+
+def read_utility(readings: Mapping[str, Array]) -> Array:
+    """Utility of clips as far as it can be read off them.
+
+    Args:
+        readings: what `ivtutorial.lab.world.judge.Judge.columns` returns with facts, each (N,): subject, scene and
+            colour, 1 where right, and the strength of each fault, [0, 1]. A fault that is not read counts as absent.
+
+    Returns:
+        (N,), at most 3: right in everything and without a fault.
+    """
+    aligned = sum(w * np.asarray(readings[name]) for name, w in FACT_WEIGHTS.items())
+    severity = sum(w * np.asarray(readings[name]) for name, w in web.SEVERITY.items() if name in readings)
+    return np.asarray(ALIGNMENT_WEIGHT * aligned - SEVERITY_WEIGHT * severity)
+
+
+def preferred_share(before: Array, after: Array) -> tuple[float, float]:
+    """How often annotators prefer the second of two clips, over pairs of clips.
+
+    Args:
+        before, after: utilities (N,), pair by pair.
+
+    Returns:
+        The mean probability that an annotator prefers `after`, and how much of the way from even odds to what a
+        perfect clip would win against `before` that is: 0 where nothing changed, 1 for a perfect clip.
+
+    Example:
+        >>> preferred_share(np.array([1.0]), np.array([3.0]))
+        (0.8807970779778823, 1.0)
+    """
+    won, best = (float(np.mean(1 / (1 + np.exp(before - u)))) for u in (after, ALIGNMENT_WEIGHT))
+    return won, (won - 0.5) / (best - 0.5) if best > 0.5 else 0.0
 
 
 def preference(utilities: tuple[float, float]) -> float:

@@ -18,6 +18,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from ivtutorial.errors import InputError
+from ivtutorial.lab.world.annotators import read_utility
 from ivtutorial.lab.world.drawing.scenes import SCENES
 from ivtutorial.lab.world.drawing.subject import COLOURS
 from ivtutorial.lab.world.drawing.subjects import ALL
@@ -158,13 +159,17 @@ class Judge:
             facts: fields of `ivtutorial.lab.world.facts.ClipFacts`, N of them; None where they are not known.
 
         Returns:
-            Column -> (N,): with facts subject, colour, scene, movement, action (1 where they are read off); the faults.
+            Column -> (N,): the faults; with facts also subject, colour, scene, movement, action (1 where they are read
+            off) and the annotators' utility of what was read, at most 3.
 
         Raises:
             InputError: as for a call of the judge, or fields that are not those of a clip.
         """
         verdict = self(clips, None if facts is None else [_clip_facts(fields) for fields in facts])
-        return {**verdict.right, **verdict.faults}
+        columns = {**verdict.right, **verdict.faults}
+        if facts is not None:
+            columns["utility"] = torch.from_numpy(read_utility({k: v.numpy() for k, v in columns.items()}))
+        return columns
 
 
 def open_judge(judge: str | Path = "reduced") -> Judge:

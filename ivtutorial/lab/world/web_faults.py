@@ -42,20 +42,14 @@ class WebFaults:
 
     @property
     def severity(self) -> float:
-        """How bad the clip looks, about [0, 1]: each fault over its strongest value, averaged with the weights
-        of the annotators' taste (watermark, blur and wash weigh most)."""
-        return float(
-            0.25 * self.blur / STRONGEST["blur"]
-            + 0.20 * self.wash / STRONGEST["wash"]
-            + 0.10 * self.tint / STRONGEST["tint"]
-            + 0.08 * self.noise / STRONGEST["noise"]
-            + 0.07 * self.blocks / STRONGEST["blocks"]
-            + 0.30 * self.watermark / STRONGEST["watermark"]
-        )
+        """How bad the clip looks, about [0, 1]: each fault over its strongest value, weighed by `SEVERITY`."""
+        return float(sum(w * getattr(self, name) / STRONGEST[name] for name, w in SEVERITY.items()))
 
 
 STRONGEST = {"blur": 1.3, "wash": 0.5, "tint": 0.3, "noise": 0.035, "blocks": 0.35, "watermark": 0.6,
              "flicker": 0.07, "jitter": 0.8}  # fmt: skip
+# The annotators' taste: watermark, blur and wash weigh most.
+SEVERITY = {"blur": 0.25, "wash": 0.20, "tint": 0.10, "noise": 0.08, "blocks": 0.07, "watermark": 0.30}
 _CHANCE = {"blur": 0.45, "wash": 0.45, "tint": 0.3, "noise": 0.4, "blocks": 0.3, "watermark": 0.45,
            "flicker": 0.4, "jitter": 0.3}  # fmt: skip
 
