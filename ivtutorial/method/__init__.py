@@ -3,6 +3,7 @@
 | module          | holds                                                   | in the paper      |
 |-----------------|---------------------------------------------------------|-------------------|
 | `schedule`      | which timesteps a chain visits                          | Eq. 3, 4          |
+| `flow`          | models trained by flow matching in the same chain       | -                 |
 | `noise`         | noising a clip; what the network is trained to output   | Eq. 1, 5          |
 | `ddim`          | one step back                                           | Sec. 3.2.1        |
 | `chain`         | the partial chain, and the steps that carry gradient    | Eq. 4, Sec. 3.2.1 |

@@ -6,6 +6,15 @@ from ivtutorial.method.chain import (
 )
 from ivtutorial.method.ddim import ddim_moments as ddim_moments, ddim_step as ddim_step
 from ivtutorial.method.editing import edit as edit
+from ivtutorial.method.flow import (
+    FlowSchedule as FlowSchedule,
+    LevelSchedule as LevelSchedule,
+    chain_timesteps as chain_timesteps,
+    flow_levels as flow_levels,
+    noise_share as noise_share,
+    same_noise as same_noise,
+    tau_of_noise as tau_of_noise,
+)
 from ivtutorial.method.gain import gains as gains, noise_to_signal as noise_to_signal, step_weights as step_weights
 from ivtutorial.method.instructvideo import InstructVideo as InstructVideo
 from ivtutorial.method.noise import (

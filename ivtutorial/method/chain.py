@@ -34,10 +34,11 @@ from torch.utils.checkpoint import checkpoint as recomputed
 from ivtutorial.checks import check_latents
 from ivtutorial.errors import InputError
 from ivtutorial.method.ddim import check_scheduler, ddim_step
+from ivtutorial.method.flow import chain_timesteps
 from ivtutorial.method.noise import randn
-from ivtutorial.method.schedule import NoiseSchedule, ddim_timesteps, steps
+from ivtutorial.method.schedule import NoiseSchedule, steps
 
-Predict = Callable[[Tensor, int], Tensor]
+Predict = Callable[[Tensor, float], Tensor]
 GradientSteps = int | Literal["uniform", "strongest"] | Sequence[int]
 
 
@@ -100,7 +101,7 @@ def recorded_steps(K: GradientSteps, n: int) -> int:
 def denoise(
     predict: Predict,
     z: Tensor,
-    timesteps: Sequence[int],
+    timesteps: Sequence[float],
     scheduler: NoiseSchedule,
     grad_steps: Collection[int] = (),
     eta: float = 0.0,
@@ -146,7 +147,7 @@ def denoise(
     return z
 
 
-def call(predict: Callable[..., Tensor], z: Tensor, t: int | Tensor, recompute: bool) -> Tensor:
+def call(predict: Callable[..., Tensor], z: Tensor, t: float | Tensor, recompute: bool) -> Tensor:
     """`predict(z, t)`; with `recompute`, where gradient is recorded, run again in the backward pass, not stored."""
     again = recompute and torch.is_grad_enabled()
     return recomputed(predict, z, t, use_reentrant=False) if again else predict(z, t)
@@ -182,5 +183,5 @@ def sample(
     Raises:
         InputError: see :func:`denoise`.
     """
-    timesteps = ddim_timesteps(D, scheduler.config["num_train_timesteps"])
+    timesteps = chain_timesteps(scheduler, D)
     return denoise(predict, noise, timesteps, scheduler, grad_steps, eta, generator, recompute, stop_gradient)

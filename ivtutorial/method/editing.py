@@ -18,9 +18,10 @@ from torch import Tensor
 
 from ivtutorial.checks import check_latents
 from ivtutorial.method.chain import GradientSteps, Predict, denoise, gradient_steps
+from ivtutorial.method.flow import chain_timesteps
 from ivtutorial.method.gain import gains
 from ivtutorial.method.noise import corrupt, draw_noise
-from ivtutorial.method.schedule import NoiseSchedule, partial_timesteps
+from ivtutorial.method.schedule import NoiseSchedule
 
 
 def edit(
@@ -64,7 +65,7 @@ def edit(
         >>> z0 = edit(predict, z, scheduler, tau=0.6, D=20, K=1)  # doctest: +SKIP
     """
     check_latents(z)
-    timesteps = partial_timesteps(tau, D, scheduler.config["num_train_timesteps"])  # Eq. 3, 4
+    timesteps = chain_timesteps(scheduler, D, tau)  # Eq. 3, 4
     chosen = gradient_steps(K, len(timesteps), generator, gains(scheduler, timesteps, eta))
     if noise is None:
         noise = draw_noise(z.shape, generator, offset_noise, like=z)

@@ -2,7 +2,7 @@
 
 | name                    | symbol            | meaning                                                         |
 |-------------------------|-------------------|-----------------------------------------------------------------|
-| `a`, `b`                | -                 | sqrt(abar_t), sqrt(1 - abar_t); a', b' at the step's end t'     |
+| `a`, `b`                | -                 | shares of clip and noise at t; a', b' at the step's end t'      |
 | `noise_to_signal`       | nsr_t             | b / a                                                           |
 | `step_weights`          | p, q              | z_t' = p z_t + q output + noise: a DDIM step is linear in both  |
 | `gains`                 | abs(c_i)          | z_0 = p_1 ... p_n z + sum_i c_i output_i                        |
@@ -27,27 +27,29 @@ A gain says how far the clip moves, not whether it moves where the reward is rig
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
 
 from ivtutorial.method.ddim import ddim_moments
+from ivtutorial.method.noise import level
 from ivtutorial.method.schedule import NoiseSchedule, steps
 
 
-def noise_to_signal(scheduler: NoiseSchedule, t: int) -> float:
-    """nsr_t = sqrt((1 - abar_t) / abar_t); a negative t is the end of the chain.
+def noise_to_signal(scheduler: NoiseSchedule, t: float) -> float:
+    """nsr_t = b / a; a negative t is the end of the chain. Pure noise, where flow models start, has inf.
 
     Example:
         >>> from ivtutorial.models import make_scheduler
         >>> round(noise_to_signal(make_scheduler(), 551), 3)
         1.923
     """
-    abar = float(scheduler.alphas_cumprod[t] if t >= 0 else scheduler.final_alpha_cumprod)
-    return ((1 - abar) / abar) ** 0.5
+    a, b = level(scheduler, t)
+    return float(b / a) if a else math.inf
 
 
-def step_weights(scheduler: NoiseSchedule, t: int, t_prev: int, eta: float = 0.0) -> tuple[float, float]:
+def step_weights(scheduler: NoiseSchedule, t: float, t_prev: float, eta: float = 0.0) -> tuple[float, float]:
     """(p, q) of one DDIM step, z_t' = p z_t + q output: its slopes, since it is linear in z_t and in the output.
 
     Args:
@@ -62,7 +64,7 @@ def step_weights(scheduler: NoiseSchedule, t: int, t_prev: int, eta: float = 0.0
     return p.item(), q.item()
 
 
-def gains(scheduler: NoiseSchedule, timesteps: Sequence[int], eta: float = 0.0) -> tuple[float, ...]:
+def gains(scheduler: NoiseSchedule, timesteps: Sequence[float], eta: float = 0.0) -> tuple[float, ...]:
     """Gain of every step of a chain on z_0, abs(c_i), the outputs of all other steps held fixed.
 
     It is the factor between the gradient by z_0 and the one that reaches the network at step i: with K = (i,) in

@@ -29,9 +29,10 @@ from torch import Tensor
 from ivtutorial.checks import not_negative, within
 from ivtutorial.method.batch import BackboneLike, Batch, check_batch, motion, reward_metrics
 from ivtutorial.method.chain import GradientSteps, check_steps, denoise, gradient_steps, recorded_steps
+from ivtutorial.method.flow import chain_timesteps
 from ivtutorial.method.gain import gains
 from ivtutorial.method.noise import corrupt, draw_noise
-from ivtutorial.method.schedule import partial_steps, partial_timesteps
+from ivtutorial.method.schedule import partial_steps
 from ivtutorial.method.segvr import choose_frames
 from ivtutorial.method.settings import Losses, RewardMethod
 from ivtutorial.method.tar import temporal_attenuation
@@ -102,7 +103,7 @@ class InstructVideo(RewardMethod):
         z, scheduler = batch.z, backbone.scheduler
         B, _, F, _, _ = z.shape
         predict = backbone.predictor(batch.embeds, batch.uncond_embeds, self.guidance)
-        timesteps = partial_timesteps(self.tau, self.D, scheduler.config["num_train_timesteps"])  # Eq. 3, 4
+        timesteps = chain_timesteps(scheduler, self.D, self.tau)  # Eq. 3, 4
         chosen = gradient_steps(self.K, len(timesteps), generator, gains(scheduler, timesteps, self.eta))
         noise = draw_noise(z.shape, generator, self.offset_noise, like=z)
         z_noi = corrupt(z, timesteps[0], scheduler, noise)  # Eq. 5

@@ -6,10 +6,12 @@
 | `noise`      | epsilon                        | (B, C, F, h, w) | N(0, 1)                                         |
 | `t`          | t                              | int or (B,)     | timestep, 0 .. T - 1; one for all or one a clip |
 | `a`, `b`     | sqrt(abar_t), sqrt(1 - abar_t) | as t            | share of the clip and of the noise in z_t       |
-| `prediction` | -                              | str             | 'epsilon' or 'v_prediction', the scheduler's    |
+| `prediction` | -                              | str             | the scheduler's: 'epsilon', 'v_prediction' or   |
+|              |                                |                 | 'flow_prediction'                               |
 
     z_t = a z + b epsilon                                                     Eq. 5
-    target = epsilon, or the velocity v = a epsilon - b z                     what the network is trained to output
+    target = epsilon, or a velocity: v = a epsilon - b z (circle), or         what the network is trained to output
+             v = epsilon - z (straight line, a = 1 - s, b = s)
     L(theta) = E_{z, c, t, epsilon} | target - net(z_t, t, c) |^2             Eq. 1, `ivtutorial.rivals.denoising`
 
 Another parametrisation is another `level`, `target` and `split`; everything else goes through these three.
@@ -24,9 +26,8 @@ from torch import Tensor
 
 from ivtutorial.checks import check_latents
 from ivtutorial.errors import InputError
+from ivtutorial.method.flow import Level, LevelSchedule
 from ivtutorial.method.schedule import NoiseSchedule
-
-Level = tuple[float, float] | tuple[Tensor, Tensor]
 
 
 def randn(shape: Sequence[int], generator: torch.Generator | None, like: Tensor | None = None) -> Tensor:
@@ -67,12 +68,12 @@ def draw_noise(
     return noise
 
 
-def level(scheduler: NoiseSchedule, t: int | Tensor, like: Tensor | None = None) -> Level:
-    """Share of the clip and of the noise in z_t, (sqrt(abar_t), sqrt(1 - abar_t)).
+def level(scheduler: NoiseSchedule, t: float | Tensor, like: Tensor | None = None) -> Level:
+    """Share of the clip and of the noise in z_t, (sqrt(abar_t), sqrt(1 - abar_t)), or a `LevelSchedule`'s own.
 
     Args:
         scheduler: holds the cumulative alphas.
-        t: timestep, a number or one a clip, int64 (B,).
+        t: timestep, a number or one a clip, (B,); a negative number is the end of the chain.
         like: latents whose device and type the numbers of a (B,) tensor get.
 
     Returns:
@@ -83,16 +84,20 @@ def level(scheduler: NoiseSchedule, t: int | Tensor, like: Tensor | None = None)
         >>> [round(number, 3) for number in level(make_scheduler(), 551)]
         [0.461, 0.887]
     """
+    if isinstance(scheduler, LevelSchedule):
+        if isinstance(t, Tensor) and t.ndim:
+            return scheduler.level((t if like is None else t.to(like)).view(-1, 1, 1, 1, 1))
+        return scheduler.level(float(t))
     if isinstance(t, Tensor) and t.ndim:
         alphas = scheduler.alphas_cumprod if like is None else scheduler.alphas_cumprod.to(like)
         abar = alphas[t.to(alphas.device)].view(-1, 1, 1, 1, 1)
         return abar.sqrt(), (1 - abar).sqrt()
-    number = float(scheduler.alphas_cumprod[int(t)])
+    number = float(scheduler.alphas_cumprod[int(t)] if t >= 0 else scheduler.final_alpha_cumprod)
     return number**0.5, (1 - number) ** 0.5
 
 
-def corrupt(z: Tensor, t: int | Tensor, scheduler: NoiseSchedule, noise: Tensor) -> Tensor:
-    """Noise clean latents to timestep t: z_t = sqrt(abar_t) z + sqrt(1 - abar_t) epsilon (Eq. 5).
+def corrupt(z: Tensor, t: float | Tensor, scheduler: NoiseSchedule, noise: Tensor) -> Tensor:
+    """Noise clean latents to timestep t: z_t = a z + b epsilon (Eq. 5).
 
     Args:
         z: clean latents (B, C, F, h, w).
@@ -114,14 +119,16 @@ def corrupt(z: Tensor, t: int | Tensor, scheduler: NoiseSchedule, noise: Tensor)
 
 
 def target(z: Tensor, noise: Tensor, at: Level, prediction: str) -> Tensor:
-    """What the network is trained to output: the noise, or the velocity a epsilon - b z.
+    """What the network is trained to output: the noise, or a velocity, a epsilon - b z or epsilon - z.
 
     Args:
         z: clean latents (B, C, F, h, w).
         noise: epsilon, shaped like z.
         at: (a, b) of :func:`level`.
-        prediction: 'epsilon' or 'v_prediction'.
+        prediction: 'epsilon', 'v_prediction' or 'flow_prediction'.
     """
+    if prediction == "flow_prediction":
+        return noise - z
     a, b = at
     return a * noise - b * z if prediction == "v_prediction" else noise
 
@@ -133,9 +140,11 @@ def split(output: Tensor, z_t: Tensor, at: Level, prediction: str) -> tuple[Tens
         output: of the network at z_t, (B, C, F, h, w).
         z_t: noisy latents, shaped like output.
         at: (a, b) of :func:`level`.
-        prediction: 'epsilon' or 'v_prediction'.
+        prediction: 'epsilon', 'v_prediction' or 'flow_prediction'.
     """
     a, b = at
     if prediction == "v_prediction":
         return a * z_t - b * output, a * output + b * z_t
+    if prediction == "flow_prediction":  # a + b = 1
+        return z_t - b * output, z_t + a * output
     return (z_t - b * output) / a, output

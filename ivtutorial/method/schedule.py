@@ -147,7 +147,7 @@ def partial_timesteps(tau: float, D: int, T: int = 1000) -> tuple[int, ...]:
     return ddim_timesteps(D, T)[-partial_steps(tau, D) :]
 
 
-def steps(timesteps: Sequence[int]) -> list[tuple[int, int]]:
+def steps(timesteps: Sequence[float]) -> list[tuple[float, float]]:
     """The steps of a chain, (t, t_prev) each: from every timestep to the next, and from the last to the end, -1.
 
     Args:

@@ -1,3 +1,4 @@
+from ivtutorial.models.as_flow import FlowBackbone as FlowBackbone, as_flow as as_flow
 from ivtutorial.models.backbone import Backbone as Backbone
 from ivtutorial.models.backbone_folder import load_backbone as load_backbone, save_backbone as save_backbone
 from ivtutorial.models.lora import (

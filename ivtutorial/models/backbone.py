@@ -34,7 +34,7 @@ from ivtutorial.errors import InputError
 from ivtutorial.models.memory import Memory
 from ivtutorial.models.unet import VideoUNet
 
-Predictor = Callable[[Tensor, "Tensor | int"], Tensor]
+Predictor = Callable[[Tensor, "Tensor | float"], Tensor]
 
 logger = logging.getLogger(__name__)
 
@@ -224,7 +224,7 @@ class Backbone:
 
         together = self.memory.guidance_passes == 1 if batched is None else batched
 
-        def predict(z: Tensor, t: Tensor | int) -> Tensor:
+        def predict(z: Tensor, t: Tensor | float) -> Tensor:
             self._check_latents(z, embeds)
             if guidance == 1 or uncond_embeds is None:
                 return self._run_unet(z, t, embeds)
@@ -240,7 +240,7 @@ class Backbone:
 
         return predict
 
-    def _run_unet(self, z: Tensor, t: Tensor | int, embeds: Tensor) -> Tensor:
+    def _run_unet(self, z: Tensor, t: Tensor | float, embeds: Tensor) -> Tensor:
         dtype = self.unet.dtype
         output: Tensor = self.unet(z.to(dtype), t, encoder_hidden_states=embeds.to(z.device, dtype)).sample
         return output.float()

@@ -46,8 +46,9 @@ from ivtutorial.errors import InputError
 from ivtutorial.method.batch import BackboneLike, Batch, check_batch, reward_metrics
 from ivtutorial.method.chain import GradientSteps, call, check_steps, gradient_steps, recorded_steps
 from ivtutorial.method.ddim import check_scheduler, ddim_moments
+from ivtutorial.method.flow import chain_timesteps
 from ivtutorial.method.noise import draw_noise, randn
-from ivtutorial.method.schedule import ddim_timesteps, steps
+from ivtutorial.method.schedule import steps
 from ivtutorial.method.settings import Losses, RewardMethod
 from ivtutorial.rewards.base import ImageReward
 from ivtutorial.rivals.groups import group_advantages, repeated, score_groups
@@ -150,7 +151,7 @@ def gaussian_log_prob(x: Tensor, mean: Tensor, std: float) -> Tensor:
 
 def step_moments(backbone: BackboneLike, batch: Batch, config: DDPO, recompute: bool = False) -> Moments:
     """(position in the chain, z) -> mean and standard deviation of the policy's step."""
-    chain = steps(ddim_timesteps(config.D, backbone.scheduler.config["num_train_timesteps"]))
+    chain = steps(chain_timesteps(backbone.scheduler, config.D))
     predict = backbone.predictor(batch.embeds, batch.uncond_embeds, config.guidance)
 
     def moments(i: int, z: Tensor) -> tuple[Tensor, float]:

@@ -12,12 +12,15 @@ import torch
 from torch import Tensor
 
 from ivtutorial.method.batch import BackboneLike, Batch
+from ivtutorial.method.flow import LevelSchedule
 from ivtutorial.method.noise import corrupt, draw_noise, level, target
 from ivtutorial.method.schedule import NoiseSchedule
 
 
 def draw_timesteps(scheduler: NoiseSchedule, count: int, generator: torch.Generator | None = None) -> Tensor:
-    """Uniform timesteps 0 .. T - 1, int64 (count,)."""
+    """Timesteps to train at, (count,): uniform from 0 .. T - 1, int64, or a `LevelSchedule`'s own."""
+    if isinstance(scheduler, LevelSchedule):
+        return scheduler.draw_timesteps(count, generator)
     device = generator.device if generator is not None else None
     return torch.randint(scheduler.config["num_train_timesteps"], (count,), generator=generator, device=device)
 

@@ -54,16 +54,17 @@ from ivtutorial.errors import InputError
 from ivtutorial.method.batch import BackboneLike, Batch, check_batch
 from ivtutorial.method.chain import call
 from ivtutorial.method.ddim import check_scheduler
+from ivtutorial.method.flow import chain_timesteps
 from ivtutorial.method.gain import noise_to_signal, step_weights
 from ivtutorial.method.instructvideo import edit_metrics
 from ivtutorial.method.noise import corrupt, draw_noise, level, split
-from ivtutorial.method.schedule import NoiseSchedule, partial_steps, partial_timesteps, steps
+from ivtutorial.method.schedule import NoiseSchedule, partial_steps, steps
 from ivtutorial.method.settings import Losses, RewardMethod
 from ivtutorial.method.two_phase import cut_off, rejoin
 from ivtutorial.rewards.base import ImageReward
 
 StepDraw = Literal["uniform", "gain"]
-Move = tuple[int, int]
+Move = tuple[float, float]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,7 +120,7 @@ class DirectAlign(RewardMethod):
         z, scheduler = batch.z, backbone.scheduler
         check_scheduler(scheduler)
         predict = backbone.predictor(batch.embeds, batch.uncond_embeds, self.guidance)
-        timesteps = partial_timesteps(self.tau, self.D, scheduler.config["num_train_timesteps"])
+        timesteps = chain_timesteps(scheduler, self.D, self.tau)
         moves = draw_moves(scheduler, steps(timesteps)[: self.steps], self.draw, len(z), generator)
         noise = draw_noise(z.shape, generator, like=z)
 
@@ -146,7 +147,7 @@ class DirectAlign(RewardMethod):
         return self.predictions * (3 + (self.recompute or self.two_phase)) * (1 + self.inversion)
 
 
-def direct_gain(scheduler: NoiseSchedule, t: int, t_prev: int) -> float:
+def direct_gain(scheduler: NoiseSchedule, t: float, t_prev: float) -> float:
     """How far the recovered clip moves if the network's output moves by 1; nsr_t - nsr_t' where noise is predicted.
 
     Args:
@@ -160,7 +161,8 @@ def direct_gain(scheduler: NoiseSchedule, t: int, t_prev: int) -> float:
         0.187
     """
     _, q = step_weights(scheduler, t, t_prev)
-    return abs(q) * (1 + noise_to_signal(scheduler, t_prev) ** 2) ** 0.5  # 1 / sqrt(abar) = sqrt(1 + nsr^2)
+    share, _ = level(scheduler, t_prev)  # of the clip, sqrt(abar)
+    return abs(q) / float(share)
 
 
 def draw_moves(

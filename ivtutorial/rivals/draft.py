@@ -39,9 +39,9 @@ from ivtutorial.errors import InputError
 from ivtutorial.method.batch import BackboneLike, Batch, check_batch, reward_metrics
 from ivtutorial.method.chain import GradientSteps, call, check_steps, denoise, gradient_steps, recorded_steps
 from ivtutorial.method.ddim import ddim_step
+from ivtutorial.method.flow import chain_timesteps
 from ivtutorial.method.gain import gains
 from ivtutorial.method.noise import corrupt, draw_noise
-from ivtutorial.method.schedule import ddim_timesteps
 from ivtutorial.method.settings import Losses, RewardMethod
 from ivtutorial.method.two_phase import cut_off, rejoin
 from ivtutorial.rewards.base import ImageReward
@@ -121,7 +121,7 @@ def sample_batch(
         InputError: latents of another channel count than the UNet's, or the UNet in the wrong mode.
     """
     check_batch(backbone, batch, config.train_mode)
-    timesteps = ddim_timesteps(config.D, backbone.scheduler.config["num_train_timesteps"])
+    timesteps = chain_timesteps(backbone.scheduler, config.D)
     chosen = gradient_steps(config.K, config.D, generator, gains(backbone.scheduler, timesteps, config.eta))
     noise = draw_noise(batch.latents.shape, generator, like=batch.z)
     predict = backbone.predictor(batch.embeds, batch.uncond_embeds, config.guidance)
@@ -146,7 +146,7 @@ def low_variance(
     """
     copies = repeated(batch, config.variants)
     start = z0.detach().repeat_interleave(config.variants, 0)
-    t = ddim_timesteps(config.D, backbone.scheduler.config["num_train_timesteps"])[-1]
+    t = chain_timesteps(backbone.scheduler, config.D)[-1]
     z = corrupt(start, t, backbone.scheduler, draw_noise(start.shape, generator, like=start))
     output = call(backbone.predictor(copies.embeds, copies.uncond_embeds, config.guidance), z, t, config.two_phase)
     again = ddim_step(backbone.scheduler, output, t, -1, z)

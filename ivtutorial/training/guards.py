@@ -32,8 +32,9 @@ from torch import Tensor
 from ivtutorial.checks import not_negative
 from ivtutorial.method.batch import BackboneLike, Batch
 from ivtutorial.method.ddim import ddim_moments
+from ivtutorial.method.flow import chain_timesteps
 from ivtutorial.method.noise import corrupt, draw_noise
-from ivtutorial.method.schedule import ddim_timesteps, steps
+from ivtutorial.method.schedule import steps
 from ivtutorial.rivals.denoising import drawn_errors
 
 
@@ -76,7 +77,7 @@ def kl_to_base(
     Raises:
         InputError: the UNet has no adapter.
     """
-    chain = steps(ddim_timesteps(D, backbone.scheduler.config["num_train_timesteps"]))
+    chain = steps(chain_timesteps(backbone.scheduler, D))
     device = generator.device if generator is not None else None
     # The last step is left out: it ends at the data, where some schedulers have no noise to compare with.
     t, t_prev = chain[int(torch.randint(D - 1, (), generator=generator, device=device)) if D > 1 else 0]
