@@ -45,7 +45,7 @@ def attach_lora(unet: VideoUNet, rank: int = 4, seed: int = 0) -> list[torch.nn.
         The trainable parameters (float32, also on a half-precision UNet), as `lora_parameters` does.
 
     Raises:
-        InputError: rank below 1, or an adapter is already there.
+        InputError: rank below 1, an adapter is already there, or no layer has the name of an attention projection.
 
     Example:
         >>> optimizer = torch.optim.AdamW(attach_lora(backbone.unet, rank=4), lr=1e-5)  # doctest: +SKIP
@@ -55,6 +55,8 @@ def attach_lora(unet: VideoUNet, rank: int = 4, seed: int = 0) -> list[torch.nn.
     if not isinstance(rank, int) or isinstance(rank, bool) or rank < 1:
         raise InputError(f"LoRA rank must be a whole number of at least 1, got {rank!r}.")
     _require_no_lora(unet)
+    if not any(f".{name}".endswith(tuple(f".{target}" for target in TARGETS)) for name, _ in unet.named_modules()):
+        raise InputError(f"No layer of this network is called {', '.join(TARGETS)}: there is nothing to adapt.")
     unet.add_adapter(LoraConfig(r=rank, lora_alpha=rank, target_modules=list(TARGETS)), adapter_name=ADAPTER)
     parameters = _only_lora_trains(unet)  # in float32 before the draw, which a half-precision UNet would round
     generator = torch.Generator().manual_seed(seed)

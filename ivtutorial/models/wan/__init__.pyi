@@ -1,0 +1,10 @@
+from ivtutorial.models.wan.backbone import WanBackbone as WanBackbone
+from ivtutorial.models.wan.decoding import (
+    CHUNK as CHUNK,
+    chunk_of as chunk_of,
+    decode_chosen as decode_chosen,
+    frame_count as frame_count,
+    from_vae as from_vae,
+    to_vae as to_vae,
+)
+from ivtutorial.models.wan.prompts import encode_prompts as encode_prompts, pad_prompts as pad_prompts
