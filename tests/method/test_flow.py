@@ -19,6 +19,7 @@ from ivtutorial.method.flow import (
     same_noise,
     tau_of_noise,
 )
+from ivtutorial.method.gain import gains
 from ivtutorial.method.instructvideo import InstructVideo
 from ivtutorial.method.noise import corrupt, target
 from ivtutorial.method.schedule import make_scheduler, steps
@@ -41,10 +42,13 @@ def test_the_grid_by_hand() -> None:
 
 
 def test_the_last_step_is_the_largest_of_a_shifted_grid() -> None:
-    """Of the last 12 of 20 steps from 36/44 - 33/42 = 0.032 to 3/22 = 0.136: K = 1 trains the strongest one."""
+    """The gain of a step is its length, s_i - s_{i-1}: 36/44 - 33/42 = 0.032 for the 12th last of 20 and
+    3/22 = 0.136 for the last, so that K = 1 trains the strongest one."""
     levels = (*flow_levels(20, 3.0), 0.0)
     lengths = [a - b for a, b in zip(levels, levels[1:], strict=False)]
     assert lengths == sorted(lengths) and sum(lengths) == pytest.approx(1.0)
+    scheduler = FlowSchedule(3.0)
+    assert gains(scheduler, chain_timesteps(scheduler, 20)) == pytest.approx(lengths)
     assert (lengths[8], lengths[-1]) == pytest.approx((36 / 44 - 33 / 42, 3 / 22))
 
 
