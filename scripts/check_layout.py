@@ -99,10 +99,10 @@ def layers() -> Bar:
 
 
 def method_size() -> Bar:
-    """Files and lines of code to read for the equations; beside them settings, batches, gains and the two phases."""
+    """Files and lines of code to read for the paper's equations; beside them what all share, gain, flow, two phases."""
     texts = {path.stem: path.read_text(encoding="utf-8") for path in modules(PACKAGE / "method")}
     lines = {name: code_lines(ast.parse(text), text) for name, text in texts.items() if name != "__init__"}
-    beside = [lines.pop(name) for name in ("settings", "batch", "gain", "two_phase")]
+    beside = [lines.pop(name) for name in ("settings", "batch", "gain", "two_phase", "flow")]
     count, largest = sum(lines.values()), max(len(text.splitlines()) for text in texts.values())
     today = f"{len(lines)} files, {count} lines of code, the longest of {largest} in all"
     today += f"; beside them {len(beside)} of {sum(beside)}"

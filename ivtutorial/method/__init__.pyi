@@ -11,9 +11,6 @@ from ivtutorial.method.flow import (
     LevelSchedule as LevelSchedule,
     chain_timesteps as chain_timesteps,
     flow_levels as flow_levels,
-    noise_share as noise_share,
-    same_noise as same_noise,
-    tau_of_noise as tau_of_noise,
 )
 from ivtutorial.method.gain import gains as gains, noise_to_signal as noise_to_signal, step_weights as step_weights
 from ivtutorial.method.instructvideo import InstructVideo as InstructVideo

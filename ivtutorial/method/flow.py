@@ -24,8 +24,8 @@ Wan was released with (0.009 instead of 0.136 for D = 20, shift = 3).
 Share of the steps or noise level
 ---------------------------------
 tau = 0.6 means 12 of 20 steps. With ModelScope they start where noise / signal is 1.92, s = 0.658; with shift 3 twelve
-steps start at s = 0.818, where hardly anything of the clip is left. :func:`tau_of_noise` finds the tau that starts at a
-given noise level, :func:`same_noise` the one that noises as much as the paper does.
+steps start at s = 0.818, where hardly anything of the clip is left. `ivtutorial.models.scheduler` has `tau_of_noise`,
+the tau that starts at a given noise level, and `same_noise`, the one that noises as much as the paper does.
 """
 
 from __future__ import annotations
@@ -39,8 +39,7 @@ import torch
 from torch import Tensor
 
 from ivtutorial.checks import positive
-from ivtutorial.errors import InputError
-from ivtutorial.method.schedule import ddim_timesteps, make_scheduler, partial_steps
+from ivtutorial.method.schedule import ddim_timesteps, partial_steps
 
 Level = tuple[float, float] | tuple[Tensor, Tensor]
 
@@ -140,6 +139,7 @@ def chain_timesteps(scheduler: Any, D: int, tau: float = 1.0) -> tuple[float, ..
         InputError: tau or D out of range.
 
     Example:
+        >>> from ivtutorial.models import make_scheduler
         >>> chain_timesteps(make_scheduler(), D=10, tau=0.3)
         (201, 101, 1)
         >>> chain_timesteps(FlowSchedule(shift=1.0), D=4, tau=0.5)
@@ -148,59 +148,3 @@ def chain_timesteps(scheduler: Any, D: int, tau: float = 1.0) -> tuple[float, ..
     own = isinstance(scheduler, LevelSchedule)
     full = scheduler.timesteps(D) if own else ddim_timesteps(D, scheduler.config["num_train_timesteps"])
     return full[-partial_steps(tau, D) :]
-
-
-def noise_share(scheduler: Any, t: float) -> float:
-    """The noise level s = b / (a + b) of a timestep under any schedule, 0 (clip) .. 1 (noise).
-
-    Example:
-        >>> round(noise_share(make_scheduler(), 551), 3)
-        0.658
-    """
-    from ivtutorial.method.noise import level  # which imports this module
-
-    a, b = level(scheduler, t)
-    return float(b / (a + b))
-
-
-def tau_of_noise(scheduler: Any, noise: float, D: int = 20) -> float:
-    """The share of the steps with which an edit starts closest to a noise level.
-
-    Args:
-        scheduler: of the model.
-        noise: noise level s, 0 < s <= 1.
-        D: steps of the full chain.
-
-    Returns:
-        tau, a multiple of 1 / D; 1 / D at least.
-
-    Raises:
-        InputError: noise or D out of range.
-
-    Example:
-        >>> [tau_of_noise(FlowSchedule(shift), noise=0.658) for shift in (3.0, 5.0, 8.0)]
-        [0.4, 0.3, 0.2]
-    """
-    if not 0 < noise <= 1:
-        raise InputError(f"noise level {noise}: expected a share of noise in (0, 1]; the paper's edits start at 0.658.")
-    distances = [abs(noise_share(scheduler, t) - noise) for t in chain_timesteps(scheduler, D)]
-    return (D - distances.index(min(distances))) / D
-
-
-def same_noise(scheduler: Any, tau: float = 0.6, D: int = 20) -> float:
-    """The share of the steps that noises a clip as much as `tau` does in the paper, with ModelScope's schedule.
-
-    Args:
-        scheduler: of the model.
-        tau: of the paper's schedule, 0 < tau <= 1.
-        D: steps of the full chain, of both.
-
-    Raises:
-        InputError: tau or D out of range.
-
-    Example:
-        >>> same_noise(FlowSchedule(shift=3.0)), same_noise(make_scheduler())
-        (0.4, 0.6)
-    """
-    paper = make_scheduler()
-    return tau_of_noise(scheduler, noise_share(paper, chain_timesteps(paper, D, tau)[0]), D)

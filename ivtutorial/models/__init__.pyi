@@ -18,5 +18,10 @@ from ivtutorial.models.modes import network_mode as network_mode
 from ivtutorial.models.named import model_location as model_location, open_model as open_model
 from ivtutorial.models.official_checkpoint import convert_checkpoint as convert_checkpoint
 from ivtutorial.models.precision import choose_precision as choose_precision, has_fast_bf16 as has_fast_bf16
-from ivtutorial.models.scheduler import make_scheduler as make_scheduler
+from ivtutorial.models.scheduler import (
+    make_scheduler as make_scheduler,
+    noise_share as noise_share,
+    same_noise as same_noise,
+    tau_of_noise as tau_of_noise,
+)
 from ivtutorial.models.unet import RECOMPUTED_BLOCKS as RECOMPUTED_BLOCKS, VideoUNet as VideoUNet

@@ -1,10 +1,12 @@
-"""The noise schedule of ModelScopeT2V, which the paper and the small models share."""
+"""The noise schedule of ModelScopeT2V, which the paper and the small models share, and its noise in other schedules."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ivtutorial.errors import InputError
+from ivtutorial.method.flow import chain_timesteps
+from ivtutorial.method.noise import level
 
 if TYPE_CHECKING:
     from diffusers import DDIMScheduler
@@ -47,3 +49,59 @@ def make_scheduler(
         set_alpha_to_one=False,
         clip_sample=False,
     )
+
+
+def noise_share(scheduler: Any, t: float) -> float:
+    """The noise level s = b / (a + b) of a timestep under any schedule, 0 (clip) .. 1 (noise).
+
+    Example:
+        >>> round(noise_share(make_scheduler(), 551), 3)
+        0.658
+    """
+    a, b = level(scheduler, t)
+    return float(b / (a + b))
+
+
+def tau_of_noise(scheduler: Any, noise: float, D: int = 20) -> float:
+    """The share of the steps with which an edit starts closest to a noise level.
+
+    Args:
+        scheduler: of the model.
+        noise: noise level s, 0 < s <= 1.
+        D: steps of the full chain.
+
+    Returns:
+        tau, a multiple of 1 / D; 1 / D at least.
+
+    Raises:
+        InputError: noise or D out of range.
+
+    Example:
+        >>> from ivtutorial.method import FlowSchedule
+        >>> [tau_of_noise(FlowSchedule(shift), noise=0.658) for shift in (3.0, 5.0, 8.0)]
+        [0.4, 0.3, 0.2]
+    """
+    if not 0 < noise <= 1:
+        raise InputError(f"noise level {noise}: expected a share of noise in (0, 1]; the paper's edits start at 0.658.")
+    distances = [abs(noise_share(scheduler, t) - noise) for t in chain_timesteps(scheduler, D)]
+    return (D - distances.index(min(distances))) / D
+
+
+def same_noise(scheduler: Any, tau: float = 0.6, D: int = 20) -> float:
+    """The share of the steps that noises a clip as much as `tau` does in the paper, with ModelScope's schedule.
+
+    Args:
+        scheduler: of the model.
+        tau: of the paper's schedule, 0 < tau <= 1.
+        D: steps of the full chain, of both.
+
+    Raises:
+        InputError: tau or D out of range.
+
+    Example:
+        >>> from ivtutorial.method import FlowSchedule
+        >>> same_noise(FlowSchedule(shift=3.0)), same_noise(make_scheduler())
+        (0.4, 0.6)
+    """
+    paper = make_scheduler()
+    return tau_of_noise(scheduler, noise_share(paper, chain_timesteps(paper, D, tau)[0]), D)

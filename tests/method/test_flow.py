@@ -15,14 +15,12 @@ from ivtutorial.method.flow import (
     FlowSchedule,
     chain_timesteps,
     flow_levels,
-    noise_share,
-    same_noise,
-    tau_of_noise,
 )
 from ivtutorial.method.gain import gains
 from ivtutorial.method.instructvideo import InstructVideo
 from ivtutorial.method.noise import corrupt, target
-from ivtutorial.method.schedule import make_scheduler, steps
+from ivtutorial.method.schedule import steps
+from ivtutorial.models.scheduler import make_scheduler, noise_share, same_noise, tau_of_noise
 from ivtutorial.rivals.denoising import denoising_errors, draw_timesteps
 from ivtutorial.training.methods import METHODS, step_losses
 from tests.tolerances import assert_close

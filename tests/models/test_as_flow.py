@@ -11,11 +11,10 @@ from ivtutorial.errors import InputError
 from ivtutorial.method.batch import Batch
 from ivtutorial.method.chain import sample
 from ivtutorial.method.editing import edit
-from ivtutorial.method.flow import noise_share
 from ivtutorial.method.instructvideo import InstructVideo
 from ivtutorial.method.noise import level
-from ivtutorial.method.schedule import make_scheduler
 from ivtutorial.models.as_flow import as_flow
+from ivtutorial.models.scheduler import make_scheduler, noise_share
 from tests.tolerances import assert_close, roundings
 from tests.toy import brightness, seeded, toy_backbone
 
