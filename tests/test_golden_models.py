@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from ivtutorial.models.lora import attach_lora, count_lora, lora_layers
-from ivtutorial.models.official_names import lora_from_official, unet_from_official
+from ivtutorial.models.official.names import lora_from_official, unet_from_official
 from ivtutorial.models.unet import VideoUNet
 from ivtutorial.rewards.clip import ClipReward
 from ivtutorial.rewards.preprocess import normalise, resize_and_pad

@@ -39,7 +39,7 @@ def convert_command(
     import torch
 
     from ivtutorial.models.named import model_location
-    from ivtutorial.models.official_checkpoint import convert_checkpoint
+    from ivtutorial.models.official.checkpoint import convert_checkpoint
 
     folder = None if base == "none" else model_location(base)
     with interruptible("Nothing that was there has changed; run the command again."):

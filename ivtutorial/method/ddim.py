@@ -60,7 +60,8 @@ def ddim_moments(
     at, (a_prev, b_prev) = level(scheduler, t), level(scheduler, t_prev)
     a, b = at
     x0, e = split(model_output.to(z.dtype), z, at, scheduler.config["prediction_type"])
-    std = float(eta * b_prev / b * (b**2 - (b_prev * a / a_prev) ** 2) ** 0.5)
+    fresh = max(b**2 - (b_prev * a / a_prev) ** 2, 0.0)  # a step up, towards the noise, adds none of its own
+    std = float(eta * b_prev / b * fresh**0.5)
     return a_prev * x0 + max(b_prev**2 - std**2, 0.0) ** 0.5 * e, std
 
 

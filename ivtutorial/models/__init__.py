@@ -1,23 +1,22 @@
 """The networks: the video UNet, its adapter, the bundle that the methods see, and where they come from.
 
-| module                | holds                                        |
-|-----------------------|----------------------------------------------|
-| `backbone`            | UNet, VAE, text encoder and scheduler as one |
-| `backbone_folder`     | the same on disk                             |
-| `as_flow`             | such a model seen as a flow model            |
-| `wan`                 | Wan 2.1: transformer and causal autoencoder  |
-| `named`               | models by name                               |
-| `unet`                | diffusers' UNet and what fine-tuning adds    |
-| `modes`               | train and eval mode of a network             |
-| `scheduler`           | the noise schedule                           |
-| `fast_blocks`         | its blocks in another order of work          |
-| `precision`           | which precision a processor is fast in       |
-| `lora`                | the adapter (Sec. 3.3, chapter 8)            |
-| `lora_layer`          | its projection in half precision             |
-| `lora_formats`        | adapter files of other trainers              |
-| `memory`              | precision and recomputation of each part     |
-| `official_checkpoint` | the authors' weights in diffusers' layout    |
-| `official_names`      | names of weights, theirs and diffusers'      |
+| module            | holds                                        |
+|-------------------|----------------------------------------------|
+| `backbone`        | UNet, VAE, text encoder and scheduler as one |
+| `backbone_folder` | the same on disk                             |
+| `flow_view`       | such a model seen as a flow model            |
+| `wan`             | Wan 2.1: transformer and causal autoencoder  |
+| `named`           | models by name                               |
+| `unet`            | diffusers' UNet and what fine-tuning adds    |
+| `modes`           | train and eval mode of a network             |
+| `scheduler`       | the noise schedule                           |
+| `fast_blocks`     | its blocks in another order of work          |
+| `precision`       | which precision a processor is fast in       |
+| `lora`            | the adapter (Sec. 3.3, chapter 8)            |
+| `lora_layer`      | its projection in half precision             |
+| `lora_formats`    | adapter files of other trainers              |
+| `memory`          | precision and recomputation of each part     |
+| `official`        | the authors' weights in diffusers' layout    |
 """
 
 from ivtutorial.system.lazy import offer

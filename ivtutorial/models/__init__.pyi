@@ -1,6 +1,6 @@
-from ivtutorial.models.as_flow import FlowBackbone as FlowBackbone, as_flow as as_flow
 from ivtutorial.models.backbone import Backbone as Backbone
 from ivtutorial.models.backbone_folder import load_backbone as load_backbone, save_backbone as save_backbone
+from ivtutorial.models.flow_view import FlowBackbone as FlowBackbone, as_flow as as_flow
 from ivtutorial.models.lora import (
     TARGETS as TARGETS,
     attach_lora as attach_lora,
@@ -16,7 +16,7 @@ from ivtutorial.models.lora import (
 from ivtutorial.models.memory import DTYPES as DTYPES, Memory as Memory
 from ivtutorial.models.modes import network_mode as network_mode
 from ivtutorial.models.named import model_location as model_location, open_model as open_model
-from ivtutorial.models.official_checkpoint import convert_checkpoint as convert_checkpoint
+from ivtutorial.models.official.checkpoint import convert_checkpoint as convert_checkpoint
 from ivtutorial.models.precision import choose_precision as choose_precision, has_fast_bf16 as has_fast_bf16
 from ivtutorial.models.scheduler import (
     make_scheduler as make_scheduler,

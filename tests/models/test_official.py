@@ -16,8 +16,8 @@ from ivtutorial.errors import InputError
 from ivtutorial.models.backbone import Backbone
 from ivtutorial.models.backbone_folder import load_backbone, save_backbone
 from ivtutorial.models.lora import LORA_FILE, attach_lora, count_lora, load_lora, save_lora
-from ivtutorial.models.official_checkpoint import convert_checkpoint, official_config
-from ivtutorial.models.official_names import _prefixes
+from ivtutorial.models.official.checkpoint import convert_checkpoint, official_config
+from ivtutorial.models.official.names import _prefixes
 from ivtutorial.models.unet import VideoUNet
 from tests.tolerances import assert_close, roundings
 

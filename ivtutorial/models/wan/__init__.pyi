@@ -1,6 +1,6 @@
 from ivtutorial.models.wan.backbone import WanBackbone as WanBackbone
 from ivtutorial.models.wan.decoding import (
-    CHUNK as CHUNK,
+    FRAMES_PER_LATENT as FRAMES_PER_LATENT,
     chunk_of as chunk_of,
     decode_chosen as decode_chosen,
     frame_count as frame_count,

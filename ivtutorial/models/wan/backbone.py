@@ -24,7 +24,7 @@ from ivtutorial.checks import check_frames
 from ivtutorial.errors import InputError
 from ivtutorial.method.flow import FlowSchedule
 from ivtutorial.models.memory import Memory
-from ivtutorial.models.wan.decoding import CHUNK, decode_chosen, frame_count, from_vae
+from ivtutorial.models.wan.decoding import FRAMES_PER_LATENT, decode_chosen, frame_count, from_vae
 from ivtutorial.models.wan.prompts import encode_prompts, pad_prompts
 
 
@@ -106,7 +106,12 @@ class WanBackbone:
             InputError: wrong shape, size or range.
         """
         side = 8 * self.transformer.config["patch_size"][-1]
-        if frames.ndim != 5 or frames.shape[1] % CHUNK != 1 or frames.shape[-1] % side or frames.shape[-2] % side:
+        if (
+            frames.ndim != 5
+            or frames.shape[1] % FRAMES_PER_LATENT != 1
+            or frames.shape[-1] % side
+            or frames.shape[-2] % side
+        ):
             raise InputError(
                 f"Clips must have shape (B, F, 3, H, W) with F = 4 k + 1 (17, say) and H and W divisible by {side}, "
                 f"got {tuple(frames.shape)}."

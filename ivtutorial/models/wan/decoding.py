@@ -28,7 +28,7 @@ from torch.utils.checkpoint import checkpoint as recomputed
 from ivtutorial.checks import check_latents
 from ivtutorial.errors import InputError
 
-CHUNK = 4  # frames of a latent, but the first
+FRAMES_PER_LATENT = 4  # frames of a latent, but the first
 
 
 def frame_count(f: int) -> int:
@@ -38,7 +38,7 @@ def frame_count(f: int) -> int:
         >>> frame_count(1), frame_count(5)
         (1, 17)
     """
-    return 1 + CHUNK * (f - 1)
+    return 1 + FRAMES_PER_LATENT * (f - 1)
 
 
 def chunk_of(frame: int) -> int:
@@ -48,7 +48,7 @@ def chunk_of(frame: int) -> int:
         >>> [chunk_of(frame) for frame in (0, 1, 4, 5)]
         [0, 1, 1, 2]
     """
-    return -(-frame // CHUNK)
+    return -(-frame // FRAMES_PER_LATENT)
 
 
 def to_vae(vae: AutoencoderKLWan, z: Tensor) -> Tensor:
@@ -107,7 +107,7 @@ def _decode_clip(vae: AutoencoderKLWan, z: Tensor, chosen: list[int], recompute:
             after: list[Any] = []
             args = (vae, to_vae(vae, z[:, :, j : j + 1]), cache, after, j == 0)
             decoded = recomputed(_decode_chunk, *args, use_reentrant=False) if again else _decode_chunk(*args)
-            first = 0 if j == 0 else 1 + CHUNK * (j - 1)
+            first = 0 if j == 0 else 1 + FRAMES_PER_LATENT * (j - 1)
             frames |= {first + i: decoded[0, :, i] for i in range(decoded.shape[2]) if first + i in chosen}
         cache = after
     return torch.stack([frames[frame] for frame in chosen])

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from ivtutorial.checks import check_captions
 from ivtutorial.errors import InputError
 
-LENGTH = 512
+PROMPT_TOKENS = 512
 
 
 def clean_prompt(caption: str) -> str:
@@ -37,7 +37,7 @@ def clean_prompt(caption: str) -> str:
 
 @torch.no_grad()
 def encode_prompts(
-    text_encoder: nn.Module, tokenizer: Any, captions: Sequence[str], length: int = LENGTH
+    text_encoder: nn.Module, tokenizer: Any, captions: Sequence[str], length: int = PROMPT_TOKENS
 ) -> list[Tensor]:
     """Embeddings of captions without padding, (L_i, E) each, on the CPU.
 
@@ -63,7 +63,7 @@ def encode_prompts(
     return [row[:count].cpu() for row, count in zip(hidden, mask.sum(dim=1).tolist(), strict=True)]
 
 
-def pad_prompts(embeddings: Sequence[Tensor], length: int = LENGTH) -> Tensor:
+def pad_prompts(embeddings: Sequence[Tensor], length: int = PROMPT_TOKENS) -> Tensor:
     """Embeddings (L_i, E) as one tensor (B, length, E), zeros behind each caption.
 
     Raises:

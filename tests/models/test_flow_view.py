@@ -13,7 +13,7 @@ from ivtutorial.method.chain import sample
 from ivtutorial.method.editing import edit
 from ivtutorial.method.instructvideo import InstructVideo
 from ivtutorial.method.noise import level
-from ivtutorial.models.as_flow import as_flow
+from ivtutorial.models.flow_view import as_flow
 from ivtutorial.models.scheduler import make_scheduler, noise_share
 from tests.tolerances import assert_close, roundings
 from tests.toy import brightness, seeded, toy_backbone

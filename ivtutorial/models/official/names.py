@@ -16,7 +16,7 @@ n ResNets a level (`layers_per_block`):
 The authors' temporal `proj_in` and `proj_out` are convolutions of width 1, (out, in, 1); diffusers has Linear
 layers, (out, in): the last axis is dropped. Their LoRA factor is 1, which is alpha = rank in peft.
 
-`ivtutorial.models.official_checkpoint` turns a whole file into a folder.
+`ivtutorial.models.official.checkpoint` turns a whole file into a folder.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """A released UNet file of the authors (InstructVideo, or ModelScope v1.4) becomes a diffusers folder and a LoRA file.
 
 How large the network is and where it has attention is read off the shapes of the weights; the names are translated by
-`ivtutorial.models.official_names`. The file holds only the UNet: VAE, text encoder, tokenizer and scheduler come from a
+`ivtutorial.models.official.names`. The file holds only the UNet: VAE, text encoder, tokenizer and scheduler come from a
 pipeline that has them, such as damo-vilab/text-to-video-ms-1.7b.
 """
 
@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from ivtutorial.errors import InputError
-from ivtutorial.models.official_names import lora_from_official, unet_from_official
+from ivtutorial.models.official.names import lora_from_official, unet_from_official
 from ivtutorial.weights.files import fill, read_weights, tensors_of
 
 if TYPE_CHECKING:
