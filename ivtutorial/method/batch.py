@@ -118,12 +118,12 @@ def reward_metrics(output: VideoRewardOutput, z0: Tensor) -> dict[str, float]:
         `frame_reward`: mean image reward of the chosen frames without weights; the curve to watch.
         `frame_weight`: mean weight f_i of the chosen frames (Eq. 7).
         `motion`: see :func:`motion`; if it falls while the reward rises, the clips are freezing.
-        `reward_calls`: frames that the image reward scored, for the budget.
+        `reward_calls`: frames that the image reward scored, each once, for the budget.
     """
     return {
         "reward": output.reward.mean().item(),
         "frame_reward": output.frame_rewards.mean().item(),
         "frame_weight": output.weights.mean().item(),
         "motion": motion(z0),
-        "reward_calls": float(output.frame_rewards.numel()),
+        "reward_calls": float(sum(len(set(chosen)) for chosen in output.indices.tolist())),
     }

@@ -110,8 +110,8 @@ class InstructVideo(RewardMethod):
         again, cut = self.recompute or self.two_phase, self.stop_gradient
         z_0 = denoise(predict, z_noi, timesteps, scheduler, chosen, self.eta, generator, again, cut)
         x_0 = cut_off(z_0) if self.two_phase else z_0
-        g = choose_frames(F, self.S, B, generator, self.selection).to(z.device)  # Eq. 6
-        f = temporal_attenuation(g, F, self.lambda_tar, self.normalise)  # Eq. 7
+        g = choose_frames(F, self.S, B, generator, self.selection, self.lambda_tar).to(z.device)  # Eq. 6
+        f = temporal_attenuation(g, F, self.lambda_tar, self.normalise, self.drawn)  # Eq. 7
         r = score_frames(image_reward, backbone.decode, x_0, g, batch.captions)
         R = (f * r).mean(dim=1)  # Eq. 8
         yield rejoin(-R.mean(), x_0, z_0), edit_metrics(VideoRewardOutput(R, r, f, g), z_0, batch.latents)  # Eq. 2, 9

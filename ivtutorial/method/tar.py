@@ -8,17 +8,21 @@
 
 Where this differs from the authors' code: optionally the weights of a clip are scaled to mean 1 (`normalise`). As
 published, their mean over the segments is 0.135 for F = 16, S = 4 and varies from 0.017 to 0.348 with the draw alone,
-so R mostly says which frames were drawn: log the scores beside it.
+so R mostly says which frames were drawn: log the scores beside it. Frames that were drawn in proportion to their weight
+(`drawn`, the selection 'attenuated' of :mod:`ivtutorial.method.segvr`) all weigh the mean over the F frames.
 """
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from ivtutorial.errors import InputError
 
 
-def temporal_attenuation(indices: Tensor, F: int, lambda_tar: float = 1.0, normalise: bool = False) -> Tensor:
+def temporal_attenuation(
+    indices: Tensor, F: int, lambda_tar: float = 1.0, normalise: bool = False, drawn: bool = False
+) -> Tensor:
     """Weight of each chosen frame, f_i = exp(-lambda_tar |g(i) - F // 2|) (Eq. 7).
 
     With F = 16 frame 8 has weight 1, frame 0 e^-8 and frame 15 e^-7: the middle counts, not symmetrically.
@@ -28,6 +32,7 @@ def temporal_attenuation(indices: Tensor, F: int, lambda_tar: float = 1.0, norma
         F: frames of a clip.
         lambda_tar: steepness, >= 0; 0 gives every frame weight 1.
         normalise: scale the weights of each clip so that their mean over S is 1. The paper does not.
+        drawn: the frames were drawn in proportion to f_g: each weighs (1/F) sum_g f_g, or 1 with `normalise`.
 
     Returns:
         Weights, float32 (B, S).
@@ -42,6 +47,9 @@ def temporal_attenuation(indices: Tensor, F: int, lambda_tar: float = 1.0, norma
     """
     if not lambda_tar >= 0:
         raise InputError(f"lambda_tar = {lambda_tar}: expected a number >= 0; the paper uses 1.")
+    if drawn:
+        mean = 1.0 if normalise else temporal_attenuation(torch.arange(F), F, lambda_tar).mean().item()
+        return torch.full(indices.shape, mean, device=indices.device)
     exponent = -lambda_tar * (indices - F // 2).abs().float()
     if normalise:  # softmax cannot divide 0 by 0 where every exp would underflow
         return exponent.softmax(dim=1) * indices.shape[1]

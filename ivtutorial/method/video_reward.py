@@ -50,7 +50,7 @@ def score_frames(
     indices: Tensor,
     captions: Sequence[str],
 ) -> Tensor:
-    """Image reward of the chosen frames, r(x_0[g(i)], c); only they are decoded.
+    """Image reward of the chosen frames, r(x_0[g(i)], c); only they are decoded, and each of them once.
 
     Args:
         image_reward: (frames (N, 3, H, W) in [0, 1], N captions) -> scores (N,), with gradient to the frames.
@@ -70,12 +70,14 @@ def score_frames(
     check_captions(captions)
     if len(captions) != len(latents):
         raise InputError(f"{len(captions)} captions for {len(latents)} clips: expected one caption a clip.")
-    clips = torch.arange(len(latents), device=latents.device)[:, None]
-    frames = decode(latents.transpose(1, 2)[clips, indices.to(latents.device)].flatten(0, 1))
+    F = latents.shape[2]
+    numbers = torch.arange(len(latents), device=latents.device)[:, None] * F + indices.to(latents.device)
+    once, where = numbers.unique(return_inverse=True)  # sorted: clip by clip, frames ascending
+    frames = decode(latents.transpose(1, 2)[once // F, once % F])
     check_frames(frames)
-    texts = [caption for caption in captions for _ in range(indices.shape[1])]
+    texts = [captions[number // F] for number in once.tolist()]
     scores = check_scores(image_reward(frames, texts), len(texts))
-    return scores.to(torch.promote_types(scores.dtype, torch.float32)).view(indices.shape)
+    return scores.to(torch.promote_types(scores.dtype, torch.float32))[where]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,6 +103,11 @@ class VideoRewardSettings:
         whole(self, S=1)
         not_negative(self, "lambda_tar")
         one_of(self, selection=SELECTIONS)
+
+    @property
+    def drawn(self) -> bool:
+        """Whether frames are drawn in proportion to their weight, and so all weigh the same."""
+        return self.selection == "attenuated"
 
 
 @dataclass(frozen=True)
@@ -142,10 +149,11 @@ class VideoReward(VideoRewardSettings):
         """
         check_latents(latents)
         B, _, F, _, _ = latents.shape
-        g = choose_frames(F, self.S, B, generator, self.selection) if indices is None else indices
-        g = g.to(latents.device)
+        if indices is None:
+            indices = choose_frames(F, self.S, B, generator, self.selection, self.lambda_tar)
+        g = indices.to(latents.device)
         r = score_frames(self.image_reward, decode, latents, g, captions)
-        f = temporal_attenuation(g, F, self.lambda_tar, self.normalise)
+        f = temporal_attenuation(g, F, self.lambda_tar, self.normalise, self.drawn)
         return VideoRewardOutput((f * r).mean(dim=1), r, f, g)
 
     def of_frames(

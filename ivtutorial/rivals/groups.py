@@ -72,6 +72,7 @@ def score_groups(
     Returns:
         Rewards (B * G,), with their weights and frames.
     """
-    frames = choose_frames(z0.shape[2], video_reward.S, len(z0) // group, generator, video_reward.selection)
+    F, groups, choice = z0.shape[2], len(z0) // group, (video_reward.selection, video_reward.lambda_tar)
+    frames = choose_frames(F, video_reward.S, groups, generator, *choice)
     with torch.no_grad():
         return video_reward(backbone.decode, z0, batch.captions, generator, frames.repeat_interleave(group, 0))

@@ -25,7 +25,7 @@ from ivtutorial.checks import not_negative, one_of, positive, whole
 from ivtutorial.data.captions import check_caption
 from ivtutorial.errors import InputError
 from ivtutorial.method.instructvideo import InstructVideo
-from ivtutorial.method.segvr import choose_frames
+from ivtutorial.method.segvr import check_segments
 from ivtutorial.method.settings import RewardMethod
 from ivtutorial.models.memory import Memory, Precision
 from ivtutorial.training.guards import Guards
@@ -126,8 +126,7 @@ class FinetuneConfig:
         if METHODS.get(type(self.method).__name__) is not type(self.method):
             raise InputError(f"method = {self.method!r}: expected one of {', '.join(METHODS)}.")
         self._check_numbers()
-        # Not 'random', which would draw from the global generator.
-        choose_frames(self.frames, self.method.S, 1, selection="dense" if self.method.selection == "dense" else "first")
+        check_segments(self.frames, self.method.S, self.method.selection)
         one_of(self, precision=get_args(Precision))
         if self.precision == "fp16" and getattr(self.method, "two_phase", False):
             raise InputError(

@@ -11,6 +11,7 @@ import torch
 from ivtutorial.data.clips import Clip, read_clips
 from ivtutorial.data.dataset import LatentDataset, encode_clips
 from ivtutorial.errors import InputError
+from ivtutorial.method.segvr import check_segments
 from ivtutorial.models.lora import attach_lora, load_lora
 from ivtutorial.rewards.base import HasTextTower
 from ivtutorial.system.progress import bar
@@ -99,9 +100,7 @@ def load_data(
                 backbone, listed, cache, config.frames, config.fps, config.height, config.width, advance,
                 skip_bad=skip_bad, rank=rank, world=world, gather=gather,
             )  # fmt: skip
-    frames = clips.latents.shape[2]
-    if frames % config.method.S and config.method.selection != "dense":
-        raise InputError(f"S = {config.method.S} does not divide the {frames} frames of the clips.")
+    check_segments(clips.latents.shape[2], config.method.S, config.method.selection)
     return clips
 
 

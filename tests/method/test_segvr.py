@@ -48,5 +48,5 @@ def test_segments_that_do_not_divide_the_clip_are_refused(S: int):
 
 
 def test_unknown_selection_is_refused():
-    with pytest.raises(InputError, match="random, first, middle, dense"):
+    with pytest.raises(InputError, match="random, first, middle, dense, attenuated"):
         choose_frames(16, 4, 1, selection="last")  # type: ignore[arg-type]
