@@ -24,7 +24,7 @@ export PYTHON
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test lint types unit test-kernels notebooks book book-test colab-test test-lowest lock clean
+.PHONY: help setup demo test lint types unit test-kernels notebooks book book-test colab-test test-lowest kit lock clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -67,6 +67,9 @@ colab-test: $(READY)  ## ask pip whether installing the package would change a n
 
 test-lowest: $(LOWEST)/.ready  ## unit tests with the oldest allowed versions (PYTHON from 3.10 to 3.12)
 	$(LOWEST)/bin/python -m pytest $(XDIST) tests  # not HF_HUB_OFFLINE=1: old diffusers then refuse local folders too
+
+kit: $(READY)  ## an archive for a machine without network, with what it lacks (dist/ivtutorial-kit.tar.gz, dist/run.sh)
+	$(BIN)/python scripts/make_kit.py --uv $(UV)
 
 lock: $(UV)  ## renew requirements.lock after a change of the dependencies in pyproject.toml
 	$(UV) pip compile --quiet --upgrade $(LOCK) --output-file requirements.lock pyproject.toml

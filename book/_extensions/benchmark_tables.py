@@ -1,7 +1,7 @@
 """Sphinx extension: the directive `benchmark`, the tables that a script of `benchmarks/` measured, one for each device.
 
-The numbers are those of data/results/NAME.json. A device that was never measured has its table, too: every row that is
-known, with "still to be measured" in every cell, so that what is missing is seen.
+The numbers are those of data/results/NAME.json. A device that was never measured has no table, but a line that says so.
+`benchmark count_step` shows what was counted without a GPU.
 """
 
 from __future__ import annotations
@@ -30,12 +30,6 @@ COLUMNS = {
         "relative": "times as fast", "difference": "difference",
     },
 }  # fmt: skip
-# Rows that are measured on a GPU only.
-GPU_ONLY = {
-    "bench_step": (
-        "preset t4", "preset 8gb", "preset 24gb", "preset a100", "preset 8gb without autocast", "preset a100, compiled",
-    )
-}  # fmt: skip
 
 
 def cell(value: Any) -> str:
@@ -56,21 +50,41 @@ def lines(name: str, tables: dict[str, Any]) -> list[str]:
         Lines; above each table where its numbers come from, below it the comparisons.
     """
     columns, found = COLUMNS[name], []
-    known = [row["name"] for row in (tables.get("cpu") or {"rows": []})["rows"]]
     for device, title in DEVICES.items():
         table = tables.get(device)
-        gpu_only = GPU_ONLY.get(name, ()) if device == "gpu" else ()
-        rows = table["rows"] if table else [{"name": one} for one in (*known, *gpu_only)] or [{}]
+        if table is None:
+            found += [f"**{title}.** {OPEN.capitalize()}.", ""]
+            continue
         found += [f"**{title}.** {_source(table)}", ""]
         found += [f"| {' | '.join(columns.values())} |", f"|{'---|' * len(columns)}"]
-        found += [f"| {' | '.join(_cells(row, columns))} |" for row in rows] + [""]
-        found += [f"- {what}: {cell(ratio)}" for what, ratio in (table or {}).get("comparisons", {}).items()] + [""]
+        found += [f"| {' | '.join(_cells(row, columns))} |" for row in table["rows"]] + [""]
+        found += [f"- {what}: {cell(ratio)}" for what, ratio in table.get("comparisons", {}).items()] + [""]
     return found
 
 
-def _source(table: dict[str, Any] | None) -> str:
-    if table is None:
-        return f"{OPEN.capitalize()}."
+def counted_lines(table: dict[str, Any]) -> list[str]:
+    """The counted table in Markdown: a row for each setting, a column for each card.
+
+    Args:
+        table: what count_step.json holds.
+    """
+    cards = list(table["cards"])
+    head = ["setting", "precision", "clips in a pass", "TFLOP", "GB moved", "GiB at the peak", *cards]
+    found = [f"**Counted, not measured.** {table['date']}, PyTorch {table['versions']['torch']}.", ""]
+    found += [f"| {' | '.join(head)} |", f"|{'---|' * len(head)}"]
+    for row in table["rows"]:
+        bounds = [_bounds(row["cards"][card]) for card in cards]
+        numbers = [f"{row['tflop']:,.0f}", f"{row['gbyte']:,.0f}", f"{row['peak_gib']:.1f}"]
+        found.append(f"| {' | '.join([row['name'], row['precision'], str(row['clips']), *numbers, *bounds])} |")
+    return [*found, ""]
+
+
+def _bounds(entry: dict[str, Any]) -> str:
+    reason = entry.get("reason")
+    return str(reason) if reason else f"{entry['floor']:.1f} s ({entry['compute']:.1f})"
+
+
+def _source(table: dict[str, Any]) -> str:
     load = table.get("load_at_start")
     busy = "" if load is None else f", load of the machine at the start {load:g}"
     clips = table.get("settings", {}).get("batch")
@@ -95,7 +109,9 @@ class Benchmark(SphinxDirective):
         self.env.note_dependency(str(path))
         tables = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
         parent = nodes.Element()
-        content = StringList(lines(self.arguments[0], tables), source=str(path))
+        counted = self.arguments[0] == "count_step"
+        shown = counted_lines(tables) if counted else lines(self.arguments[0], tables)
+        content = StringList(shown, source=str(path))
         self.state.nested_parse(content, self.content_offset, parent)
         return parent.children
 

@@ -1,0 +1,282 @@
+"""What one step of fine-tuning costs at full size, counted without a GPU, and the time that it takes at least.
+
+    python benchmarks/count_step.py   # every preset, a few minutes on a CPU
+
+The networks are built at full size on PyTorch's device `meta`, where tensors have a shape and no content, and one pass
+(edit, decoding, scoring, backward) runs on it as training runs it. Of every operation three things are noted:
+
+| name      | symbol | meaning                                                                                       |
+|-----------|--------|-----------------------------------------------------------------------------------------------|
+| `flops`   | c      | multiplications and additions of matrix products, convolutions and attention                  |
+| `bytes`   | b      | bytes of the tensors that it reads and writes; a view costs nothing                           |
+| `peak`    | -      | bytes of all tensors alive at once, with the frozen weights on the GPU and the adapter's state |
+
+On a card with peak rate P and memory bandwidth W no operation ends before max(c / P, b / W); `floor` is the sum of that
+over a pass, times the passes of a step. It is a bound for running one operation after another; a compiler that fuses
+operations moves fewer bytes, and then only the sum of c / P, `compute`, holds. Neither time between operations nor the
+casts of autocast nor workspace is counted, so real times and peaks are larger. P and W are those of the data sheets:
+dense products of half-precision numbers, added up in single precision.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import weakref
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import full_size
+import open_clip
+import torch
+from bench_step import all_frames_loss, step_loss
+from torch import Tensor
+from torch.nn import functional
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+from torch.utils.flop_counter import flop_registry
+
+from ivtutorial.method.batch import Batch
+from ivtutorial.method.chain import denoise, network_mode
+from ivtutorial.method.instructvideo import InstructVideo
+from ivtutorial.models.backbone import Backbone
+from ivtutorial.models.lora import attach_lora, lora_parameters
+from ivtutorial.models.memory import Memory
+from ivtutorial.rewards.clip import ClipReward
+from ivtutorial.system.files import atomic_write_text
+from ivtutorial.system.provenance import provenance
+from ivtutorial.system.quiet import no_warnings
+from ivtutorial.training.fit import fitted
+from ivtutorial.training.presets import PRESETS
+
+RESULT = Path("data/results/count_step.json")
+CLIPS = 8  # of a step, as in the paper
+FRAMES, TOKENS = 16, 77
+ATTENTION = "scaled_dot_product_attention"
+
+
+@dataclass(frozen=True)
+class Card:
+    """A GPU's data sheet.
+
+    Attributes:
+        tflops: peak of half-precision products, 10^12 operations a second. gbytes: of its memory, 10^9 bytes a second.
+        gib: memory that a program can use, GiB. bf16: whether it has units for bf16.
+    """
+
+    tflops: float
+    gbytes: float
+    gib: float
+    bf16: bool = True
+
+
+CARDS = {
+    "T4": Card(65, 320, 15, bf16=False),
+    "L4": Card(121, 300, 22),
+    "RTX 4090": Card(165, 1008, 24),
+    "A100": Card(312, 1555, 40),
+    "H100": Card(989, 3350, 80),
+}
+
+
+@dataclass
+class Count:
+    """How often a pass has an operation of so many (FLOPs, bytes), and the most bytes that were alive at once."""
+
+    operations: Counter[tuple[int, int]] = field(default_factory=Counter)
+    alive: int = 0
+    peak: int = 0
+
+    def seconds(self, card: Card, move: bool = True) -> float:
+        """Sum over the operations of max(c / P, b / W), or with `move` off of c / P."""
+        compute, memory = card.tflops * 1e12, card.gbytes * 1e9
+        return sum(n * max(c / compute, b / memory if move else 0.0) for (c, b), n in self.operations.items())
+
+    def total(self) -> tuple[int, int]:
+        """FLOPs and bytes of the pass."""
+        flops, bytes_ = (sum(n * pair[i] for pair, n in self.operations.items()) for i in (0, 1))
+        return flops, bytes_
+
+
+class Counting(TorchDispatchMode):
+    """Counts every operation inside the block."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count = Count()
+        self._known: dict[int, Any] = {}
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Run the operation, and note it; a number that the code looks at is 0."""
+        if func._schema.name == "aten::_local_scalar_dense" and args[0].is_meta:
+            return 0
+        output = func(*args, **(kwargs or {}))
+        if func._schema.name in ("aten::empty", "aten::detach") or is_view(func):
+            return output
+        before, after = tensors((args, kwargs)), tensors(output)
+        formula = flop_registry.get(func._overloadpacket)
+        flops = formula(*args, **(kwargs or {}), out_val=output) if formula else 0
+        self.count.operations[flops, sum(map(size, before)) + sum(map(size, after))] += 1
+        for tensor in after:
+            self._follow(tensor)
+        return output
+
+    def _follow(self, tensor: Tensor) -> None:
+        storage = tensor.untyped_storage()
+        key, bytes_ = storage._cdata, storage.nbytes()
+        if key not in self._known:
+            self._known[key] = weakref.finalize(storage, self._forget, key, bytes_)
+            self.count.alive += bytes_
+            self.count.peak = max(self.count.peak, self.count.alive)
+
+    def _forget(self, key: int, bytes_: int) -> None:
+        self.count.alive -= bytes_
+        del self._known[key]
+
+
+def fused_attention(query: Tensor, key: Tensor, value: Tensor, *_: Any, **rest: Any) -> Tensor:
+    """Attention as one operation, as on a GPU; on `meta` PyTorch would build the matrix of scores."""
+    recorded = torch.is_grad_enabled() and any(x.requires_grad for x in (query, key, value))
+    output: Tensor = torch.ops.aten._scaled_dot_product_efficient_attention(query, key, value, None, recorded)[0]
+    return output
+
+
+def is_view(func: Any) -> bool:
+    """Whether the operation returns other views of its input, without reading it."""
+    return any(one.alias_info is not None and not one.alias_info.is_write for one in func._schema.returns)
+
+
+def tensors(tree: Any) -> list[Tensor]:
+    """Every tensor in nested arguments."""
+    return [leaf for leaf in tree_leaves(tree) if isinstance(leaf, Tensor)]
+
+
+def size(tensor: Tensor) -> int:
+    """Bytes to read or write: of an expanded tensor only those that are there."""
+    return min(tensor.numel() * tensor.element_size(), tensor.untyped_storage().nbytes())
+
+
+def models(dtype: torch.dtype, divide: int = 1) -> tuple[Backbone, ClipReward]:
+    """ModelScope's networks and HPSv2's at full size on `meta`, with a fresh adapter."""
+    backbone = full_size.random_backbone(divide, 0, "meta")
+    with no_warnings(), torch.device("meta"):
+        vit = open_clip.create_model("ViT-H-14", device="meta")
+    for network in (backbone.unet, backbone.vae, backbone.text_encoder, vit):
+        network.to(dtype)
+    attach_lora(backbone.unet)
+    reward = ClipReward(vit, open_clip.SimpleTokenizer(), open_clip.get_model_config("ViT-H-14"))
+    return backbone, reward
+
+
+def resident(backbone: Backbone, reward: ClipReward, memory: Memory) -> int:
+    """Bytes that stay on the GPU: frozen weights, and 16 a weight of the adapter (it, gradient, Adam's two)."""
+    parts = [backbone.unet, backbone.vae, reward.model.visual]
+    if not memory.offload_text:
+        parts = [backbone.unet, backbone.vae, backbone.text_encoder, reward.model]
+    frozen = sum(p.numel() * p.element_size() for part in parts for p in part.parameters() if not p.requires_grad)
+    return frozen + 16 * sum(p.numel() for p in lora_parameters(backbone.unet))
+
+
+def batch(backbone: Backbone, clips: int) -> Batch:
+    """A batch of clips and captions without content."""
+    z = torch.empty(clips, *backbone.latent_shape(FRAMES), device="meta")
+    width = backbone.unet.config.cross_attention_dim
+    embeds, empty = (torch.empty(n, TOKENS, width, device="meta", dtype=backbone.unet.dtype) for n in (clips, 1))
+    return Batch(z, embeds, empty, [f"clip {index}" for index in range(clips)])
+
+
+def count(
+    networks: tuple[Backbone, ClipReward], memory: Memory, clips: int, method: InstructVideo, authors: bool = False
+) -> Count:
+    """Operations and memory of one pass of `clips` clips; `authors` as `bench_step.py` does it their way.
+
+    The steps of the chain without gradient are all alike: one of them is counted, and taken as often as there are.
+    """
+    backbone, reward = networks
+    for parameter in lora_parameters(backbone.unet):
+        parameter.grad = None
+    reward.requires_grad_(authors)
+
+    def scored(frames: Tensor, captions: Sequence[str]) -> Tensor:
+        return reward.image_features(frames).sum(-1)
+
+    recorded, plain, given = Counting(), Counting(), batch(backbone, clips)
+    with (
+        fitted(backbone, scored, memory) as scorer,
+        network_mode(backbone.unet, method.train_mode),
+        patch.object(functional, ATTENTION, fused_attention),
+    ):
+        with recorded:
+            if authors:
+                side = given.latents.shape[-1] * backbone.vae_factor
+                backbone.encode(torch.empty(clips, FRAMES, 3, side, side, device="meta"))
+            loss_of = all_frames_loss if authors else step_loss
+            loss_of(replace(method, tau=1 / method.D), backbone, given, scorer).backward()
+        with plain, torch.no_grad():
+            predict = backbone.predictor(given.embeds, given.uncond_embeds, method.guidance)
+            denoise(predict, given.z, [500], backbone.scheduler)
+    reward.requires_grad_(False)
+    operations = recorded.count.operations.copy()
+    for pair, times in plain.count.operations.items():
+        operations[pair] += (method.steps - 1) * times
+    peak = max(recorded.count.peak, plain.count.peak) + resident(backbone, reward, memory)
+    return Count(operations, 0, peak)
+
+
+def row(name: str, counted: Count, clips: int, precision: str) -> dict[str, Any]:
+    """A row of the table, for a step of `CLIPS` clips on one GPU."""
+    passes = CLIPS // clips
+    flops, bytes_ = counted.total()
+    gib = counted.peak / 2**30
+    cards = {}
+    for card_name, card in CARDS.items():
+        reason = "too large" if gib > card.gib else "no bf16" if precision == "bf16" and not card.bf16 else None
+        floor, compute = (passes * counted.seconds(card, move) for move in (True, False))
+        cards[card_name] = {"reason": reason} if reason else {"floor": round(floor, 3), "compute": round(compute, 3)}
+    return {
+        "name": name,
+        "precision": precision,
+        "clips": clips,
+        "passes": passes,
+        "operations": counted.operations.total(),
+        "tflop": round(passes * flops / 1e12, 2),
+        "gbyte": round(passes * bytes_ / 1e9, 1),
+        "peak_gib": round(gib, 3),
+        "cards": cards,
+    }
+
+
+def rows() -> list[dict[str, Any]]:
+    """Every preset, the same with nothing recomputed, and the authors' way."""
+    half = {"fp16": models(torch.float16), "bf16": models(torch.bfloat16)}
+    theirs = InstructVideo(train_mode=True, recompute=True)
+    wanted = [
+        *((f"preset {name}", one["precision"], one["batch_size"], Memory(**one["memory"]), InstructVideo(), False)
+          for name, one in PRESETS.items()),
+        ("nothing recomputed", "bf16", 1, Memory(), InstructVideo(), False),
+        ("as the authors do it", "bf16", 1, Memory(recompute_unet=True, guidance_passes=2), theirs, True),
+    ]  # fmt: skip
+    result = []
+    for name, precision, clips, memory, method, authors in wanted:
+        counted = count(half[precision], memory, clips, method, authors)
+        result.append(row(name, counted, clips, precision))
+        print({key: value for key, value in result[-1].items() if key != "cards"}, flush=True)
+    return result
+
+
+def main() -> None:
+    """Count every row and write the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, default=RESULT)
+    options = parser.parse_args()
+    settings = {"clips_of_a_step": CLIPS, "frames": FRAMES, "tokens": TOKENS}
+    table = {"settings": settings, "cards": {name: asdict(card) for name, card in CARDS.items()}, "rows": rows()}
+    atomic_write_text(options.out, json.dumps({**table, **provenance(0)}, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,116 @@
+"""What is counted of a step at full size: by hand on small operations, and the book's sentences against the file."""
+
+from __future__ import annotations
+
+import importlib
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch.utils.checkpoint import checkpoint
+
+ROOT = Path(__file__).resolve().parents[2]
+TABLE = json.loads((ROOT / "data" / "results" / "count_step.json").read_text(encoding="utf-8"))
+ROWS = {row["name"]: row for row in TABLE["rows"]}
+
+
+@pytest.fixture
+def counter(monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    return importlib.import_module("count_step")
+
+
+def test_a_product_of_matrices_by_hand(counter: Any) -> None:
+    """(2, 3) times (3, 5): 2 * 2 * 3 * 5 FLOPs, 6 + 15 numbers read and 10 written; the transpose before it is free."""
+    a, b = torch.empty(3, 2, device="meta"), torch.empty(3, 5, device="meta")
+    with counter.Counting() as counting:
+        kept = a.T @ b
+    assert counting.count.operations == {(60, 4 * (6 + 15 + 10)): 1}
+    assert counting.count.peak == kept.numel() * 4
+    card = counter.Card(tflops=1e-12 * 30, gbytes=1e-9 * 31, gib=1)  # 30 FLOP and 31 bytes a second
+    assert counting.count.seconds(card) == 4.0 and counting.count.seconds(card, move=False) == 2.0
+
+
+def test_tensors_that_are_gone_do_not_count_towards_the_peak(counter: Any) -> None:
+    x = torch.empty(100, device="meta")
+    with counter.Counting() as counting:
+        for _ in range(5):
+            x = x + 1
+    assert counting.count.peak == 800, "the sum and what it is made of"
+
+
+def test_what_is_recomputed_counts_twice(counter: Any) -> None:
+    """Two layers, each a product forward and two backward; computed again, only what the second layer's input needs."""
+    layer = torch.nn.Sequential(*(torch.nn.Linear(4, 4, bias=False, device="meta") for _ in range(2)))
+    flops = []
+    for again in (False, True):
+        x = torch.empty(8, 4, device="meta", requires_grad=True)
+        with counter.Counting() as counting:
+            y = checkpoint(layer, x, use_reentrant=False) if again else layer(x)
+            y.sum().backward()
+        flops.append(counting.count.total()[0])
+    assert flops == [6 * 256, 7 * 256]
+
+
+def test_attention_is_one_operation_with_its_two_products(counter: Any) -> None:
+    q, k, v = (torch.empty(2, 3, 16, 8, device="meta") for _ in range(3))
+    with counter.Counting() as counting:
+        output = counter.fused_attention(q, k, v)
+    assert output.shape == q.shape
+    assert counting.count.total()[0] == 2 * (2 * 2 * 3 * 16 * 16 * 8)
+
+
+def test_a_step_is_as_many_passes_of_the_unet_as_the_method_says(counter: Any) -> None:
+    """InstructVideo counts 2 (tau D - K + (3 + 1) K) = 30 passes with the UNet recomputed; decoder and reward are the
+    rest, and a backward pass without gradients of weights is less than two."""
+    backbone = counter.full_size.random_backbone(1, 0, "meta")
+    z, embeds = torch.empty(1, 4, 16, 32, 32, device="meta"), torch.empty(1, 77, 1024, device="meta")
+    with counter.Counting() as counting, torch.no_grad():
+        backbone.predictor(embeds)(z, 500)
+    one = counting.count.total()[0] / 1e12
+    assert one == pytest.approx(4.85, rel=0.02), "the UNet of ModelScope, a clip"
+    assert 28 < ROWS["preset t4"]["tflop"] / 8 / one < 32
+
+
+def test_the_file_has_every_preset_and_card_and_says_where_it_is_from() -> None:
+    from ivtutorial.training.presets import PRESETS
+
+    for name, preset in PRESETS.items():
+        row = ROWS[f"preset {name}"]
+        assert (row["precision"], row["clips"]) == (preset["precision"], preset["batch_size"])
+        assert row["cards"].keys() == TABLE["cards"].keys() == {"T4", "L4", "RTX 4090", "A100", "H100"}
+        for bound in row["cards"].values():
+            assert bound.get("reason") or 0 < bound["compute"] <= bound["floor"]
+    assert {"date", "hardware", "versions", "commit", "seed"} <= TABLE.keys()
+    assert ROWS["preset 8gb"]["peak_gib"] < 8 and ROWS["preset t4"]["peak_gib"] < 14, "the presets' goals"
+
+
+def test_the_texts_say_what_was_counted() -> None:
+    chapter = "".join(
+        "".join(cell["source"]) for cell in json.loads((ROOT / "book" / "10_full_size.ipynb").read_text())["cells"]
+    )
+    pairs = {"T4": "t4", "L4": "24gb", "RTX 4090": "24gb", "A100": "a100", "H100": "a100"}
+    for card, preset in pairs.items():
+        row, bound = ROWS[f"preset {preset}"], ROWS[f"preset {preset}"]["cards"][card]
+        seconds = bound["floor"]
+        cells = [card, f"`{preset}`", f"{row['peak_gib']:.1f} GiB", f"{seconds:.0f} s ({bound['compute']:.1f})"]
+        cells += [f"{200 * seconds / 3600:.1f} h", f"{20000 * seconds / 86400:.1f} days"]
+        assert f"| {' | '.join(cells)} |" in chapter
+    assert f"With `8gb` the peak is {ROWS['preset 8gb']['peak_gib']:.1f} GiB." in chapter
+    readme = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
+    t4, h100 = ROWS["preset t4"], ROWS["preset a100"]["cards"]["H100"]
+    assert f"{t4['tflop']:,.0f} TFLOP, its tensors need {t4['peak_gib']:.1f} GiB with the preset `t4`" in readme
+    assert f"{t4['cards']['T4']['floor']:.0f} s on a T4 and {h100['floor']:.1f} s on an H100" in readme
+
+
+def test_the_page_shows_a_row_for_each_setting_and_a_column_for_each_card() -> None:
+    from tests.book.test_benchmark_tables import PAGE, tables
+
+    lines = tables.counted_lines(TABLE)
+    assert lines[0].startswith("**Counted, not measured.**") and "```{benchmark} count_step\n```" in PAGE
+    head = next(line for line in lines if line.startswith("| setting"))
+    assert all(f"| {card} " in head for card in TABLE["cards"])
+    assert sum(line.startswith(("| preset", "| nothing", "| as the")) for line in lines) == len(ROWS)
+    assert any("| no bf16 |" in line for line in lines)

@@ -1,0 +1,114 @@
+"""The kit for machines without network: what is packed, and what run.sh says where something is wrong."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+SHOW = (
+    "import os, sys, json; print(json.dumps([os.getcwd(), os.environ['PYTHONPATH'].split(os.pathsep), sys.argv[1:]]))"
+)
+
+
+def script() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("make_kit", ROOT / "scripts" / "make_kit.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+make_kit = script()
+
+
+@pytest.fixture
+def packed(tmp_path: Path) -> Path:
+    """A folder with run.sh and a kit of a small tree, with a package that is installed here and one that is not."""
+    root, packages = tmp_path / "root", tmp_path / "packages"
+    for name in ("data/clips/a.mp4", "data/models/weights", "kit/run.sh", "new.py", "ignored.log", "no such file"):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(name)
+    shutil.copy(ROOT / "kit" / "run.sh", root / "kit" / "run.sh")
+    (root / ".gitignore").write_text("*.log\n")
+    git = ["git", "-C", str(root)]
+    subprocess.run([*git, "init", "-q"], check=True)
+    subprocess.run([*git, "add", "data", "kit", "no such file"], check=True)
+    (root / "no such file").unlink()
+    for name in ("numpy", "not_installed_here"):
+        (packages / name / "inside").mkdir(parents=True)
+    assert make_kit.pack(root, packages, tmp_path / "dist") < 10**5
+    return tmp_path / "dist"
+
+
+def run(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "PYTHON": sys.executable, "PYTHONPATH": "before"}
+    line = ["sh", str(folder / "run.sh"), *command]
+    return subprocess.run(line, capture_output=True, text=True, env=environment)
+
+
+def test_a_kit_is_the_working_tree_without_clips(packed: Path) -> None:
+    with tarfile.open(packed / "ivtutorial-kit.tar.gz") as archive:
+        files = {member.name for member in archive if member.isfile()}
+        assert {member.uname for member in archive} == {""}
+    assert files == {"tree/.gitignore", "tree/data/models/weights", "tree/kit/run.sh", "tree/new.py"}
+
+
+def test_a_command_runs_in_the_tree_with_the_packages_that_are_missing(packed: Path) -> None:
+    """Twice: the second time from what is unpacked."""
+    kit = packed / "ivtutorial-kit"
+    for _ in range(2):
+        done = run(packed, sys.executable, "-c", SHOW, "two words")
+        assert done.returncode == 0, done.stderr
+        path = [str(kit / "tree"), str(kit / "packages" / "not_installed_here"), "before"]
+        assert done.stdout == f'["{kit}/tree", {str(path)}, ["two words"]]\n'.replace("'", '"')
+    assert run(packed, "false").returncode == 1, "the command's own status"
+
+
+def test_each_fault_is_one_line_that_says_what_to_do(packed: Path) -> None:
+    archive, kit = packed / "ivtutorial-kit.tar.gz", packed / "ivtutorial-kit"
+    whole = archive.read_bytes()
+
+    def refused(*command: str) -> str:
+        done = run(packed, *command)
+        assert done.returncode == 1 and done.stdout == "" and done.stderr.count("\n") == 1, done.stderr
+        return done.stderr
+
+    assert "give the command to run" in refused()
+    archive.write_bytes(whole[: len(whole) // 2])
+    assert "cannot be unpacked: copy it again" in refused("true")
+    assert not kit.exists() and not (packed / "ivtutorial-kit.part").exists()
+    archive.unlink()
+    assert "copy run.sh and ivtutorial-kit.tar.gz into one folder" in refused("true")
+    archive.write_bytes(whole)
+    (packed / "ivtutorial-kit.part").mkdir()
+    assert f"if none is, remove {packed}/ivtutorial-kit.part" in refused("true")
+    (packed / "ivtutorial-kit.part").rmdir()
+    kit.mkdir()
+    assert "holds another kit, or half of one: remove it" in refused("true"), "unpacked by hand, and perhaps in part"
+    kit.rmdir()
+    assert run(packed, "true").returncode == 0
+    archive.write_bytes(whole + b"\0")
+    assert "holds another kit" in refused("true")
+
+
+def test_a_kit_that_is_too_large_is_not_written(packed: Path, tmp_path: Path) -> None:
+    with pytest.raises(SystemExit, match="MB, 0 at most"):
+        make_kit.pack(tmp_path / "root", tmp_path / "packages", tmp_path / "other", most=10)
+    assert list((tmp_path / "other").iterdir()) == []
+
+
+def test_every_package_of_the_kit_has_a_version_and_a_hash(tmp_path: Path) -> None:
+    wanted = make_kit.requirements(ROOT / "kit" / "wheels.txt")
+    assert {"diffusers", "open_clip_torch", "ftfy"} <= wanted.keys()
+    (tmp_path / "wheels.txt").write_text("diffusers==0.42.1\n")
+    with pytest.raises(SystemExit, match="expected NAME==VERSION --hash=sha256"):
+        make_kit.requirements(tmp_path / "wheels.txt")
