@@ -41,11 +41,12 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
 
 from ivtutorial.method.batch import Batch
-from ivtutorial.method.chain import denoise, network_mode
+from ivtutorial.method.chain import denoise
 from ivtutorial.method.instructvideo import InstructVideo
 from ivtutorial.models.backbone import Backbone
 from ivtutorial.models.lora import attach_lora, lora_parameters
 from ivtutorial.models.memory import Memory
+from ivtutorial.models.modes import network_mode
 from ivtutorial.rewards.clip import ClipReward
 from ivtutorial.system.files import atomic_write_text
 from ivtutorial.system.provenance import provenance
