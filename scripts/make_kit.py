@@ -7,6 +7,7 @@ Writes dist/ivtutorial-kit.tar.gz and, beside it, dist/run.sh, which unpacks it 
 | path              | what                                                                                        |
 |-------------------|---------------------------------------------------------------------------------------------|
 | `tree/`           | the working tree as git sees it (tracked, or new and not ignored), without data/clips        |
+| `tree/COMMIT`     | the commit that results made with the kit name, with "+" if the tree differs from it         |
 | `packages/NAME/`  | each package of kit/wheels.txt, by itself, so that an installed one of that name wins        |
 
 torch, torchvision, transformers, accelerate, peft, safetensors, tokenizers, numpy, pillow, typer and tqdm are expected
@@ -16,6 +17,7 @@ on the machine. PyAV is neither there nor in the kit: it weighs as much as the m
 from __future__ import annotations
 
 import argparse
+import io
 import shutil
 import subprocess
 import tarfile
@@ -23,6 +25,7 @@ import tempfile
 from pathlib import Path
 
 from ivtutorial.system.files import atomic_write
+from ivtutorial.system.provenance import commit
 
 ROOT = Path(__file__).resolve().parents[1]
 LEFT_OUT = "data/clips/"
@@ -83,6 +86,10 @@ def pack(root: Path, packages: Path, out: Path, most: int = MOST) -> int:
             for name in tree_files(root):
                 archive.add(root / name, f"tree/{name}", filter=_anonymous)
             archive.add(packages, "packages", filter=_anonymous)
+            line = f"{commit(root)}\n".encode()
+            member = tarfile.TarInfo("tree/COMMIT")
+            member.size = len(line)
+            archive.addfile(member, io.BytesIO(line))
         size = fresh.stat().st_size
         if size > most:
             raise SystemExit(f"The kit has {size / 1e6:.1f} MB, {most / 1e6:.0f} at most: see what is new in the tree.")

@@ -13,6 +13,8 @@ from types import ModuleType
 
 import pytest
 
+from ivtutorial.system.provenance import commit
+
 ROOT = Path(__file__).resolve().parents[1]
 SHOW = (
     "import os, sys, json; print(json.dumps([os.getcwd(), os.environ['PYTHONPATH'].split(os.pathsep), sys.argv[1:]]))"
@@ -42,6 +44,8 @@ def packed(tmp_path: Path) -> Path:
     git = ["git", "-C", str(root)]
     subprocess.run([*git, "init", "-q"], check=True)
     subprocess.run([*git, "add", "data", "kit", "no such file"], check=True)
+    who = ["-c", "user.name=A", "-c", "user.email=a@b.c", "-c", "commit.gpgsign=false"]
+    subprocess.run([*git, *who, "commit", "-q", "-m", "first"], check=True)
     (root / "no such file").unlink()
     for name in ("numpy", "not_installed_here"):
         (packages / name / "inside").mkdir(parents=True)
@@ -59,7 +63,7 @@ def test_a_kit_is_the_working_tree_without_clips(packed: Path) -> None:
     with tarfile.open(packed / "ivtutorial-kit.tar.gz") as archive:
         files = {member.name for member in archive if member.isfile()}
         assert {member.uname for member in archive} == {""}
-    assert files == {"tree/.gitignore", "tree/data/models/weights", "tree/kit/run.sh", "tree/new.py"}
+    assert files == {"tree/.gitignore", "tree/COMMIT", "tree/data/models/weights", "tree/kit/run.sh", "tree/new.py"}
 
 
 def test_a_command_runs_in_the_tree_with_the_packages_that_are_missing(packed: Path) -> None:
@@ -71,6 +75,14 @@ def test_a_command_runs_in_the_tree_with_the_packages_that_are_missing(packed: P
         path = [str(kit / "tree"), str(kit / "packages" / "not_installed_here"), "before"]
         assert done.stdout == f'["{kit}/tree", {str(path)}, ["two words"]]\n'.replace("'", '"')
     assert run(packed, "false").returncode == 1, "the command's own status"
+
+
+def test_results_made_with_a_kit_name_the_commit_it_was_packed_from(packed: Path) -> None:
+    assert run(packed, "true").returncode == 0
+    wanted = commit(packed.parent / "root")
+    assert len(wanted) == 13 and wanted.endswith("+"), "a file that git tracks is gone from the tree"
+    assert commit(packed / "ivtutorial-kit" / "tree") == wanted
+    assert commit(packed) == "", "neither a checkout nor a kit"
 
 
 def test_each_fault_is_one_line_that_says_what_to_do(packed: Path) -> None:

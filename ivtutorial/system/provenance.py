@@ -11,6 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+CHECKOUT = Path(__file__).resolve().parents[2]
 PACKAGES = (
     "ivtutorial",
     "torch",
@@ -73,11 +74,15 @@ def cores() -> int:
     return os.cpu_count() or 1
 
 
-def commit() -> str:
-    """Commit of the checkout that this package lies in, or "" if there is none."""
-    root = Path(__file__).resolve().parents[2]
+def commit(root: Path = CHECKOUT) -> str:
+    """Commit of a checkout, by default the one that this package lies in, or of an unpacked kit: its file COMMIT.
+
+    Returns:
+        12 digits, with "+" where tracked files differ from the commit; "" if there is neither.
+    """
     if not (root / ".git").exists():
-        return ""
+        packed = root / "COMMIT"
+        return packed.read_text(encoding="utf-8").strip() if packed.is_file() else ""
     name = _git(root, "rev-parse", "--short=12", "HEAD")
     return f"{name}+" if name and _git(root, "status", "--porcelain", "--untracked-files=no") else name
 
