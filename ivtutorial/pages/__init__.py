@@ -4,6 +4,7 @@
 |---------|--------------------------------------------------------------|
 | `page`  | `render_page`: the templates, every text escaped             |
 | `curve` | a curve of training as SVG                                   |
+| `film`  | small clips that play by themselves, and a slider between two |
 | `embed` | clips and pictures inside a page                             |
 """
 

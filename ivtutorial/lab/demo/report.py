@@ -1,9 +1,8 @@
 """One self-contained page that shows what fine-tuning changed: clips side by side, the reward curve, a table.
 
-The page asks for nothing from elsewhere: styles and script are in it, clips are H.264 inside the page, the
-curve is drawn as SVG. It follows the reader's light or dark mode, reads well on a phone, and every picture
-says in words what it shows. It knows nothing of models: numbers and texts come from the caller (see
-`ivtutorial.lab.demo.run`).
+The page asks for nothing from elsewhere: styles, script and clips are in it, and the curve is drawn as SVG. It follows
+the reader's light or dark mode, reads well on a phone, and every picture says in words what it shows. It knows nothing
+of models: numbers and texts come from the caller (see `ivtutorial.lab.demo.run`).
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from markupsafe import Markup
 from ivtutorial.errors import InputError
 from ivtutorial.evaluation.comparison import Difference
 from ivtutorial.pages.curve import svg_curve
-from ivtutorial.pages.embed import html_video
+from ivtutorial.pages.film import film, wipe
 from ivtutorial.pages.page import render_page
 from ivtutorial.system.files import atomic_write_text
 
@@ -33,19 +32,18 @@ class ShownPair:
 
     Attributes:
         prompt: the text. before: frames as `ivtutorial.video.writer` takes them. after: the same.
-        reward_before: score of the first clip. reward_after: of the second.
+        numbers: (name, value before, value after), as shown under the clips.
     """
 
     prompt: str
     before: Any
     after: Any
-    reward_before: float
-    reward_after: float
+    numbers: Sequence[tuple[str, str, str]]
 
     @property
-    def sides(self) -> list[tuple[str, Any, float]]:
-        """(name, frames, reward) of both."""
-        return [("before", self.before, self.reward_before), ("after", self.after, self.reward_after)]
+    def sides(self) -> list[tuple[str, Any]]:
+        """(name, frames) of both."""
+        return [("before", self.before), ("after", self.after)]
 
 
 @dataclass(frozen=True)
@@ -71,8 +69,9 @@ class Report:
 
     Attributes:
         title: heading. lead: the result in one or two sentences.
-        pairs: clips to show, at least one. pairs_note: which they are. look: what to look for, one sentence
-            each.
+        featured: pairs shown large, with a slider that wipes from one to the other, (heading, pair), at least one.
+            featured_note: which they are.
+        pairs: pairs shown side by side. pairs_note: which they are. look: what to look for, one sentence each.
         curve: (step, reward) of each training step.
         marks: (step, reward) of samples for fixed prompts and noise.
         curve_note: how to read both.
@@ -83,6 +82,8 @@ class Report:
 
     title: str
     lead: str
+    featured: Sequence[tuple[str, ShownPair]]
+    featured_note: str
     pairs: Sequence[ShownPair]
     pairs_note: str
     look: Sequence[str]
@@ -109,7 +110,7 @@ def write_demo_report(path: str | Path, report: Report) -> None:
 
 def render_report(report: Report) -> str:
     """The page as HTML text; see `write_demo_report`."""
-    if not report.pairs:
+    if not report.featured:
         raise InputError("a report needs at least one pair of clips to show.")
     return render_page(
         "report.html",
@@ -117,7 +118,8 @@ def render_report(report: Report) -> str:
         report=report,
         rows=[(row.label + (" (%)" if row.percent else ""), _cells(row)) for row in report.rows],
         curve=Markup(svg_curve(report.curve, report.marks)),
-        video=lambda frames, label: Markup(html_video(frames, label, width=256, pixelated=True)),
+        film=lambda frames, label: Markup(film(frames, label)),
+        wipe=lambda pair: Markup(wipe(pair.before, pair.after, pair.prompt)),
     )
 
 

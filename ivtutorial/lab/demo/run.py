@@ -17,11 +17,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from ivtutorial.data.clips import read_clips
 from ivtutorial.data.prompts import Prompt, read_prompts, spread
-from ivtutorial.evaluation.comparison import Comparison, compare
+from ivtutorial.evaluation.comparison import compare
 from ivtutorial.evaluation.evaluation import evaluate
 from ivtutorial.evaluation.table import RESULT_FILE, Evaluation
+from ivtutorial.lab.demo import texts
 from ivtutorial.lab.demo.config import DemoConfig
 from ivtutorial.lab.demo.report import Report, ShownPair, TableRow, write_demo_report
 from ivtutorial.lab.demo.summary import demo_summary
@@ -84,10 +87,9 @@ def run_demo(
         progress=progress,
     )
     after = measure("after", run.lora)
-    changes = compare(before, after)
-    summary = demo_summary(changes, run, config, processes)
+    summary = demo_summary(before, after, run, config, processes)
     atomic_write_text(out / "summary.json", json.dumps(summary, indent=1) + "\n")
-    write_demo_report(out / "report.html", _report(out, before, after, changes, run, summary, config))
+    write_demo_report(out / "report.html", _report(out, before, after, run, summary, config))
     return summary
 
 
@@ -150,18 +152,18 @@ def _report(
     out: Path,
     before: Evaluation,
     after: Evaluation,
-    changes: Comparison,
     run: FinetuneResult,
     summary: Mapping[str, Any],
     config: DemoConfig,
 ) -> Report:
-    from ivtutorial.lab.demo import texts as texts
-
+    changes = compare(before, after)
     reward, log = changes.reward, run.metrics
     return Report(
         title=texts.TITLE,
-        lead=texts.lead(reward, config.steps),
-        pairs=_pairs(out, before, after, config.shown),
+        lead=texts.lead(changes, summary),
+        featured=_featured(out, before, after),
+        featured_note=texts.FEATURED,
+        pairs=[_pair(out, before, after, row) for row in spread(list(range(len(before.rows))), config.shown)],
         pairs_note=texts.PAIRS,
         look=texts.LOOK,
         curve=[(row["step"], row["frame_reward"]) for row in log if row.get("frame_reward") is not None],
@@ -183,14 +185,24 @@ def _marks(log: list[dict[str, Any]]) -> list[tuple[float, float]]:
     return [(row["step"], row["sample_reward"]) for row in log if row.get("sample_reward") is not None]
 
 
-def _pairs(out: Path, before: Evaluation, after: Evaluation, count: int) -> list[ShownPair]:
-    """Clips of prompts that are evenly spread over the list."""
+def _featured(out: Path, before: Evaluation, after: Evaluation) -> list[tuple[str, ShownPair]]:
+    """The pairs with the largest, the median and the smallest change of what the judge reads."""
+    name = "utility" if "utility" in before.numbers else "reward"
+    change = after.column(name) - before.column(name)
+    order = np.argsort(-change, kind="stable")
+    ranks = dict.fromkeys((0, len(order) // 2, len(order) - 1))  # fewer than three pairs: each once
+    headings = (texts.BEST, texts.MEDIAN, texts.WORST)
+    return [(heading, _pair(out, before, after, int(order[rank]))) for heading, rank in zip(headings, ranks)]
+
+
+def _pair(out: Path, before: Evaluation, after: Evaluation, row: int) -> ShownPair:
     from ivtutorial.video.reader import read_video
 
-    tuned = dict(zip(after.keys, after.rows, strict=True))
-    pairs = []
-    for clip, row in spread(list(zip(before.keys, before.rows, strict=True)), count):
-        other = tuned[clip]
-        old, new = (read_video(out / name / side["clip"]) for name, side in (("before", row), ("after", other)))
-        pairs.append(ShownPair(row["prompt"], old, new, row["reward"], other["reward"]))
-    return pairs
+    sides = before.rows[row], after.rows[row]
+    old, new = (read_video(out / name / side["clip"]) for name, side in zip(("before", "after"), sides))
+    numbers = [
+        (label, *(f"{side[name]:.{digits}f}" for side in sides))
+        for name, (label, digits) in texts.NUMBERS.items()
+        if name in sides[0]
+    ]
+    return ShownPair(sides[0]["prompt"], old, new, [(label, first, second) for label, first, second in numbers])

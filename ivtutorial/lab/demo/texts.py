@@ -6,15 +6,22 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ivtutorial.evaluation.comparison import Difference
+from ivtutorial.evaluation.comparison import Comparison, Difference
 from ivtutorial.lab.demo.report import Wanted
 
 TITLE = "InstructVideo on a small model: before and after"
-PAIRS = (
-    "Both clips of a pair grow from the same noise. The prompts were taken evenly from the list, not chosen "
-    "by how well they came out; none of them, and no clip of what it asks for, was used in fine-tuning. "
-    "Numbers are rewards."
+BEST, MEDIAN, WORST = "The largest gain", "The median", "The largest loss"
+FEATURED = (
+    "Both clips of a pair grow from the same noise: left of the line before, right of it after fine-tuning. Move the "
+    "line. The pairs are the first, the middle and the last of all prompts by their change of utility, which nothing "
+    "was trained for: what a viewer who knows the prompt would say of the clip, at most 3."
 )
+PAIRS = (
+    "These prompts were taken evenly from the list, not chosen by how well they came out. None of them, and no clip of "
+    "what it asks for, was used in fine-tuning."
+)
+# column -> label, decimals
+NUMBERS = {"reward": ("reward", 3), "utility": ("utility", 1)}
 LOOK = [
     "The pale watermark bar across the sky fades: it came from the clips the base model learnt from, and "
     "the reward dislikes it.",
@@ -43,6 +50,7 @@ TABLE = (
 # column -> label, which way it should go, whether it is a share
 ROWS: dict[str, tuple[str, Wanted, bool]] = {
     "reward": ("reward (first frame of each segment)", "up", False),
+    "utility": ("utility, at most 3", "up", False),
     "watermark": ("watermark, strength seen", "down", False),
     "blur": ("blur, strength seen", "down", False),
     "wash": ("washed-out colour, strength seen", "down", False),
@@ -58,15 +66,31 @@ ROWS: dict[str, tuple[str, Wanted, bool]] = {
 }
 
 
-def lead(reward: Difference, steps: int) -> str:
-    """The result in two sentences."""
-    moved = "rose" if reward.mean > 0 else "fell"
-    sure = "" if reward.low > 0 or reward.high < 0 else " The interval includes 0: this run shows no clear change."
-    return (
-        f"After {steps} steps the reward of {reward.n} held-out prompts {moved} from {reward.before:.3f} to "
-        f"{reward.after:.3f}: by {reward.mean:+.3f} (95 % interval {reward.low:+.3f} to {reward.high:+.3f}), "
-        f"and for {100 * reward.wins:.0f} % of the prompts.{sure}"
+def lead(changes: Comparison, summary: Mapping[str, Any]) -> str:
+    """The result in a few sentences."""
+    reward = changes.reward
+    moved = _moved(reward, 3) + _unsure(reward)
+    text = f"After {summary['steps']} steps the reward of {reward.n} held-out prompts {moved}."
+    if "utility" not in changes.columns:
+        return text
+    utility, preferred = changes.columns["utility"], summary["preferred"]
+    return text + (
+        f" Their utility, which nothing was trained for, {_moved(utility, 2)}{_unsure(utility)}. Simulated annotators "
+        f"prefer the clip after fine-tuning in {100 * preferred['share']:.0f} % of the pairs; they would prefer a "
+        f"perfect one in {100 * preferred['perfect']:.0f} %."
     )
+
+
+def _moved(d: Difference, digits: int) -> str:
+    verb = "rose" if d.mean > 0 else "fell"
+    return (
+        f"{verb} from {d.before:.{digits}f} to {d.after:.{digits}f} (by {d.mean:+.{digits}f}, 95 % interval "
+        f"{d.low:+.{digits}f} to {d.high:+.{digits}f})"
+    )
+
+
+def _unsure(d: Difference) -> str:
+    return "" if d.low > 0 or d.high < 0 else ", which is no clear change since the interval includes 0"
 
 
 def commands(out: Path, lora: Path) -> list[tuple[str, str]]:

@@ -3,8 +3,9 @@ from ivtutorial.lab.world.annotators import (
     change_fact as change_fact,
     draw_pair as draw_pair,
     preference as preference,
-    preferred_share as preferred_share,
+    preferred as preferred,
     read_utility as read_utility,
+    share_of_perfect as share_of_perfect,
     utility as utility,
 )
 from ivtutorial.lab.world.captions import caption as caption

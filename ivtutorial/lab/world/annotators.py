@@ -63,22 +63,21 @@ def read_utility(readings: Mapping[str, Array]) -> Array:
     return np.asarray(ALIGNMENT_WEIGHT * aligned - SEVERITY_WEIGHT * severity)
 
 
-def preferred_share(before: Array, after: Array) -> tuple[float, float]:
-    """How often annotators prefer the second of two clips, over pairs of clips.
-
-    Args:
-        before, after: utilities (N,), pair by pair.
-
-    Returns:
-        The mean probability that an annotator prefers `after`, and how much of the way from even odds to what a
-        perfect clip would win against `before` that is: 0 where nothing changed, 1 for a perfect clip.
+def preferred(before: Array, after: Array | float) -> Array:
+    """Probability that an annotator prefers the second of two clips, for N pairs of utilities (N,).
 
     Example:
-        >>> preferred_share(np.array([1.0]), np.array([3.0]))
-        (0.8807970779778823, 1.0)
+        >>> preferred(np.array([1.0, 3.0]), np.array([3.0, 3.0])).round(3)
+        array([0.881, 0.5  ])
     """
-    won, best = (float(np.mean(1 / (1 + np.exp(before - u)))) for u in (after, ALIGNMENT_WEIGHT))
-    return won, (won - 0.5) / (best - 0.5) if best > 0.5 else 0.0
+    return np.asarray(1 / (1 + np.exp(before - after)))
+
+
+def share_of_perfect(before: Array, after: Array) -> float:
+    """Share of what a perfect clip would win against `before`, over even odds, that `after` wins: 0 where nothing
+    changed, 1 for a perfect clip, below 0 where clips became worse."""
+    best = float(preferred(before, ALIGNMENT_WEIGHT).mean()) - 0.5
+    return (float(preferred(before, after).mean()) - 0.5) / best if best > 0 else 0.0
 
 
 def preference(utilities: tuple[float, float]) -> float:

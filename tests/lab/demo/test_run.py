@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 
 from ivtutorial.data.prompts import spread
@@ -65,6 +66,10 @@ def test_the_summary_says_what_was_measured(done: tuple[Path, dict[str, Any]]) -
     changes = sorted(b - a for a, b in zip(before, after, strict=True))
     assert low == pytest.approx(changes[0]) and high == pytest.approx(changes[1])  # means of 2 draws of 2 pairs
     assert list(summary["judge_before"]) == JUDGED == list(summary["judge_after"])
+    truth = [json.loads((out / name / "evaluation.json").read_text())["rows"] for name in ("before", "after")]
+    u, v = (np.array([row["utility"] for row in rows]) for rows in truth)
+    assert summary["utility"]["after"] - summary["utility"]["before"] == pytest.approx((v - u).mean())
+    assert summary["preferred"]["share"] == pytest.approx((1 / (1 + np.exp(u - v))).mean())
     assert {"motion_before", "motion_after", "seconds_per_step", "peak_rss_mb", "versions"} <= set(summary)
     assert summary["seed"] == 0 and summary["hardware"] and summary["peak_rss_mb"] > 50
 
@@ -76,7 +81,8 @@ def test_unet_evaluations_by_hand(done: tuple[Path, dict[str, Any]]) -> None:
 
 def test_the_page_shows_pairs_and_what_to_do_next(done: tuple[Path, dict[str, Any]]) -> None:
     page = (done[0] / "report.html").read_text(encoding="utf-8")
-    assert page.count("<video") == 2 * SMALL.shown
+    # Two prompts: the larger change and the smaller are shown large, then both once more side by side.
+    assert page.count('class="film"') == 2 * 2 + 2 * SMALL.shown and page.count('type="range"') == 2
     assert f"--lora {done[0] / 'run' / 'lora'}" in page and 'class="marks"><polyline' in page
 
 

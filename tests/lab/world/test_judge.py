@@ -59,7 +59,8 @@ def test_share_of_annotators() -> None:
     """Nothing changed is even odds; a perfect clip is all that can be won; the reverse comparison is the complement."""
     rng = np.random.default_rng(4)
     before, after = rng.normal(1, 1, 30), rng.normal(2, 0.3, 30)
-    assert annotators.preferred_share(before, before) == pytest.approx((0.5, 0.0))
-    assert annotators.preferred_share(before, np.full(30, 3.0))[1] == pytest.approx(1)
-    there, back = annotators.preferred_share(before, after)[0], annotators.preferred_share(after, before)[0]
-    assert there > 0.5 and there + back == pytest.approx(1)
+    assert annotators.preferred(before, before) == pytest.approx(0.5)
+    assert annotators.share_of_perfect(before, before) == pytest.approx(0)
+    assert annotators.share_of_perfect(before, np.full(30, 3.0)) == pytest.approx(1)
+    assert 0 < annotators.share_of_perfect(before, after) < 1
+    assert annotators.preferred(before, after) + annotators.preferred(after, before) == pytest.approx(1)

@@ -1,0 +1,80 @@
+"""Small clips that play by themselves, without a player: the frames lie in a row in one picture, and the style sheet
+`film.css` moves it on frame by frame. All clips of a page keep one time, pixels stay sharp, and nothing lies over them.
+"""
+
+from __future__ import annotations
+
+import html
+import io
+from typing import Any
+
+import numpy as np
+
+from ivtutorial.errors import InputError
+from ivtutorial.pages.embed import data_address
+from ivtutorial.video.writer import to_uint8
+
+WIDEST = 16_383  # pixels, of a WebP picture
+
+
+def film(frames: Any, label: str, fps: float = 8.0) -> str:
+    """A clip as an element that is as wide as what it lies in.
+
+    Args:
+        frames: F frames as `ivtutorial.video.writer` takes them, F * W at most 16,383 pixels.
+        label: what the clip shows, in words; any text, it is escaped.
+        fps: frames a second.
+
+    Returns:
+        HTML text, for a page with the style sheet `film.css`.
+
+    Raises:
+        InputError: frames that are no clip, too many or too wide ones, or an empty label.
+    """
+    if not label.strip():
+        raise InputError("a clip needs a label that says what it shows, for those who cannot see it.")
+    pixels = to_uint8(frames)
+    count, height, width = pixels.shape[:3]
+    if count * width > WIDEST:
+        raise InputError(
+            f"{count} frames of {width} pixels are wider than {WIDEST} pixels side by side: show larger clips with "
+            "`ivtutorial.pages.embed.html_video`."
+        )
+    style = (
+        f"--shape:{width}/{height};background-size:{100 * count}% 100%;animation-duration:{count / fps:g}s;"
+        f"animation-timing-function:steps({count},jump-none);"
+        f"background-image:url({data_address(side_by_side(pixels), 'image/webp')})"
+    )
+    return f'<div class="film" role="img" aria-label="{html.escape(label)}" style="{style}"></div>'
+
+
+def wipe(before: Any, after: Any, label: str, fps: float = 8.0) -> str:
+    """Two clips on top of each other, with a slider under them that wipes from the first to the second.
+
+    Args:
+        before: frames, shown to the left of the line. after: frames of the same shape, to the right of it.
+        label: what both show. fps: as for `film`.
+
+    Returns:
+        HTML text, for a page with `film.css` and `film.js`; without the script the line stays in the middle.
+
+    Raises:
+        InputError: as for `film`, or clips of different shape.
+    """
+    shapes = [np.shape(to_uint8(frames)) for frames in (before, after)]
+    if shapes[0] != shapes[1]:
+        raise InputError(f"clips of {shapes[0]} and {shapes[1]} cannot be laid on top of each other.")
+    return (
+        f'<div class="wipe" style="--at:50%">{film(before, f"{label}, before fine-tuning", fps)}'
+        f"{film(after, f'{label}, after fine-tuning', fps)}<i></i></div>"
+        f'<input type="range" value="50" aria-label="{html.escape(f"from before to after: {label}")}">'
+    )
+
+
+def side_by_side(pixels: Any) -> bytes:
+    """Frames uint8 (F, H, W, 3) in a row as one WebP picture, without loss."""
+    from PIL import Image
+
+    file = io.BytesIO()
+    Image.fromarray(np.concatenate(list(pixels), axis=1)).save(file, format="webp", lossless=True, method=6)
+    return file.getvalue()
