@@ -67,7 +67,8 @@ def wipe(before: Any, after: Any, label: str, fps: float = 8.0) -> str:
     return (
         f'<div class="wipe" style="--at:50%">{film(before, f"{label}, before fine-tuning", fps)}'
         f"{film(after, f'{label}, after fine-tuning', fps)}<i></i></div>"
-        f'<input type="range" value="50" aria-label="{html.escape(f"from before to after: {label}")}">'
+        f'<label class="wiper"><span>before</span><input type="range" value="50" '
+        f'aria-label="{html.escape(f"from before to after: {label}")}"><span>after</span></label>'
     )
 
 

@@ -13,7 +13,7 @@ show();
 for (const film of document.getAnimations()) { film.startTime = 0; }
 // The slider, and the pointer on the picture itself, wipe from before to after.
 for (const wipe of document.querySelectorAll(".wipe")) {
-  const slider = wipe.nextElementSibling, set = (at) => wipe.style.setProperty("--at", at + "%");
+  const slider = wipe.nextElementSibling.querySelector("input"), set = (at) => wipe.style.setProperty("--at", at + "%");
   slider.oninput = () => set(slider.value);
   wipe.onpointermove = (event) => {
     if (event.pointerType === "mouse" || event.buttons) {
