@@ -17,7 +17,7 @@ from ivtutorial.video.writer import to_uint8
 WIDEST = 16_383  # pixels, of a WebP picture
 
 
-def film(frames: Any, label: str, fps: float = 8.0) -> str:
+def html_film(frames: Any, label: str, fps: float = 8.0) -> str:
     """A clip as an element that is as wide as what it lies in.
 
     Args:
@@ -48,25 +48,25 @@ def film(frames: Any, label: str, fps: float = 8.0) -> str:
     return f'<div class="film" role="img" aria-label="{html.escape(label)}" style="{style}"></div>'
 
 
-def wipe(before: Any, after: Any, label: str, fps: float = 8.0) -> str:
+def html_wipe(before: Any, after: Any, label: str, fps: float = 8.0) -> str:
     """Two clips on top of each other, with a slider under them that wipes from the first to the second.
 
     Args:
         before: frames, shown to the left of the line. after: frames of the same shape, to the right of it.
-        label: what both show. fps: as for `film`.
+        label: what both show. fps: as for `html_film`.
 
     Returns:
         HTML text, for a page with `film.css` and `film.js`; without the script the line stays in the middle.
 
     Raises:
-        InputError: as for `film`, or clips of different shape.
+        InputError: as for `html_film`, or clips of different shape.
     """
     shapes = [np.shape(to_uint8(frames)) for frames in (before, after)]
     if shapes[0] != shapes[1]:
         raise InputError(f"clips of {shapes[0]} and {shapes[1]} cannot be laid on top of each other.")
     return (
-        f'<div class="wipe" style="--at:50%">{film(before, f"{label}, before fine-tuning", fps)}'
-        f"{film(after, f'{label}, after fine-tuning', fps)}<i></i></div>"
+        f'<div class="wipe" style="--at:50%">{html_film(before, f"{label}, before fine-tuning", fps)}'
+        f"{html_film(after, f'{label}, after fine-tuning', fps)}<i></i></div>"
         f'<label class="wiper"><span>before</span><input type="range" value="50" '
         f'aria-label="{html.escape(f"from before to after: {label}")}"><span>after</span></label>'
     )
