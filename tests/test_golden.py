@@ -35,6 +35,7 @@ from ivtutorial.method.video_reward import VideoReward
 from ivtutorial.models.scheduler import make_scheduler
 from tests.golden_folder import golden_folder
 from tests.tolerances import assert_close
+from tests.toy import Decoder
 
 FOLDER = golden_folder()
 
@@ -307,7 +308,7 @@ def test_reward_of_latents_and_its_gradient():
         reward = VideoReward(image_reward, S=settings["S"], lambda_tar=case["lambda_TAR"])
         z = tensors["latents/latents"].clone().requires_grad_()
         with spied(image_reward) as seen:
-            output = reward(decode, z, settings["captions"], indices=indices)
+            output = reward(Decoder(decode), z, settings["captions"], indices=indices)
         expected = tensors[case["model_input"]]
         assert_within(strided(seen[0], expected), expected, tolerance["model_input"], "model input")
         features = tensors[case["image_features"]]

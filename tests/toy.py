@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from ivtutorial.method.batch import Batch
+from ivtutorial.method.video_reward import FrameByFrame
 from ivtutorial.models.scheduler import make_scheduler
 
 if TYPE_CHECKING:
@@ -107,7 +108,7 @@ class TextToy(nn.Module):
 
 
 @dataclass
-class TextBackbone:
+class TextBackbone(FrameByFrame):
     """What a loss needs of a backbone, around `TextToy`; frames are three of the latents' channels."""
 
     unet: TextToy = field(default_factory=TextToy)
@@ -122,6 +123,16 @@ class TextBackbone:
 
     def decode(self, latents: Tensor) -> Tensor:
         return torch.sigmoid(latents[:, :3])
+
+
+class Decoder(FrameByFrame):
+    """A function of latents (N, C, h, w) as a decoder."""
+
+    def __init__(self, decode: Callable[[Tensor], Tensor]) -> None:
+        self.run = decode
+
+    def decode(self, latents: Tensor) -> Tensor:
+        return self.run(latents)
 
 
 def text_backbone(prediction_type: str = "epsilon", dtype: torch.dtype = torch.float32) -> TextBackbone:
@@ -155,7 +166,7 @@ class Affine(nn.Module):
 
 
 @dataclass
-class Line:
+class Line(FrameByFrame):
     """A backbone around `Affine` whose "video" has one channel; frames show it squashed into [0, 1]."""
 
     unet: Affine = field(default_factory=Affine)

@@ -12,10 +12,10 @@ from torch import Tensor, nn
 from ivtutorial.checks import check_captions, check_latents
 from ivtutorial.errors import InputError
 from ivtutorial.method.schedule import NoiseSchedule
-from ivtutorial.method.video_reward import VideoRewardOutput
+from ivtutorial.method.video_reward import FrameDecoder, VideoRewardOutput
 
 
-class BackboneLike(Protocol):
+class BackboneLike(FrameDecoder, Protocol):
     """What a loss needs of a :class:`ivtutorial.models.backbone.Backbone`."""
 
     @property
@@ -28,9 +28,6 @@ class BackboneLike(Protocol):
 
     def predictor(self, embeds: Tensor, uncond_embeds: Tensor, guidance: float) -> Callable[..., Tensor]:
         """Guided prediction, (z, t) -> the UNet's output; t is a number, or one a clip, (B,)."""
-
-    def decode(self, latents: Tensor) -> Tensor:
-        """Latents (N, C, h, w) -> frames (N, 3, H, W) in [0, 1]."""
 
 
 @dataclass(frozen=True)

@@ -101,7 +101,7 @@ class InstructVideo(RewardMethod):
         """
         check_batch(backbone, batch, self.train_mode)
         z, scheduler = batch.z, backbone.scheduler
-        B, _, F, _, _ = z.shape
+        B, F = len(z), backbone.frame_count(z.shape[2])
         predict = backbone.predictor(batch.embeds, batch.uncond_embeds, self.guidance)
         timesteps = chain_timesteps(scheduler, self.D, self.tau)  # Eq. 3, 4
         chosen = gradient_steps(self.K, len(timesteps), generator, gains(scheduler, timesteps, self.eta))
@@ -112,7 +112,7 @@ class InstructVideo(RewardMethod):
         x_0 = cut_off(z_0) if self.two_phase else z_0
         g = choose_frames(F, self.S, B, generator, self.selection, self.lambda_tar).to(z.device)  # Eq. 6
         f = temporal_attenuation(g, F, self.lambda_tar, self.normalise, self.drawn)  # Eq. 7
-        r = score_frames(image_reward, backbone.decode, x_0, g, batch.captions)
+        r = score_frames(image_reward, backbone, x_0, g, batch.captions)
         R = (f * r).mean(dim=1)  # Eq. 8
         yield rejoin(-R.mean(), x_0, z_0), edit_metrics(VideoRewardOutput(R, r, f, g), z_0, batch.latents)  # Eq. 2, 9
 

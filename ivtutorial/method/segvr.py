@@ -11,7 +11,9 @@ Where this differs from the authors' code
 -----------------------------------------
 1. S must divide F. Theirs silently never looks at the last F - S (F // S) frames.
 2. The draw comes from a generator of our own, not from the global state; the same seed gives the same draw.
-3. 'attenuated' is TAR as a distribution, not the paper's. The expectation of Eq. 6-8 over the draws is
+3. Models with a causal autoencoder make F = 4 k + 1 frames: one, then k chunks of four, each from one latent. There S
+   may divide F - 1 instead. Frame 0 then belongs to no segment, so that with S = k a segment is a chunk.
+4. 'attenuated' is TAR as a distribution, not the paper's. The expectation of Eq. 6-8 over the draws is
 
        E[R] = (1/F) sum_g f_g r_g = w sum_g p_g r_g,      w = (1/F) sum_g f_g,      p_g = f_g / sum_h f_h.
 
@@ -54,7 +56,8 @@ def choose_frames(
 
     Args:
         F: frames of a clip.
-        S: segments; must divide F. With S = F every frame is chosen once.
+        S: segments; must divide F, with S = F every frame is chosen once; or, where F = 4 k + 1, F - 1: then frame 0
+            is left out.
         batch: clips B; each clip has its own draw.
         generator: seeded source of 'random' and 'attenuated'.
         selection: 'random' is SegVR; 'first' the first frame of each segment (the paper's evaluation);
@@ -67,32 +70,34 @@ def choose_frames(
         'attenuated' may a clip have the same frame twice.
 
     Raises:
-        InputError: S does not divide F, an unknown selection, or a negative lambda_tar.
+        InputError: S does not fit F, an unknown selection, or a negative lambda_tar.
 
     Example:
         >>> choose_frames(16, 4, batch=1, selection="first")
         tensor([[ 0,  4,  8, 12]])
+        >>> choose_frames(17, 4, batch=1, selection="first")
+        tensor([[ 1,  5,  9, 13]])
     """
     check_segments(F, S, selection)
     if selection == "dense":
         return torch.arange(F).repeat(batch, 1)
     if selection == "attenuated":
         return attenuated_frames(F, S, batch, generator, lambda_tar)
-    length = F // S
+    length, first = F // S, F % S  # F % S is 0, or 1 where frame 0 is left out
     offsets = torch.full((batch, S), length // 2 if selection == "middle" else 0)
     if selection == "random":
         device = generator.device if generator is not None else None
         offsets = torch.randint(length, (batch, S), generator=generator, device=device)
-    return offsets + length * torch.arange(S, device=offsets.device)
+    return first + offsets + length * torch.arange(S, device=offsets.device)
 
 
 def check_segments(F: int, S: int, selection: Selection) -> None:
     """Refuse segments that do not divide the frames, and unknown selections; see :func:`choose_frames`."""
     if selection not in SELECTIONS:
         raise InputError(f"selection = {selection!r}: expected one of {', '.join(SELECTIONS)}.")
-    if selection != "dense" and (S < 1 or F % S):
-        divisors = ", ".join(str(d) for d in range(1, F + 1) if F % d == 0)
-        raise InputError(f"S = {S} segments do not divide F = {F} frames: use one of {divisors}.")
+    fitting = [d for d in range(1, F + 1) if F % d == 0 or (F % 4 == 1 and (F - 1) % d == 0)]
+    if selection != "dense" and S not in fitting:
+        raise InputError(f"S = {S} segments do not divide F = {F} frames: use one of {', '.join(map(str, fitting))}.")
 
 
 def attenuated_frames(

@@ -13,8 +13,9 @@ decode all F frames with gradient and then choose: the same value and gradient a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -43,9 +44,35 @@ class VideoRewardOutput:
     indices: Tensor
 
 
+class FrameDecoder(Protocol):
+    """From latents to chosen frames: one by one, or, with a causal autoencoder, in chunks."""
+
+    def frame_count(self, f: int) -> int:
+        """F, the frames of a clip of f latents."""
+
+    def decode_frames(self, latents: Tensor, clips: Tensor, frames: Tensor) -> Tensor:
+        """Frames (N, 3, H, W) in [0, 1] with these numbers (N,) of these clips (N,), of latents (B, C, f, h, w)."""
+
+
+class FrameByFrame:
+    """A decoder of single frames: latent i holds frame i, and F = f."""
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """Latents (N, C, h, w) -> frames (N, 3, H, W) in [0, 1]; here they are frames already."""
+        return latents
+
+    def frame_count(self, f: int) -> int:
+        """As many as latents."""
+        return f
+
+    def decode_frames(self, latents: Tensor, clips: Tensor, frames: Tensor) -> Tensor:
+        """Only the chosen latents are decoded, all at once."""
+        return self.decode(latents.transpose(1, 2)[clips, frames])
+
+
 def score_frames(
     image_reward: ImageReward,
-    decode: Callable[[Tensor], Tensor],
+    decoder: FrameDecoder,
     latents: Tensor,
     indices: Tensor,
     captions: Sequence[str],
@@ -54,8 +81,8 @@ def score_frames(
 
     Args:
         image_reward: (frames (N, 3, H, W) in [0, 1], N captions) -> scores (N,), with gradient to the frames.
-        decode: latents (N, C, h, w) -> frames (N, 3, H, W) in [0, 1].
-        latents: z_0, (B, C, F, h, w).
+        decoder: a backbone, or another decoder.
+        latents: z_0, (B, C, f, h, w).
         indices: frame numbers g(i), (B, S).
         captions: B texts.
 
@@ -70,10 +97,10 @@ def score_frames(
     check_captions(captions)
     if len(captions) != len(latents):
         raise InputError(f"{len(captions)} captions for {len(latents)} clips: expected one caption a clip.")
-    F = latents.shape[2]
+    F = decoder.frame_count(latents.shape[2])
     numbers = torch.arange(len(latents), device=latents.device)[:, None] * F + indices.to(latents.device)
     once, where = numbers.unique(return_inverse=True)  # sorted: clip by clip, frames ascending
-    frames = decode(latents.transpose(1, 2)[once // F, once % F])
+    frames = decoder.decode_frames(latents, once // F, once % F)
     check_frames(frames)
     texts = [captions[number // F] for number in once.tolist()]
     scores = check_scores(image_reward(frames, texts), len(texts))
@@ -85,7 +112,7 @@ class VideoRewardSettings:
     """How image rewards become the reward of a video; every method has these settings, checked when made.
 
     Attributes:
-        S: segments, must divide the number of frames (Eq. 6).
+        S: segments, must divide the number of frames, or F - 1 where F = 4 k + 1 (Eq. 6).
         lambda_tar: steepness of the temporal attenuation (Eq. 7); 0 gives the plain mean over the segments.
         normalise: scale the weights of a clip to mean 1.
         selection: how a frame is chosen in its segment, see :func:`ivtutorial.method.segvr.choose_frames`.
@@ -119,14 +146,14 @@ class VideoReward(VideoRewardSettings):
 
     Example:
         >>> reward = VideoReward(image_reward, S=4, lambda_tar=1.0)  # doctest: +SKIP
-        >>> reward(backbone.decode, z0, captions, generator).reward.mean()  # doctest: +SKIP
+        >>> reward(backbone, z0, captions, generator).reward.mean()  # doctest: +SKIP
     """
 
     image_reward: ImageReward
 
     def __call__(
         self,
-        decode: Callable[[Tensor], Tensor],
+        decoder: FrameDecoder,
         latents: Tensor,
         captions: Sequence[str],
         generator: torch.Generator | None = None,
@@ -135,24 +162,21 @@ class VideoReward(VideoRewardSettings):
         """Choose frames, decode only those, score them, weigh them.
 
         Args:
-            decode: latents (N, C, h, w) -> frames (N, 3, H, W) in [0, 1].
-            latents: z_0, (B, C, F, h, w).
+            decoder: a backbone, or another decoder.
+            latents: z_0, (B, C, f, h, w).
             captions: B texts.
             generator: source of the choice.
             indices: use these frames, (B, S), instead of choosing.
 
-        Returns:
-            Rewards, weights and frame numbers.
-
         Raises:
-            InputError: S does not divide F, or as for :func:`score_frames`.
+            InputError: S does not fit F, or as for :func:`score_frames`.
         """
         check_latents(latents)
-        B, _, F, _, _ = latents.shape
+        B, F = len(latents), decoder.frame_count(latents.shape[2])
         if indices is None:
             indices = choose_frames(F, self.S, B, generator, self.selection, self.lambda_tar)
         g = indices.to(latents.device)
-        r = score_frames(self.image_reward, decode, latents, g, captions)
+        r = score_frames(self.image_reward, decoder, latents, g, captions)
         f = temporal_attenuation(g, F, self.lambda_tar, self.normalise, self.drawn)
         return VideoRewardOutput((f * r).mean(dim=1), r, f, g)
 
@@ -177,9 +201,9 @@ class VideoReward(VideoRewardSettings):
         Raises:
             InputError: as for a call.
         """
+        kind = frames.dtype if isinstance(frames, Tensor) else type(frames).__name__
         if not isinstance(frames, Tensor) or not frames.is_floating_point():
-            kind = frames.dtype if isinstance(frames, Tensor) else type(frames).__name__
             raise InputError(f"frames are a torch tensor of floats in [0, 1], got {kind}: divide 8-bit values by 255.")
         if frames.ndim != 5 or frames.shape[2] != 3:
             raise InputError(f"frames of shape {tuple(frames.shape)}: expected (B, F, 3, H, W).")
-        return self(lambda chosen: chosen, frames.transpose(1, 2), captions, generator, indices)
+        return self(FrameByFrame(), frames.transpose(1, 2), captions, generator, indices)

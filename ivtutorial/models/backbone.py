@@ -31,6 +31,7 @@ from transformers import CLIPTextModel
 
 from ivtutorial.checks import check_captions, check_frames
 from ivtutorial.errors import InputError
+from ivtutorial.method.video_reward import FrameByFrame
 from ivtutorial.models.memory import Memory
 from ivtutorial.models.unet import VideoUNet
 
@@ -42,7 +43,7 @@ _MODELS = ("unet", "vae", "text_encoder")
 
 
 @dataclass
-class Backbone:
+class Backbone(FrameByFrame):
     """UNet, VAE, text encoder, tokenizer and noise schedule that belong together.
 
     `memory` says how to trade time for memory: what `decode` and `predictor` do where they are not told otherwise.

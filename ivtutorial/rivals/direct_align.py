@@ -133,12 +133,12 @@ class DirectAlign(RewardMethod):
         video_reward = self.video_reward(image_reward)
         z_0 = step(moves)
         x_0 = cut_off(z_0) if self.two_phase else z_0
-        output = video_reward(backbone.decode, x_0, batch.captions, generator)  # Eq. 6-8
+        output = video_reward(backbone, x_0, batch.captions, generator)  # Eq. 6-8
         loss = rejoin(-output.reward.mean(), x_0, z_0)
         if self.inversion:
             up = step([(end, start) for start, end in moves])
             x_up = cut_off(up) if self.two_phase else up
-            against = video_reward(backbone.decode, x_up, batch.captions, indices=output.indices)
+            against = video_reward(backbone, x_up, batch.captions, indices=output.indices)
             loss = (loss + rejoin(against.reward.mean(), x_up, up)) / 2
         yield loss, edit_metrics(output, z_0, z)
 

@@ -94,7 +94,7 @@ class Draft(RewardMethod):
         if self.variants:
             z0, captions = low_variance(backbone, z0, batch, self, generator)
         x_0 = cut_off(z0) if self.two_phase else z0
-        output = self.video_reward(image_reward)(backbone.decode, x_0, captions, generator)
+        output = self.video_reward(image_reward)(backbone, x_0, captions, generator)
         yield rejoin(-output.reward.mean(), x_0, z0), reward_metrics(output, z0)
 
     def passes(self) -> int:

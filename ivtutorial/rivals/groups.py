@@ -72,7 +72,8 @@ def score_groups(
     Returns:
         Rewards (B * G,), with their weights and frames.
     """
-    F, groups, choice = z0.shape[2], len(z0) // group, (video_reward.selection, video_reward.lambda_tar)
+    F, groups = backbone.frame_count(z0.shape[2]), len(z0) // group
+    choice = (video_reward.selection, video_reward.lambda_tar)
     frames = choose_frames(F, video_reward.S, groups, generator, *choice)
     with torch.no_grad():
-        return video_reward(backbone.decode, z0, batch.captions, generator, frames.repeat_interleave(group, 0))
+        return video_reward(backbone, z0, batch.captions, generator, frames.repeat_interleave(group, 0))

@@ -100,7 +100,7 @@ def load_data(
                 backbone, listed, cache, config.frames, config.fps, config.height, config.width, advance,
                 skip_bad=skip_bad, rank=rank, world=world, gather=gather,
             )  # fmt: skip
-    check_segments(clips.latents.shape[2], config.method.S, config.method.selection)
+    check_segments(backbone.frame_count(clips.latents.shape[2]), config.method.S, config.method.selection)
     return clips
 
 

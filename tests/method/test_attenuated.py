@@ -16,7 +16,7 @@ from ivtutorial.method.tar import temporal_attenuation
 from ivtutorial.method.video_reward import VideoReward
 from ivtutorial.rivals.direct_align import DirectAlign
 from tests.tolerances import assert_close
-from tests.toy import brightness, seeded, text_backbone, text_batch
+from tests.toy import Decoder, brightness, seeded, text_backbone, text_batch
 
 F = 16
 
@@ -137,7 +137,7 @@ def test_a_frame_that_was_drawn_twice_is_decoded_and_scored_once() -> None:
 
     z, g = torch.randn(2, 4, F, 3, 3, generator=seeded(0)).requires_grad_(), torch.tensor([[8, 8], [7, 8]])
     reward = VideoReward(brightness, S=2, selection="attenuated")
-    output = reward(decode, z, ["a", "b"], indices=g)
+    output = reward(Decoder(decode), z, ["a", "b"], indices=g)
     assert decoded == [3]
     frames = torch.sigmoid(z[:, :3].transpose(1, 2)).mean((2, 3, 4))
     expected = frames.gather(1, g)

@@ -43,7 +43,7 @@ def test_the_step_is_an_edit_and_its_reward():
     generator, predict = seeded(3), backbone.predictor(clips.embeds, clips.uncond_embeds, 2.0)
     z0 = edit(predict, clips.latents, backbone.scheduler, 0.3, 10, "uniform", 0.5, 0.1, generator)
     reward = VideoReward(brightness, S=2, lambda_tar=0.5, normalise=True)
-    output = reward(backbone.decode, z0, CAPTIONS, generator)
+    output = reward(backbone, z0, CAPTIONS, generator)
     n = roundings(backbone.unet, passes=12)
     assert_close(loss, -output.reward.mean(), n)
     assert_close(metrics["reward"], -loss.item())

@@ -7,9 +7,7 @@ import torch
 
 from ivtutorial.errors import InputError
 from ivtutorial.method.segvr import choose_frames
-from tests.toy import (
-    seeded,
-)
+from tests.toy import seeded
 
 
 @pytest.mark.parametrize(("F", "S"), [(16, 4), (16, 1), (8, 2), (9, 3), (16, 16)])
@@ -17,6 +15,21 @@ def test_eq6_one_frame_of_each_segment(F: int, S: int):
     indices = choose_frames(F, S, batch=50, generator=seeded(0))
     assert indices.shape == (50, S)
     assert torch.equal(indices // (F // S), torch.arange(S).expand(50, S))
+
+
+@pytest.mark.parametrize(("F", "S"), [(17, 4), (17, 16), (81, 20), (81, 4)])
+def test_with_4k_plus_1_frames_the_segments_follow_frame_0(F: int, S: int):
+    """As of frames 1 .. F - 1, numbered from 0; with S = k each segment is a chunk of four."""
+    indices = choose_frames(F, S, batch=50, generator=seeded(0))
+    assert torch.equal(indices - 1, choose_frames(F - 1, S, batch=50, generator=seeded(0)))
+    assert indices.min() >= 1 and indices.max() <= F - 1
+
+
+def test_where_s_divides_f_frame_0_stays_in_its_segment():
+    """Frames 0 .. 8 in three segments; one segment is the whole clip."""
+    assert choose_frames(9, 3, 1, selection="first").tolist() == [[0, 3, 6]]
+    assert choose_frames(17, 1, 500, seeded(0)).min() == 0
+    assert choose_frames(17, 4, 1, selection="dense").tolist() == [list(range(17))]
 
 
 def test_eq6_is_uniform_and_drawn_for_each_clip():
@@ -45,6 +58,13 @@ def test_first_and_middle_by_hand():
 def test_segments_that_do_not_divide_the_clip_are_refused(S: int):
     with pytest.raises(InputError, match="use one of 1, 2, 4, 8, 16"):
         choose_frames(16, S, 1)
+
+
+def test_segments_of_4k_plus_1_frames_that_fit_are_listed():
+    with pytest.raises(InputError, match="use one of 1, 2, 4, 8, 16, 17"):
+        choose_frames(17, 3, 1)
+    with pytest.raises(InputError, match="use one of 1, 2, 3, 6, 9, 18"):  # 18 = 1 + 17 frames are no such clip
+        choose_frames(18, 17, 1)
 
 
 def test_unknown_selection_is_refused():

@@ -16,6 +16,7 @@ from torch.utils._pytree import tree_leaves
 from ivtutorial.errors import InputError
 from ivtutorial.method.instructvideo import InstructVideo
 from ivtutorial.method.settings import RewardMethod
+from ivtutorial.method.video_reward import FrameByFrame
 from ivtutorial.rivals.direct_align import DirectAlign
 from ivtutorial.rivals.draft import Draft
 from ivtutorial.training.config import FinetuneConfig
@@ -89,7 +90,7 @@ class Wide(TextToy):
 
 
 @dataclass
-class WideBackbone:
+class WideBackbone(FrameByFrame):
     """A wide network and a decoder that keeps 60 copies of the frames."""
 
     unet: Wide = field(default_factory=Wide)

@@ -11,9 +11,7 @@ from torch import Tensor, nn
 from ivtutorial.errors import InputError
 from ivtutorial.method.video_reward import VideoReward
 from tests.tolerances import assert_close, roundings
-from tests.toy import (
-    seeded,
-)
+from tests.toy import Decoder, seeded
 
 CAPTIONS = ["a red fox", "a bear by the river"]
 
@@ -46,14 +44,14 @@ def test_eq8_by_hand():
 
 
 def test_lambda_0_is_the_plain_segvr_mean():
-    output = VideoReward(taste, S=4, lambda_tar=0.0)(decoder(), video_latents(), CAPTIONS, seeded(4))
+    output = VideoReward(taste, S=4, lambda_tar=0.0)(Decoder(decoder()), video_latents(), CAPTIONS, seeded(4))
     assert torch.equal(output.weights, torch.ones(2, 4))
     assert_close(output.reward, output.frame_rewards.mean(dim=1))
 
 
 def test_dense_without_attenuation_is_the_mean_over_all_frames():
     z, decode = video_latents(), decoder()
-    output = VideoReward(taste, lambda_tar=0.0, selection="dense")(decode, z, CAPTIONS)
+    output = VideoReward(taste, lambda_tar=0.0, selection="dense")(Decoder(decode), z, CAPTIONS)
     every = torch.stack([taste(decode(z[b].transpose(0, 1)), CAPTIONS[b : b + 1] * 8).mean() for b in range(2)])
     assert_close(output.reward, every, n=roundings(decode) + z[0].numel())
 
@@ -63,7 +61,7 @@ def test_choosing_before_decoding_equals_decoding_every_frame(normalise: bool):
     """Value, and gradient at every latent frame: exactly zero where the frame was not chosen."""
     reward, decode = VideoReward(taste, S=4, lambda_tar=1.0, normalise=normalise), decoder()
     z = video_latents().requires_grad_()
-    first = reward(decode, z, CAPTIONS, seeded(6))
+    first = reward(Decoder(decode), z, CAPTIONS, seeded(6))
     frames = torch.stack([decode(clip.transpose(0, 1)) for clip in z])
     later = reward.of_frames(frames, CAPTIONS, seeded(6))
     n = roundings(decode, passes=3) + frames[0].numel()
@@ -81,7 +79,7 @@ def test_only_the_chosen_frames_are_decoded():
         decoded.append(len(z))
         return decoder()(z)
 
-    VideoReward(taste, S=4)(counting, video_latents(F=16), CAPTIONS)
+    VideoReward(taste, S=4)(Decoder(counting), video_latents(F=16), CAPTIONS)
     assert decoded == [2 * 4]
 
 
@@ -109,10 +107,10 @@ def test_gradient_of_the_reward_by_finite_difference():
     direction = torch.randn(z.shape, generator=seeded(7), dtype=torch.float64)
 
     def value(s: float) -> float:
-        return float(reward(decode, z + s * direction, CAPTIONS, seeded(8)).reward.sum())
+        return float(reward(Decoder(decode), z + s * direction, CAPTIONS, seeded(8)).reward.sum())
 
     start = z.clone().requires_grad_()
-    gradient = torch.autograd.grad(reward(decode, start, CAPTIONS, seeded(8)).reward.sum(), start)[0]
+    gradient = torch.autograd.grad(reward(Decoder(decode), start, CAPTIONS, seeded(8)).reward.sum(), start)[0]
     expected = (value(1e-5) - value(-1e-5)) / 2e-5
     assert float((gradient * direction).sum()) == pytest.approx(expected, rel=1e-6)
 
@@ -120,23 +118,23 @@ def test_gradient_of_the_reward_by_finite_difference():
 @pytest.mark.parametrize("captions", [["one"], ["a", "b", "c"], [], "ab"])
 def test_captions_of_another_count_are_refused(captions: Sequence[str]):
     with pytest.raises(InputError, match="aption"):
-        VideoReward(taste)(decoder(), video_latents(), captions)
+        VideoReward(taste)(Decoder(decoder()), video_latents(), captions)
 
 
 @pytest.mark.parametrize("shift", [-1.0, 1.0])
 def test_frames_outside_0_1_are_refused(shift: float):
     """A decoder that returns [-1, 0] or [1, 2], the usual slip being [-1, 1]."""
     with pytest.raises(InputError, match=r"\[0, 1\]"):
-        VideoReward(taste)(lambda z: decoder()(z) + shift, video_latents(), CAPTIONS)
+        VideoReward(taste)(Decoder(lambda z: decoder()(z) + shift), video_latents(), CAPTIONS)
 
 
 def test_wrong_shapes_are_refused():
     with pytest.raises(InputError, match=r"\(B, C, F, h, w\)"):
-        VideoReward(taste)(decoder(), video_latents()[0], CAPTIONS)
+        VideoReward(taste)(Decoder(decoder()), video_latents()[0], CAPTIONS)
     with pytest.raises(InputError, match=r"\(B, F, 3, H, W\)"):
         VideoReward(taste).of_frames(torch.zeros(2, 3, 8, 4, 4), CAPTIONS)
     with pytest.raises(InputError, match="3, H, W"):
-        VideoReward(taste)(lambda z: z.clamp(0, 1), video_latents(), CAPTIONS)
+        VideoReward(taste)(Decoder(lambda z: z.clamp(0, 1)), video_latents(), CAPTIONS)
 
 
 def test_segments_that_do_not_divide_are_refused_before_anything_is_decoded():
@@ -144,9 +142,9 @@ def test_segments_that_do_not_divide_are_refused_before_anything_is_decoded():
         raise AssertionError("decoded")
 
     with pytest.raises(InputError, match="S = 3"):
-        VideoReward(taste, S=3)(never, video_latents(), CAPTIONS)
+        VideoReward(taste, S=3)(Decoder(never), video_latents(), CAPTIONS)
 
 
 def test_a_reward_that_does_not_return_one_score_a_frame_is_refused():
     with pytest.raises(InputError, match="one score"):
-        VideoReward(lambda frames, captions: frames.mean())(decoder(), video_latents(), CAPTIONS)
+        VideoReward(lambda frames, captions: frames.mean())(Decoder(decoder()), video_latents(), CAPTIONS)

@@ -136,5 +136,5 @@ def test_a_reward_without_gradient(toy: Backbone, data: LatentDataset, tmp_path:
 
 def test_frames_that_segments_do_not_divide(toy: Backbone, data: LatentDataset, tmp_path: Path) -> None:
     config = replace(CONFIG, frames=8, method=replace(METHOD, S=8))
-    with pytest.raises(InputError, match="S = 8 does not divide the 4 frames"):
+    with pytest.raises(InputError, match="S = 8 segments do not divide F = 4 frames"):
         finetune(toy, data, redness, tmp_path / "run", config, progress=False)

@@ -135,7 +135,7 @@ def test_early_stopping_returns_the_best_adapter(toy: Backbone, data: LatentData
     def against(models: Any, batch: Batch, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
         value = METHOD.video_reward(redness)
         z0 = models.predictor(batch.embeds)(batch.latents, 1)
-        return value(models.decode, z0, batch.captions, generator).reward.mean(), {}
+        return value(models, z0, batch.captions, generator).reward.mean(), {}
 
     config = replace(CONFIG, steps=9, sample_every=1, sample_prompts=("a fox",), patience=2, warmup=0)
     result = finetune(toy, data, redness, tmp_path / "run", config, loss_fn=against, progress=False)

@@ -121,15 +121,20 @@ class WanBackbone:
         # One clip at a time: the peak is one clip's.
         return from_vae(self.vae, torch.cat([self.vae.encode(clip).latent_dist.mode().float() for clip in x.split(1)]))
 
-    def decode_frames(self, latents: Tensor, indices: Tensor) -> Tensor:
-        """Chosen frames (B, S, 3, H, W), see :func:`ivtutorial.models.wan.decoding.decode_chosen`."""
-        return decode_chosen(self.vae, latents, indices, self.memory.recompute_decode)
+    def frame_count(self, f: int) -> int:
+        """F = 1 + 4 (f - 1)."""
+        return frame_count(f)
+
+    def decode_frames(self, latents: Tensor, clips: Tensor, frames: Tensor) -> Tensor:
+        """Chosen frames (N, 3, H, W), see :func:`ivtutorial.models.wan.decoding.decode_chosen`."""
+        return decode_chosen(self.vae, latents, clips, frames, self.memory.recompute_decode)
 
     @torch.no_grad()
     def decode_clips(self, latents: Tensor) -> Tensor:
         """All frames, (B, F, 3, H, W) in [0, 1]; no gradient."""
-        every = torch.arange(frame_count(latents.shape[2])).expand(len(latents), -1)
-        return decode_chosen(self.vae, latents, every)
+        B, F = len(latents), frame_count(latents.shape[2])
+        clips, frames = torch.arange(B).repeat_interleave(F), torch.arange(F).repeat(B)
+        return decode_chosen(self.vae, latents, clips, frames).unflatten(0, (B, F))
 
     def predictor(
         self, embeds: Tensor, uncond_embeds: Tensor | None = None, guidance: float = 1.0

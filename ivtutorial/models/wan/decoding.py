@@ -4,7 +4,7 @@
 |-----------|-----------------|---------------------------------------------------------------------------|
 | latents   | (B, C, f, h, w) | z, normalised: (E(x) - mean) / std for each channel                       |
 | frames    | (B, F, 3, H, W) | F = 1 + 4 (f - 1): latent 0 holds frame 0, each later one a chunk of 4    |
-| `indices` | (B, S)          | g(i), numbers of the chosen frames, 0 .. F - 1                            |
+| `numbers` | (N,)            | of the chosen frames, 0 .. F - 1                                          |
 | cache     | a list          | what each causal convolution remembers of the latents so far              |
 
 Chunks before a chosen one are decoded without gradient, the chosen one with, chunks after the last one not at all. So
@@ -68,17 +68,20 @@ def _statistics(vae: AutoencoderKLWan, like: Tensor) -> tuple[Tensor, Tensor]:
     return mean.view(1, -1, 1, 1, 1), std.view(1, -1, 1, 1, 1)
 
 
-def decode_chosen(vae: AutoencoderKLWan, latents: Tensor, indices: Tensor, recompute: bool = False) -> Tensor:
-    """The chosen frames of each clip, with gradient to the latents of their chunks.
+def decode_chosen(
+    vae: AutoencoderKLWan, latents: Tensor, clips: Tensor, numbers: Tensor, recompute: bool = False
+) -> Tensor:
+    """Chosen frames of some clips, with gradient to the latents of their chunks.
 
     Args:
         vae: of Wan 2.1.
         latents: normalised, (B, C, f, h, w).
-        indices: numbers of the chosen frames, (B, S), in any order.
+        clips: clips that the chosen frames belong to, 0 .. B - 1, (N,).
+        numbers: of the frames, 0 .. F - 1, (N,), in any order.
         recompute: run a chosen chunk again in the backward pass instead of storing its activations.
 
     Returns:
-        Frames (B, S, 3, H, W), float32, in [0, 1].
+        Frames (N, 3, H, W), float32, in [0, 1].
 
     Raises:
         InputError: wrong latents, frames that the clip does not have, or an autoencoder of another family.
@@ -87,13 +90,18 @@ def decode_chosen(vae: AutoencoderKLWan, latents: Tensor, indices: Tensor, recom
     if vae.config.get("patch_size") is not None:
         raise InputError("This autoencoder works on patches, as Wan 2.2's. Give one of Wan 2.1.")
     F = frame_count(latents.shape[2])
-    if indices.ndim != 2 or len(indices) != len(latents) or indices.min() < 0 or indices.max() >= F:
+    if not len(numbers) or numbers.shape != clips.shape or numbers.min() < 0 or numbers.max() >= F:
         raise InputError(
-            f"frames {indices.tolist()} of {len(latents)} clips: expected, for each clip, numbers from 0 to {F - 1} "
+            f"frames {numbers.tolist()} of clips {clips.tolist()}: expected as many of both, frames from 0 to {F - 1} "
             f"({latents.shape[2]} latents are {F} frames)."
         )
-    pairs = zip(latents.split(1), indices.tolist(), strict=True)
-    return torch.stack([_decode_clip(vae, z, chosen, recompute) for z, chosen in pairs])
+    rows, places = [], []
+    for clip, z in enumerate(latents.split(1)):
+        where = (clips == clip).nonzero().flatten().tolist()
+        if where:
+            rows.append(_decode_clip(vae, z, numbers[where].tolist(), recompute))
+            places += where
+    return torch.cat(rows)[torch.tensor(places).argsort()]
 
 
 def _decode_clip(vae: AutoencoderKLWan, z: Tensor, chosen: list[int], recompute: bool) -> Tensor:

@@ -27,6 +27,12 @@ def z(count: int = 1) -> Tensor:
     return 0.1 * torch.randn((count, 16, f, 2, 2), generator=seeded(0))
 
 
+def chosen(vae: Any, latents: Tensor, g: Tensor, recompute: bool = False) -> Tensor:
+    """Frames (B, S, 3, H, W) numbered (B, S)."""
+    clips = torch.arange(len(latents))[:, None].expand(-1, g.shape[-1])
+    return decode_chosen(vae, latents, clips.flatten(), g.flatten(), recompute).unflatten(0, g.shape)
+
+
 def full_decode(vae: Any, latents: Tensor) -> Tensor:
     """(B, F, 3, H, W) in [0, 1], by the autoencoder's own loop."""
     return (vae.decode(to_vae(vae, latents)).sample * 0.5 + 0.5).transpose(1, 2)
@@ -36,11 +42,13 @@ def test_values_are_those_of_the_full_decode(vae: Any) -> None:
     """All frames, a few in any order, other ones in each clip."""
     latents = z(2)
     expected = full_decode(vae, latents)
-    every = decode_chosen(vae, latents, torch.arange(13).expand(2, -1))
+    every = chosen(vae, latents, torch.arange(13).expand(2, -1))
     assert_close(every, expected, n=f * roundings(vae.decoder))
-    chosen = torch.tensor([[7, 0, 3], [2, 1, 12]])
-    few = decode_chosen(vae, latents, chosen)
-    assert_close(few, torch.stack([e[g] for e, g in zip(expected, chosen, strict=True)]), n=f * roundings(vae.decoder))
+    g = torch.tensor([[7, 0, 3], [2, 1, 12]])
+    few = chosen(vae, latents, g)
+    assert_close(
+        few, torch.stack([e[numbers] for e, numbers in zip(expected, g, strict=True)]), n=f * roundings(vae.decoder)
+    )
 
 
 @pytest.mark.parametrize("recompute", [False, True])
@@ -51,7 +59,7 @@ def test_the_gradient_is_the_full_ones_part_through_the_frames_own_latent(
     """For each chosen frame: the full decode in which all other latents are constants."""
     weights = torch.randn((1, len(frames), 3, 16, 16), generator=seeded(1))
     latents = z().requires_grad_()
-    (decode_chosen(vae, latents, torch.tensor([frames]), recompute) * weights).sum().backward()
+    (chosen(vae, latents, torch.tensor([frames]), recompute) * weights).sum().backward()
 
     expected = torch.zeros_like(latents)
     for i, frame in enumerate(frames):
@@ -67,7 +75,7 @@ def test_the_gradient_is_the_full_ones_part_through_the_frames_own_latent(
 def test_chunks_after_the_last_chosen_one_are_not_decoded_and_those_before_not_recorded(vae: Any) -> None:
     recorded = []
     hook = vae.decoder.register_forward_hook(lambda *_: recorded.append(torch.is_grad_enabled()))
-    decode_chosen(vae, z().requires_grad_(), torch.tensor([[6, 5]]))
+    chosen(vae, z().requires_grad_(), torch.tensor([[6, 5]]))
     hook.remove()
     assert recorded == [False, False, True]
 
@@ -75,11 +83,11 @@ def test_chunks_after_the_last_chosen_one_are_not_decoded_and_those_before_not_r
 def test_the_autoencoder_keeps_its_state(vae: Any) -> None:
     """A full decode in the middle of a backward pass's recomputation would see no other cache."""
     latents = z().requires_grad_()
-    loss = decode_chosen(vae, latents, torch.tensor([[10]]), recompute=True).sum()
+    loss = chosen(vae, latents, torch.tensor([[10]]), recompute=True).sum()
     full_decode(vae, z())
     loss.backward()
     plain = z().requires_grad_()
-    decode_chosen(vae, plain, torch.tensor([[10]])).sum().backward()
+    chosen(vae, plain, torch.tensor([[10]])).sum().backward()
     assert_close(latents.grad, plain.grad, n=roundings(vae.decoder))
 
 
@@ -90,7 +98,15 @@ def test_latents_are_normalised_channel_by_channel(vae: Any) -> None:
     assert_close(to_vae(vae, from_vae(vae, raw)), raw)
 
 
-@pytest.mark.parametrize("frames", [[[13]], [[-1]], [[0], [0]], [0]])
+def test_a_clip_without_chosen_frames_is_not_decoded(vae: Any) -> None:
+    """Pairs in any order: frame 3 of the second clip, frame 8 of the first, none of the third."""
+    latents = z(3)
+    frames = decode_chosen(vae, latents, torch.tensor([1, 0]), torch.tensor([3, 8]))
+    expected = full_decode(vae, latents[:2])
+    assert_close(frames, torch.stack([expected[1, 3], expected[0, 8]]), n=f * roundings(vae.decoder))
+
+
+@pytest.mark.parametrize("frames", [[[13]], [[-1]], [[0], [0]], [[]]])
 def test_frames_that_the_clip_does_not_have_are_refused(vae: Any, frames: Any) -> None:
     with pytest.raises(InputError, match="from 0 to 12"):
-        decode_chosen(vae, z(), torch.tensor(frames))
+        chosen(vae, z(), torch.tensor(frames, dtype=torch.long))

@@ -10,15 +10,20 @@ import torch
 from torch import Tensor
 
 from ivtutorial.errors import InputError
+from ivtutorial.method.batch import Batch
 from ivtutorial.method.chain import sample
 from ivtutorial.method.editing import edit
 from ivtutorial.method.flow import flow_levels
-from ivtutorial.models.lora import attach_lora, count_lora
+from ivtutorial.method.instructvideo import InstructVideo
+from ivtutorial.method.noise import draw_noise
+from ivtutorial.method.segvr import choose_frames
+from ivtutorial.method.tar import temporal_attenuation
+from ivtutorial.models.lora import attach_lora, count_lora, lora_parameters
 from ivtutorial.models.memory import Memory
 from ivtutorial.models.wan import WanBackbone, pad_prompts
 from tests.models.wan.tiny import tiny_wan
 from tests.tolerances import assert_close, roundings
-from tests.toy import seeded
+from tests.toy import brightness, seeded
 
 CAPTION = "a red fox  running"
 
@@ -88,6 +93,31 @@ def test_an_edit_is_that_of_the_stock_video_to_video_pipeline(wan: WanBackbone) 
     z_0 = edit(wan.predictor(wan.embed([CAPTION]), wan.embed([""]), 5.0), z, wan.scheduler, 0.6, D, noise=noise)
     n = roundings(wan.transformer, passes=2 * 3) + roundings(wan.vae, passes=3)
     assert_close(wan.decode_clips(z_0), expected, n, size=4.0)
+
+
+@pytest.mark.parametrize("two_phase", [False, True])
+def test_a_step_of_instructvideo_rewards_chosen_frames_of_chunks(two_phase: bool) -> None:
+    """Value: the edit with the same draws, all of it decoded. Gradient: to the adapter, finite. Frame 0 is left out:
+    of 1 + 8 frames in two segments, 1 .. 4 and 5 .. 8."""
+    wan = tiny_wan()
+    attach_lora(wan.transformer)
+    batch = Batch(drawn(5), wan.embed([CAPTION]), wan.embed([""]), [CAPTION])
+    method = InstructVideo(tau=0.5, D=4, S=2, guidance=2.0, two_phase=two_phase)
+    [(loss, _)] = method.losses(wan, batch, brightness, seeded(6))
+    loss.backward()
+    slopes = [w.grad for w in lora_parameters(wan.transformer)]
+    assert all(slope is not None and slope.isfinite().all() for slope in slopes)
+    assert max(float(slope.abs().max()) for slope in slopes[1::2]) > 0
+
+    generator = seeded(6)
+    with torch.no_grad():
+        predict = wan.predictor(batch.embeds, batch.uncond_embeds, 2.0)
+        z_0 = edit(predict, batch.z, wan.scheduler, 0.5, 4, noise=draw_noise(batch.z.shape, generator))
+        g = choose_frames(9, 2, 1, generator)
+        frames = wan.decode_clips(z_0)[0, g[0]]
+    assert 1 <= g[0, 0] <= 4 and 5 <= g[0, 1] <= 8
+    expected = -(temporal_attenuation(g, 9) * brightness(frames, [])).mean()
+    assert_close(loss, expected, n=roundings(wan.transformer, passes=4) + roundings(wan.vae.decoder, passes=3))
 
 
 def test_the_paper_adapter_has_240_layers_at_full_size() -> None:
