@@ -19,6 +19,7 @@ from ivtutorial.cli.data import prepare_command
 from ivtutorial.cli.demo import demo
 from ivtutorial.cli.evaluation import compare_command, evaluate_command, score_command
 from ivtutorial.cli.experiment import experiment_command
+from ivtutorial.cli.export import export_command
 from ivtutorial.cli.reduced_models import app as zoo_app
 from ivtutorial.cli.sampling import generate
 from ivtutorial.cli.study import study, study_result_command
@@ -72,6 +73,7 @@ app.command(short_help="the main job: fine-tune, compare before and after")(demo
 app.command(short_help="make clips from prompts")(generate)
 app.command("prepare", short_help="check your clips and encode them once")(prepare_command)
 app.command("finetune", short_help="fine-tune an adapter on your clips by InstructVideo")(finetune_command)
+app.command("export", short_help="write a run's result for other programs")(export_command)
 app.command("score", short_help="score video files by the paper's protocol")(score_command)
 app.command("evaluate", short_help="make clips and measure them")(evaluate_command)
 app.command("compare", short_help="compare two evaluations pair by pair")(compare_command)

@@ -38,7 +38,10 @@ Fps = Annotated[float, typer.Option(help="Frames a second of video files (paper:
 Height = Annotated[int | None, typer.Option(help="Height in pixels; default the model's own.")]
 Width = Annotated[int | None, typer.Option(help="Width in pixels; default the model's own.")]
 Eta = Annotated[float, typer.Option(help="0 is deterministic DDIM, 1 as noisy as DDPM.")]
-Lora = Annotated[Path | None, typer.Option(help="Adapter to use: the folder `lora` of a fine-tuning run.")]
+Lora = Annotated[
+    Path | None,
+    typer.Option(help="Adapter to use: a run (its result, or its newest checkpoint so far) or the folder of one."),
+]
 LoraScale = Annotated[float, typer.Option(help="How much of the adapter: 0 the base model, 1 as trained.")]
 BatchSize = Annotated[int, typer.Option(help="Clips sampled together; changes speed and memory only.")]
 Processes = Annotated[

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
+from ivtutorial.cli.export import merged_dtype
 from ivtutorial.cli.options import Device, Json, Model, Out, Precision, Processes, Reward
 from ivtutorial.cli.support import chosen_precision, default_processes, quiet_loading, show
 from ivtutorial.errors import InputError
@@ -91,9 +92,6 @@ def finetune_command(
       ivtutorial finetune my_clips --model modelscope --reward hpsv2 --preset t4
     """
     quiet_loading(model)
-    import torch
-
-    from ivtutorial.system.device import choose_device
     from ivtutorial.system.files import data_path
     from ivtutorial.training.finetuning import export_merged, finetune
 
@@ -136,9 +134,8 @@ def finetune_command(
         )
     content = {name: str(value) if isinstance(value, Path) else value for name, value in asdict(result).items()}
     if merged is not None:
-        on_gpu = choose_device(device).type == "cuda"
-        half = torch.float16 if on_gpu and cfg.precision != "fp32" else None  # as the hub stores its models
-        content["merged"] = str(export_merged(model, result.lora, merged, dtype=half, device=device))
+        dtype = merged_dtype(model, "auto")
+        content["merged"] = str(export_merged(model, result.lora, merged, dtype=dtype, device=device))
     spent = f"{result.steps} steps, {result.unet_evaluations} UNet evaluations, {result.seconds:.0f} s"
     use = f"use it: ivtutorial generate --model {model} --lora {result.lora} 'a prompt'"
     show(content, f"{spent}\nadapter: {result.lora}\n{use}", json_output)

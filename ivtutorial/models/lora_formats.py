@@ -7,6 +7,8 @@
 | older diffusers  | `X.processor.to_q_lora.down.weight`, `X.to_q.lora.down.weight` | `.alpha` / rank, or 1           |
 | kohya            | `lora_unet_X_to_q.lora_down.weight`, dots written as _         | `.alpha` / rank, or 1           |
 
+Where an adapter is looked for: the file itself, a folder with it, or the folder of a run, finished or not.
+
 X.to_q is a projection of the UNet under diffusers' names. What cannot be told apart for certain is refused: half
 adapters, matrices that fit no projection, values that are not numbers, and methods other than LoRA.
 """
@@ -47,22 +49,43 @@ logger = logging.getLogger(__name__)
 
 
 def find_adapter(place: str | Path) -> Path:
-    """The adapter file in a folder, or the file itself.
+    """The adapter file in a folder or in the folder of a run, or the file itself.
+
+    A run that has taken all its steps gives its result; of one that has not, the newest checkpoint is used, with a
+    warning that names it.
 
     Raises:
         InputError: there is none, or several without a usual name.
     """
     path = Path(place)
     if path.is_dir():
-        named = [path / name for name in _FILES if (path / name).is_file()]
-        files = named or sorted(path.glob("*.safetensors"))
+        folder = _adapter_of_run(path) or path
+        named = [folder / name for name in _FILES if (folder / name).is_file()]
+        files = named or sorted(folder.glob("*.safetensors"))
         if len(files) > 1 and not named:
             names = ", ".join(file.name for file in files[:5])
             raise InputError(f"{path} holds several files ({names}); give the one that is the adapter.")
         path = files[0] if files else path / LORA_FILE
     if not path.is_file():
-        raise InputError(f"No adapter at {path}. Give the folder that save_lora wrote (it holds {LORA_FILE}).")
+        raise InputError(
+            f"No adapter at {path}. Give the folder of a run that has a checkpoint, or one that holds {LORA_FILE}."
+        )
     return path
+
+
+def _adapter_of_run(run: Path) -> Path | None:
+    """RUN/lora of a run that has ended, else RUN/checkpoints/NEWEST; None where this is not the folder of a run."""
+    try:
+        newest = run / "checkpoints" / (run / "checkpoints" / "latest").read_text(encoding="utf-8").strip()
+        progress = json.loads((newest / "state.json").read_text(encoding="utf-8"))["progress"]
+        steps = json.loads((run / "config.json").read_text(encoding="utf-8"))["finetune"]["steps"]
+        ended = progress["stopped"] or progress["step"] >= steps
+    except (OSError, ValueError, LookupError, TypeError):
+        return run / "lora" if (run / "lora").is_dir() else None
+    if ended and (run / "lora").is_dir():
+        return run / "lora"
+    logger.warning("%s has not ended: its newest checkpoint is used, %s of %d steps.", run, newest.name, steps)
+    return newest
 
 
 def read_adapter(path: Path, unet: nn.Module) -> dict[str, Tensor]:

@@ -1,7 +1,11 @@
 from ivtutorial.data.dataset import slot_generator as slot_generator
 from ivtutorial.training.checkpoints import latest_checkpoint as latest_checkpoint
 from ivtutorial.training.config import FinetuneConfig as FinetuneConfig, read_config as read_config
-from ivtutorial.training.finetuning import export_merged as export_merged, finetune as finetune
+from ivtutorial.training.finetuning import (
+    export_adapter as export_adapter,
+    export_merged as export_merged,
+    finetune as finetune,
+)
 from ivtutorial.training.fit import fitted as fitted, offload_text as offload_text
 from ivtutorial.training.guards import (
     Guards as Guards,

@@ -24,11 +24,12 @@ import torch
 from ivtutorial.data.dataset import LatentDataset
 from ivtutorial.data.lists import LATENTS, PREPARED, Clip
 from ivtutorial.errors import InputError
-from ivtutorial.models.lora import has_lora, load_lora, merge_lora
+from ivtutorial.models.lora import LORA_FILE, PREFIX, has_lora, load_lora, merge_lora
+from ivtutorial.models.lora_formats import find_adapter
 from ivtutorial.models.named import open_model
 from ivtutorial.rewards.named import open_reward
 from ivtutorial.system.device import choose_device
-from ivtutorial.system.files import check_writable
+from ivtutorial.system.files import atomic_write, check_writable
 from ivtutorial.system.processes import launch
 from ivtutorial.system.provenance import describe
 from ivtutorial.system.share import rank_and_world, wait_for_all
@@ -40,6 +41,7 @@ from ivtutorial.training.run_folder import FinetuneResult
 from ivtutorial.training.start import load_data, make_accelerator, start, weights_dtypes
 from ivtutorial.training.step import Evaluations, LossFn
 from ivtutorial.training.trackers import tracking
+from ivtutorial.weights.files import read_weights, tensors_of
 
 if TYPE_CHECKING:
     from ivtutorial.models.backbone import Backbone
@@ -118,7 +120,7 @@ def export_merged(
 
     Args:
         model: the base model, as for `finetune`; a `Backbone` is copied, not changed.
-        lora: folder of the adapter.
+        lora: folder of the adapter, or of a run (of one that has not ended, the newest checkpoint).
         folder: to write.
         scale: how much of the adapter.
         dtype: of the stored weights, e.g. torch.float16, in which a model given by name is opened, too: at full size
@@ -142,6 +144,31 @@ def export_merged(
         merge_lora(tuned.unet, scale)
         same = {dtype} == {tuned.unet.dtype, tuned.vae.dtype, tuned.text_encoder.dtype}
         save_backbone(tuned, folder, None if same else dtype)
+    wait_for_all()
+    return Path(folder)
+
+
+def export_adapter(lora: str | Path, folder: str | Path) -> Path:
+    """Write an adapter alone, in the format of diffusers' `load_lora_weights`, for a pipeline that holds a `VideoUNet`.
+
+    Args:
+        lora: folder of a run (of one that has not ended, the newest checkpoint) or of an adapter that this package
+            wrote.
+        folder: to write.
+
+    Returns:
+        The folder.
+
+    Raises:
+        InputError: no adapter, or one in another format; or the folder cannot be written.
+    """
+    path = find_adapter(lora)
+    names = tensors_of(read_weights(path, "LoRA weights"), path, "state_dict")
+    if not all(name.startswith(PREFIX) and name.endswith((".lora_A.weight", ".lora_B.weight")) for name in names):
+        raise InputError(f"{path} is not in diffusers' format: it can be merged into its model, but not copied.")
+    if rank_and_world()[0] == 0:
+        with atomic_write(Path(folder) / LORA_FILE) as file:
+            file.write(path.read_bytes())
     wait_for_all()
     return Path(folder)
 

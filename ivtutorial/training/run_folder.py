@@ -18,7 +18,7 @@ from typing import Any
 
 from torch import Tensor
 
-from ivtutorial.errors import InputError
+from ivtutorial.errors import InputError, first_line
 from ivtutorial.system.files import atomic_write_text, plain_json
 
 CONFIG_FILE, METRICS_FILE, SAMPLES, LORA, BEST = "config.json", "metrics.jsonl", "samples", "lora", "best"
@@ -59,6 +59,21 @@ def write_config(run: Path, values: Mapping[str, Any]) -> None:
         InputError: the folder cannot be written.
     """
     atomic_write_text(run / CONFIG_FILE, json.dumps(dict(values), indent=1) + "\n")
+
+
+def model_of(run: Path) -> str:
+    """The name or folder of the model that a run was made with.
+
+    Raises:
+        InputError: no folder of a run, or the model was an object.
+    """
+    try:
+        name = json.loads((run / CONFIG_FILE).read_text(encoding="utf-8"))["model"]
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise InputError(f"{run} is not the folder of a run ({first_line(error)}): give the model, too.") from error
+    if str(name).startswith("object of "):
+        raise InputError(f"the run in {run} was made with a model that has no name ({name}): give the model, too.")
+    return str(name)
 
 
 def read_metrics(run: str | Path) -> list[dict[str, Any]]:

@@ -171,6 +171,10 @@ def test_finetune_resume_evaluate_compare(run: Run, models: Path, clips: Path, t
     assert run("compare", tmp_path / "before", tmp_path / "shorter", "--differing", "D")[0] == 0
     code, out, _ = run("compare", tmp_path / "before", tmp_path / "after")
     assert code == 0 and out.splitlines()[1].startswith("reward")
+    code, out, _ = run("export", tmp_path / "run", "--merged", tmp_path / "merged", "--adapter", tmp_path / "alone")
+    assert code == 0 and out.splitlines()[1] == f"merged: {tmp_path / 'merged'}"
+    assert (tmp_path / "merged" / "model_index.json").is_file() and len(list((tmp_path / "alone").iterdir())) == 1
+    assert run("export", tmp_path / "run")[0] == 2, "nothing to write"
 
 
 def test_sheet_and_pairs_of_the_zoo(run: Run, tmp_path: Path) -> None:
