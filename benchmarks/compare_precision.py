@@ -17,7 +17,7 @@ from typing import Any
 from ivtutorial.data.prompts import read_prompts, spread
 from ivtutorial.evaluation.comparison import compare
 from ivtutorial.evaluation.evaluation import evaluate
-from ivtutorial.lab.world.judge import open_judge
+from ivtutorial.lab.world.judges.judge import open_judge
 from ivtutorial.sampling.generation import Sampling
 from ivtutorial.system.files import atomic_write_text, data_path
 from ivtutorial.system.provenance import provenance

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 def make_models(folder: Path, backbone: Backbone, tokenizer: Any) -> Path:
     """Writes `reduced`, `reward` and `judge` as the trained ones are written."""
-    from ivtutorial.lab.world.judge import Judge, JudgeNet
+    from ivtutorial.lab.world.judges.judge import Judge, JudgeNet
     from ivtutorial.models.backbone_folder import save_backbone
 
     save_backbone(backbone, folder / "reduced")

@@ -124,13 +124,14 @@ def evaluate_command(
     """
     quiet_loading(model)
     from ivtutorial.evaluation.evaluation import evaluate
-    from ivtutorial.lab.world.judge import open_judge
+    from ivtutorial.lab.world.judges.judge import open_judge
+    from ivtutorial.lab.world.judges.panel import open_panel
     from ivtutorial.sampling.generation import Sampling
     from ivtutorial.system.share import joined
 
     listed = prompts_given(prompt, prompts)
     name = {"none": None, "auto": "reduced" if model == "reduced" else None}.get(judge, judge)
-    columns = None if name is None else open_judge(name).columns
+    columns = None if name is None else (open_panel() if name == "reduced" else open_judge(name)).columns
     chosen = chosen_precision(precision, device)
     sampling = Sampling(ddim_steps, guidance, frames, height, width, eta, batch_size, chosen)
     with interruptible("Run the command again; it starts from the beginning."), joined() as first_process:

@@ -28,7 +28,7 @@ from ivtutorial.lab.demo import texts
 from ivtutorial.lab.demo.config import DemoConfig
 from ivtutorial.lab.demo.report import Report, ShownPair, TableRow, write_demo_report
 from ivtutorial.lab.demo.summary import demo_summary
-from ivtutorial.lab.world.judge import open_judge
+from ivtutorial.lab.world.judges.panel import open_panel
 from ivtutorial.sampling.generation import Sampling
 from ivtutorial.system.files import atomic_write_text, data_path, key, sha256
 
@@ -111,7 +111,9 @@ def measure_or_read(
     progress: bool,
 ) -> Evaluation:
     """Sample and measure, or read what was measured with the same models, prompts and settings."""
-    parts = [models / name for name in ("reduced", "reward", "judge")] + ([lora] if lora is not None else [])
+    parts = [models / name for name in ("reduced", "reward", "judge", "judge_2", "features")] + (
+        [lora] if lora is not None else []
+    )
     settings = {
         "seed": config.seed,
         "D": config.D,
@@ -130,7 +132,7 @@ def measure_or_read(
         config.seed,
         Sampling(config.D, config.guidance, batch_size=config.batch_size, precision=config.precision),
         lora=lora,
-        judge=open_judge(models / "judge").columns,
+        judge=open_panel(models).columns,
         processes=processes,
         progress=progress,
     )

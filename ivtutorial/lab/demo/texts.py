@@ -61,6 +61,7 @@ ROWS: dict[str, tuple[str, Wanted, bool]] = {
     "scene": ("right scene", "same", True),
     "movement": ("right movement and direction", "same", True),
     "action": ("right action", "same", True),
+    "artefact": ("strangeness: distance to the nearest drawings", "same", False),
     "motion": ("motion (mean change between frames)", "same", False),
     "flicker": ("flicker of brightness", "down", False),
 }

@@ -85,13 +85,13 @@ def prompts_of(name: str, count: int) -> list[Prompt]:
 
 def open_models(conduct: Conduct) -> tuple[Any, Any, Any]:
     """Model, reward and judge of the measurements."""
-    from ivtutorial.lab.world.judge import open_judge
+    from ivtutorial.lab.world.judges.panel import open_panel
     from ivtutorial.models.memory import DTYPES
     from ivtutorial.models.named import open_model
     from ivtutorial.rewards.named import open_reward
 
     models, dtype = conduct.models, DTYPES[conduct.precision]
-    return open_model(models / "reduced", dtype), open_reward(models / "reward"), open_judge(models / "judge").columns
+    return open_model(models / "reduced", dtype), open_reward(models / "reward"), open_panel(models).columns
 
 
 def measure_all(conduct: Conduct, folder: Path, lora: Path | None, scale: float, end: bool) -> Measured:

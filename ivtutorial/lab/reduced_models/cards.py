@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ivtutorial.errors import InputError
-from ivtutorial.lab.world.judge import READINGS
+from ivtutorial.lab.world.judges.judge import READINGS
 from ivtutorial.system.files import atomic_write_text
 
 # section path in the measurements -> what it is, bar, aim (both as shares of 1, except PSNR in dB)
@@ -62,7 +62,7 @@ use it as its own judge.""",
 Reads subject, colour, scene, movement and the strength of visible faults from a clip of 16 frames of 64 x 64
 pixels. Trained on renders of both qualities, whose truth is known. It is for measuring only: fine-tuning
 never sees it, which is what makes it able to show over-optimisation. Open it with
-`ivtutorial.lab.world.judge.Judge.load`.""",
+`ivtutorial.lab.world.judges.judge.Judge.load`.""",
 }
 COMMANDS = {
     "text_encoder": "train-text",

@@ -12,7 +12,7 @@ from torch import Tensor
 from ivtutorial.lab.reduced_models import loop as training
 from ivtutorial.lab.world import samples as frames, web_faults as web
 from ivtutorial.lab.world.facts import FRAMES
-from ivtutorial.lab.world.judge import EVERY, FAULTS, Judge, JudgeNet, targets
+from ivtutorial.lab.world.judges.judge import EVERY, FAULTS, Judge, JudgeNet, targets
 from ivtutorial.system.device import choose_device
 
 

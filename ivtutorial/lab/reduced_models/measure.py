@@ -35,7 +35,7 @@ from ivtutorial.evaluation.table import Evaluation
 from ivtutorial.lab.reduced_models.measure_reward import measure_reward
 from ivtutorial.lab.world import facts as world, samples as frames, web_faults as web
 from ivtutorial.lab.world.drawing.subjects import SPECIES, subject
-from ivtutorial.lab.world.judge import READINGS, Judge, open_judge
+from ivtutorial.lab.world.judges.judge import READINGS, Judge, open_judge
 from ivtutorial.models.named import open_model
 from ivtutorial.rewards.named import open_reward
 from ivtutorial.sampling.generation import Sampling

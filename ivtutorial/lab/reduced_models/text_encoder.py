@@ -20,7 +20,7 @@ from ivtutorial.lab.world import facts as world
 from ivtutorial.lab.world.drawing.scenes import SCENES
 from ivtutorial.lab.world.drawing.subject import COLOURS
 from ivtutorial.lab.world.drawing.subjects import ALL, subject
-from ivtutorial.lab.world.judge import targets
+from ivtutorial.lab.world.judges.judge import targets
 from ivtutorial.system.device import choose_device
 
 WIDTH = 128

@@ -9,7 +9,7 @@
 | `samples`         | frames and clips drawn on the fly               |
 | `clip_set`        | the fine-tuning clips as files                  |
 | `prompt_lists`    | the evaluation prompts                          |
-| `judge`           | what is really to be seen in a clip             |
+| `judges`          | what is really to be seen in a clip             |
 | `annotators`      | whose preferences the reduced reward learnt     |
 | `preference_quiz` | pairs of pictures to choose from                |
 | `showcase`        | pictures of the world for people                |

@@ -22,7 +22,7 @@ from ivtutorial.lab.world.facts import (
     draw_facts as draw_facts,
     render as render,
 )
-from ivtutorial.lab.world.judge import Judge as Judge, open_judge as open_judge, targets as targets
+from ivtutorial.lab.world.judges.judge import Judge as Judge, open_judge as open_judge, targets as targets
 from ivtutorial.lab.world.preference_quiz import choices as choices, pair_quiz as pair_quiz
 from ivtutorial.lab.world.prompt_lists import make_prompts as make_prompts
 from ivtutorial.lab.world.samples import (

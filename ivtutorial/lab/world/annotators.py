@@ -52,8 +52,8 @@ def read_utility(readings: Mapping[str, Array]) -> Array:
     """Utility of clips as far as it can be read off them.
 
     Args:
-        readings: what `ivtutorial.lab.world.judge.Judge.columns` returns with facts, each (N,): subject, scene and
-            colour, 1 where right, and the strength of each fault, [0, 1]. A fault that is not read counts as absent.
+        readings: what a judge's `columns` returns with facts, each (N,): subject, scene and colour, 1 where right, and
+            the strength of each fault, [0, 1]. A fault that is not read counts as absent.
 
     Returns:
         (N,), at most 3: right in everything and without a fault.

@@ -17,7 +17,7 @@ from ivtutorial.evaluation.table import Evaluation
 from ivtutorial.lab.reduced_models import cards, measure, measure_reward
 from ivtutorial.lab.reduced_models.export import export_models
 from ivtutorial.lab.reduced_models.measure import MeasureConfig, fresh_clips
-from ivtutorial.lab.world.judge import READINGS
+from ivtutorial.lab.world.judges.judge import READINGS
 
 if TYPE_CHECKING:
     from ivtutorial.models.backbone import Backbone

@@ -22,7 +22,7 @@ from ivtutorial.lab.reduced_models.train_all.parts.image_model import Texts, sam
 from ivtutorial.lab.reduced_models.train_all.pool import render_with_mask
 from ivtutorial.lab.world import facts as world
 from ivtutorial.lab.world.drawing.subjects import SPECIES, subject
-from ivtutorial.lab.world.judge import Judge, open_judge
+from ivtutorial.lab.world.judges.judge import Judge, open_judge
 from ivtutorial.lab.world.training_captions import full_caption
 from ivtutorial.models.scheduler import make_scheduler
 

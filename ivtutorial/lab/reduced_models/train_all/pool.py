@@ -32,7 +32,7 @@ from ivtutorial.lab.world import facts as world, web_faults as web
 from ivtutorial.lab.world.drawing.pen import Array, Pen
 from ivtutorial.lab.world.drawing.subject import Palette, Pose
 from ivtutorial.lab.world.drawing.subjects import ALL, subject
-from ivtutorial.lab.world.judge import targets
+from ivtutorial.lab.world.judges.judge import targets
 from ivtutorial.lab.world.training_captions import training_caption
 from ivtutorial.system.files import atomic_write_text
 

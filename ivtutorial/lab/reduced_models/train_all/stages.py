@@ -43,8 +43,7 @@ from ivtutorial.lab.reduced_models.train_all.parts import (
 )
 from ivtutorial.lab.reduced_models.train_all.pool import WORDINGS, Pool
 from ivtutorial.lab.reduced_models.train_all.work import Plan, Work
-from ivtutorial.lab.world.drawing.subject import COLOURS
-from ivtutorial.lab.world.drawing.subjects import ALL
+from ivtutorial.lab.world.judges.features import FeatureNet
 
 
 def draw_pools(work: Work) -> None:
@@ -79,10 +78,10 @@ def text(work: Work) -> None:
 def features(work: Work) -> None:
     """The network whose features compare pictures."""
     torch.manual_seed(work.plan.seed + 17)
-    net = im.place(perceptual.FeatureNet(len(ALL), len(COLOURS)), work.device)
+    net = im.place(FeatureNet(), work.device)
     work.train("features", net, perceptual.feature_loss(net, perceptual.Labelled(*work.pools())), im.adamw(net, 2e-3))
     if work.group.rank == 0:
-        perceptual.save(net, work.folder / "features")
+        net.save(work.folder / "features")
     work.finish("features", **work.cost("features"))
 
 

@@ -20,14 +20,12 @@ from ivtutorial.lab.reduced_models.train_all import ceilings
 from ivtutorial.lab.reduced_models.train_all.budget import Budget
 from ivtutorial.lab.reduced_models.train_all.encoded import Encoded
 from ivtutorial.lab.reduced_models.train_all.loop import Group, Settings, fit_part, read_stage_state
-from ivtutorial.lab.reduced_models.train_all.parts import perceptual
 from ivtutorial.lab.reduced_models.train_all.parts.autoencoder import AutoencoderConfig
 from ivtutorial.lab.reduced_models.train_all.parts.decoder import DecoderConfig
 from ivtutorial.lab.reduced_models.train_all.parts.image_model import ImageConfig, Texts, place
 from ivtutorial.lab.reduced_models.train_all.parts.video_model import VideoConfig
 from ivtutorial.lab.reduced_models.train_all.pool import Pool, PoolConfig
-from ivtutorial.lab.world.drawing.subject import COLOURS
-from ivtutorial.lab.world.drawing.subjects import ALL
+from ivtutorial.lab.world.judges.features import FeatureNet
 from ivtutorial.system.files import atomic_write_text
 
 # Of the budget; drawing and encoding take what they take.
@@ -179,9 +177,9 @@ class Work:
         unet = UNet2DConditionModel.from_pretrained(self.folder / "image_unet", torch_dtype=torch.float32)
         return place(unet, self.device)
 
-    def features(self) -> perceptual.FeatureNet:
+    def features(self) -> FeatureNet:
         """The trained feature network."""
-        return perceptual.load(self.folder / "features", len(ALL), len(COLOURS)).to(self.device)
+        return FeatureNet.load(self.folder / "features").to(self.device)
 
     def fresh(self) -> ceilings.Fresh:
         """The pictures that checks look at."""

@@ -23,7 +23,7 @@ from ivtutorial.lab.world import facts as world
 from ivtutorial.lab.world.drawing.scenes import SCENES
 from ivtutorial.lab.world.drawing.subject import COLOURS
 from ivtutorial.lab.world.drawing.subjects import ALL, subject
-from ivtutorial.lab.world.judge import targets
+from ivtutorial.lab.world.judges.judge import targets
 from ivtutorial.lab.world.training_captions import FAULT_WORDS, training_caption
 from ivtutorial.lab.world.web_faults import WebFaults
 

@@ -11,7 +11,7 @@ import torch
 from ivtutorial.errors import InputError
 from ivtutorial.lab.world import annotators, facts as world, web_faults
 from ivtutorial.lab.world.drawing.subjects import ALL
-from ivtutorial.lab.world.judge import FAULTS, Judge, JudgeNet
+from ivtutorial.lab.world.judges.judge import FAULTS, Judge, JudgeNet
 
 READ = ["subject", "colour", "scene", "movement", "action"]
 
@@ -32,7 +32,9 @@ def test_columns_are_what_it_reads_off_and_the_faults(judge: Judge) -> None:
     seen = {"subject": read.subject[0], "colour": read.colour[0], "scene": read.scene[0], "action": action}
     facts = [drawn | seen | ({"facing": facing} if facing else {}), drawn]
     columns = judge.columns(clips, facts)
-    assert list(columns) == [*READ, *FAULTS, "utility"]
+    sure = [f"{name}_log_p" for name in READ if name != "action"]
+    assert list(columns) == [*READ, *FAULTS, *sure, "utility"]
+    assert all((columns[name] < 0).all() for name in sure)
     assert all(columns[name][0] == 1 for name in READ) and all(len(values) == 2 for values in columns.values())
     assert list(judge.columns(clips)) == list(FAULTS)
 

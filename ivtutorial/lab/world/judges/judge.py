@@ -8,7 +8,7 @@ it names.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -84,6 +84,7 @@ class Verdict:
         subject, colour, scene, movement: the names it reads, one a clip.
         right: for each of those four, and "action" (movement without its direction), float (N,) 1 where it agrees with
             the facts. Empty where no facts were given.
+        log_probability: for each of those four, float (N,): how sure it is of what the facts say. Empty likewise.
         faults: name -> float (N,): strength of blur, wash, tint, noise, watermark, 0 absent to 1 strongest.
     """
 
@@ -92,18 +93,19 @@ class Verdict:
     scene: list[str]
     movement: list[str]
     right: dict[str, Tensor]
+    log_probability: dict[str, Tensor]
     faults: dict[str, Tensor]
 
 
 class Judge:
     """Reads clips; see the module's docstring."""
 
-    def __init__(self, net: JudgeNet) -> None:
+    def __init__(self, net: nn.Module) -> None:
         self.net = net.eval().requires_grad_(False)
 
     @classmethod
-    def load(cls, folder: str | Path) -> Judge:
-        """Open ``judge.safetensors`` in a folder.
+    def load(cls, folder: str | Path, kind: Callable[[], nn.Module] = JudgeNet) -> Judge:
+        """Open ``judge.safetensors`` in a folder; ``kind`` makes its network.
 
         Raises:
             InputError: there is none, or it was trained for other subjects.
@@ -114,7 +116,7 @@ class Judge:
         named = json.loads((Path(folder) / "judge.json").read_text(encoding="utf-8"))["subjects"]
         if tuple(named) != SUBJECT_NAMES:
             raise InputError(f"the judge at {path} was trained for other subjects; train it anew")
-        net = JudgeNet()
+        net = kind()
         net.load_state_dict({k: v.float() for k, v in load_file(path).items()})
         return cls(net)
 
@@ -148,8 +150,9 @@ class Judge:
         }  # fmt: skip
         read = {k: [names[k][int(i)] for i in logits[k].argmax(-1)] for k in names}
         faults = {k: logits["faults"][:, i].clamp(0, 1) for i, k in enumerate(FAULTS)}
-        right = {} if facts is None else _agreement(read, facts, logits["movement"])
-        return Verdict(read["subject"], read["colour"], read["scene"], read["movement"], right, faults)
+        right = {} if facts is None else _agreement(read, facts)
+        sure = {} if facts is None else _log_probability(logits, facts)
+        return Verdict(read["subject"], read["colour"], read["scene"], read["movement"], right, sure, faults)
 
     def columns(self, clips: Tensor, facts: Sequence[Mapping[str, Any]] | None = None) -> dict[str, Tensor]:
         """What an evaluation's table shows: an `ivtutorial.evaluation.judging.ClipJudge`.
@@ -160,13 +163,15 @@ class Judge:
 
         Returns:
             Column -> (N,): the faults; with facts also subject, colour, scene, movement, action (1 where they are read
-            off) and the annotators' utility of what was read, at most 3.
+            off), `subject_log_p` and so on (the log-probability that it gives to what was asked for), and the
+            annotators' utility of what was read, at most 3.
 
         Raises:
             InputError: as for a call of the judge, or fields that are not those of a clip.
         """
         verdict = self(clips, None if facts is None else [_clip_facts(fields) for fields in facts])
         columns = {**verdict.right, **verdict.faults}
+        columns |= {f"{name}_log_p": values for name, values in verdict.log_probability.items()}
         if facts is not None:
             columns["utility"] = torch.from_numpy(read_utility({k: v.numpy() for k, v in columns.items()}))
         return columns
@@ -188,13 +193,21 @@ def _clip_facts(fields: Mapping[str, Any]) -> ClipFacts:
         raise InputError(f"facts {dict(fields)!r} are not those of a clip ({error}).") from error
 
 
-def _agreement(read: dict[str, list[str]], facts: list[ClipFacts], movement: Tensor) -> dict[str, Tensor]:
+def _agreement(read: dict[str, list[str]], facts: list[ClipFacts]) -> dict[str, Tensor]:
     right = {
         k: torch.tensor([float(a == getattr(f, k)) for a, f in zip(read[k], facts)])
         for k in ("subject", "colour", "scene", "movement")
     }
     right["action"] = torch.tensor([float(a.split()[0] == f.action) for a, f in zip(read["movement"], facts)])
     return right
+
+
+def _log_probability(logits: dict[str, Tensor], facts: list[ClipFacts]) -> dict[str, Tensor]:
+    wanted = [targets(f) for f in facts]
+    return {
+        name: logits[name].log_softmax(-1)[torch.arange(len(facts)), torch.tensor([w[name] for w in wanted])]
+        for name in ("subject", "colour", "scene", "movement")
+    }
 
 
 def targets(facts: ClipFacts) -> dict[str, int]:
