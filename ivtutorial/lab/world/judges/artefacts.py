@@ -23,7 +23,7 @@ from ivtutorial.lab.world.drawing.subjects import subject
 from ivtutorial.lab.world.judges.features import FeatureNet
 from ivtutorial.system.files import data_path
 
-FRAMES = (1, 5, 9, 13)
+LOOKED_AT = (1, 5, 9, 13)
 RENDERS = 12  # other clips of the same facts
 STRANGEST = 0.1  # of a frame's patches count: an artefact is small
 _SEED = 910_000  # of renders that nothing else uses
@@ -48,7 +48,7 @@ class Artefacts:
         rows = []
         for clip, fields in zip(clips, facts, strict=True):
             known = self.patches(reference_frames(world.ClipFacts(**fields))).flatten(0, 1)
-            seen = self.patches(clip[list(FRAMES)].float())
+            seen = self.patches(clip[list(LOOKED_AT)].float())
             nearest = torch.cdist(seen.flatten(0, 1), known).amin(1).unflatten(0, seen.shape[:2])
             rows.append(nearest.topk(round(STRANGEST * seen.shape[1]), dim=1).values.mean())
         return torch.stack(rows)
@@ -65,9 +65,9 @@ def reference_frames(facts: world.ClipFacts) -> Tensor:
     """Frames of other clips of the same facts, clean and with the faults of web video: (96, 3, 64, 64) in [0, 1]."""
     pictures = []
     for k in range(RENDERS):
-        clean = world.render(replace(facts, seed=_SEED + k), subject(facts.subject), frames=FRAMES)
+        clean = world.render(replace(facts, seed=_SEED + k), subject(facts.subject), frames=LOOKED_AT)
         faults = web.draw_faults(np.random.default_rng((_SEED, k)))
-        pictures += [clean, web.degrade(clean, faults, np.asarray(FRAMES))]
+        pictures += [clean, web.degrade(clean, faults, np.asarray(LOOKED_AT))]
     return torch.from_numpy(np.concatenate(pictures)).permute(0, 3, 1, 2)
 
 

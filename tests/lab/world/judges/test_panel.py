@@ -13,7 +13,7 @@ from torch import Tensor
 from ivtutorial.errors import InputError
 from ivtutorial.lab.world import facts as world
 from ivtutorial.lab.world.drawing.subjects import ALL, subject
-from ivtutorial.lab.world.judges.artefacts import FRAMES, Artefacts, open_artefacts, reference_frames
+from ivtutorial.lab.world.judges.artefacts import LOOKED_AT, Artefacts, open_artefacts, reference_frames
 from ivtutorial.lab.world.judges.features import FeatureNet
 from ivtutorial.lab.world.judges.judge import Judge, JudgeNet
 from ivtutorial.lab.world.judges.panel import Panel, open_panel
@@ -38,7 +38,7 @@ def shipped() -> Artefacts:
 def test_a_clip_among_the_references_is_not_strange(shipped: Artefacts, facts: world.ClipFacts) -> None:
     known = reference_frames(facts)
     clip = torch.zeros(1, 16, 3, 64, 64)
-    clip[0, list(FRAMES)] = known[: len(FRAMES)]
+    clip[0, list(LOOKED_AT)] = known[: len(LOOKED_AT)]
     # cdist rounds in float32: the square root of some 1e-7.
     assert float(shipped(clip, [asdict(facts)])) == pytest.approx(0, abs=2e-3)
 
