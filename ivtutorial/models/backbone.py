@@ -46,7 +46,7 @@ _MODELS = ("unet", "vae", "text_encoder")
 class Backbone(FrameByFrame):
     """UNet, VAE, text encoder, tokenizer and noise schedule that belong together.
 
-    `memory` says how to trade time for memory: what `decode` and `predictor` do where they are not told otherwise.
+    `memory` trades time for memory; it holds the defaults of `decode` and `predictor`.
 
     Raises:
         InputError: on construction, where the widths of the parts do not fit each other.
@@ -66,15 +66,10 @@ class Backbone(FrameByFrame):
     _embeddings: dict[str, Tensor] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        unet, text_width = self.unet.config, self.text_encoder.config.hidden_size
         pairs = {
-            "latent channels of VAE and UNet": (
-                self.vae.config.latent_channels,
-                self.unet.config.in_channels,
-            ),
-            "text width of text encoder and UNet": (
-                self.text_encoder.config.hidden_size,
-                self.unet.config.cross_attention_dim,
-            ),
+            "latent channels of VAE and UNet": (self.vae.config.latent_channels, unet.in_channels),
+            "text width of text encoder and UNet": (text_width, unet.cross_attention_dim),
         }
         for what, (left, right) in pairs.items():
             if left != right:
@@ -226,7 +221,10 @@ class Backbone(FrameByFrame):
         together = self.memory.guidance_passes == 1 if batched is None else batched
 
         def predict(z: Tensor, t: Tensor | float) -> Tensor:
-            self._check_latents(z, embeds)
+            clips, channels = len(embeds), self.unet.config.in_channels
+            if z.ndim != 5 or z.shape[:2] != (clips, channels):
+                expected = f"({clips}, {channels}, F, h, w) for {clips} captions"
+                raise InputError(f"Latents must have shape {expected}, got {tuple(z.shape)}.")
             if guidance == 1 or uncond_embeds is None:
                 return self._run_unet(z, t, embeds)
             empty = uncond_embeds.expand_as(embeds)
@@ -245,11 +243,3 @@ class Backbone(FrameByFrame):
         dtype = self.unet.dtype
         output: Tensor = self.unet(z.to(dtype), t, encoder_hidden_states=embeds.to(z.device, dtype)).sample
         return output.float()
-
-    def _check_latents(self, z: Tensor, embeds: Tensor) -> None:
-        channels = self.unet.config.in_channels
-        if z.ndim != 5 or z.shape[:2] != (len(embeds), channels):
-            raise InputError(
-                f"Latents must have shape ({len(embeds)}, {channels}, F, h, w) for {len(embeds)} captions, "
-                f"got {tuple(z.shape)}."
-            )
