@@ -14,12 +14,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from ivtutorial.data.prompts import read_prompts, spread
+from ivtutorial.data import shipped_prompts
 from ivtutorial.evaluation.comparison import compare
 from ivtutorial.evaluation.evaluation import evaluate
 from ivtutorial.lab.world.judges.judge import open_judge
 from ivtutorial.sampling.generation import Sampling
-from ivtutorial.system.files import atomic_write_text, data_path
+from ivtutorial.system.files import atomic_write_text
 from ivtutorial.system.provenance import provenance
 
 RESULT = Path("data/results/precision.json")
@@ -35,7 +35,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path("runs/precision"))
     parser.add_argument("--out", type=Path, default=RESULT)
     options = parser.parse_args()
-    prompts = spread(read_prompts(data_path("prompts", "demo.json")), options.prompts)
+    prompts = shipped_prompts("demo", options.prompts)
     samplings = {
         "fp32": Sampling(options.ddim_steps),
         "bf16": Sampling(options.ddim_steps, precision="bf16"),

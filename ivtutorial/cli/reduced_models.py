@@ -69,9 +69,10 @@ def train_all(
       ivtutorial zoo train-all --minutes 9.5 --device cuda --processes 16
     """
     from ivtutorial.lab.reduced_models.train_all.budget import parse_budget
-    from ivtutorial.lab.reduced_models.train_all.run import chosen_device, chosen_plan, train_all as run
+    from ivtutorial.lab.reduced_models.train_all.run import chosen_plan, train_all as run
+    from ivtutorial.system.device import choose_device
 
-    chosen = chosen_device(device)
+    chosen = choose_device(device).type
     plan = chosen_plan(chosen, seed, frames, clips)
     count = processes if processes is not None else default_processes(None, "cpu")
     with interruptible("Run the same command again to go on from the last state."):

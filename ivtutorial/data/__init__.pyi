@@ -10,4 +10,9 @@ from ivtutorial.data.dataset import (
 from ivtutorial.data.latent_cache import LatentCache as LatentCache
 from ivtutorial.data.lists import Clip as Clip, Entry as Entry, read_entries as read_entries
 from ivtutorial.data.preparation import Prepared as Prepared, prepare as prepare
-from ivtutorial.data.prompts import Prompt as Prompt, as_prompts as as_prompts, read_prompts as read_prompts
+from ivtutorial.data.prompts import (
+    Prompt as Prompt,
+    as_prompts as as_prompts,
+    read_prompts as read_prompts,
+    shipped_prompts as shipped_prompts,
+)

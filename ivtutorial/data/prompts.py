@@ -21,6 +21,7 @@ from typing import Any, TypeVar
 from ivtutorial.data.captions import check_caption
 from ivtutorial.data.text import bad_entries, lines, read_table, read_text
 from ivtutorial.errors import InputError
+from ivtutorial.system.files import data_path
 
 Item = TypeVar("Item")
 
@@ -118,6 +119,20 @@ def _refuse_other_forms(texts: Sequence[str], path: Path) -> None:
         raise InputError(f"{path}: its first line is a table's header, {first[:60]!r}; name the file .csv or .tsv.")
     if "|||" in first:
         raise InputError(f"{path}: is a list of clips (path|||caption), {first[:60]!r}; give one prompt a line.")
+
+
+def shipped_prompts(name: str, count: int | None = None) -> list[Prompt]:
+    """A shipped list, data/prompts/NAME.json: all of it, or `count` prompts evenly spread over it.
+
+    Raises:
+        InputError: there is no such list.
+
+    Example:
+        >>> len(shipped_prompts("demo", 8))
+        8
+    """
+    prompts = read_prompts(data_path("prompts", f"{name}.json"))
+    return prompts if count is None else spread(prompts, count)
 
 
 def _checked(entries: Sequence[tuple[str, Any]], where: str) -> list[Prompt]:

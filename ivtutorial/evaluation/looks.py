@@ -12,8 +12,12 @@
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+# RGB in [0, 1] -> brightness in [0, 1] and two colour differences in [-0.5, 0.5] (ITU-R BT.601).
+YUV = torch.tensor([[0.299, 0.587, 0.114], [-0.169, -0.331, 0.5], [0.5, -0.419, -0.081]])
 
 
 def measure(frames: Tensor) -> dict[str, Tensor]:

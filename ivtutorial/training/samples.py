@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from ivtutorial.evaluation.scoring import score
+from ivtutorial.method.batch import motion
 from ivtutorial.models.lora import save_lora
 from ivtutorial.sampling.generation import Job, Sampling, make_jobs, sample_batches
 from ivtutorial.system.share import gather
@@ -45,6 +46,7 @@ def sample_round(run: Run, progress: Progress) -> dict[str, float]:
     sampled = gather(_sample(run, own_jobs(run.accelerator, jobs)))
     results = {job.index: (pixels, reward) for job, pixels, reward in sampled}
     clips = [results[job.index][0] for job in jobs]
+    pixels = torch.stack(clips).float().div(255)
     reward = torch.tensor([results[job.index][1] for job in jobs]).mean().item()
     best = _note(config, progress, reward)
     if run.main:
@@ -52,7 +54,7 @@ def sample_round(run: Run, progress: Progress) -> dict[str, float]:
         log_clips(run.accelerator, run.out, progress.step, prompts, clips, config.fps)
         if best and config.patience is not None:
             save_lora(run.backbone.unet, run.out / run_folder.BEST)
-    return {"sample_reward": reward, "sample_motion": _motion(clips)}
+    return {"sample_reward": reward, "sample_motion": motion(pixels.transpose(1, 2))}
 
 
 def own_jobs(accelerator: Any, jobs: Sequence[Job]) -> list[Job]:
@@ -83,8 +85,3 @@ def _note(config: FinetuneConfig, progress: Progress, reward: float) -> bool:
     progress.rounds_without = 0 if best else progress.rounds_without + 1
     progress.stopped = config.patience is not None and progress.rounds_without >= config.patience
     return best
-
-
-def _motion(clips: Sequence[Tensor]) -> float:
-    changes = torch.stack(list(clips)).float().div(255).diff(dim=1)
-    return changes.abs().mean().item() if changes.numel() else 0.0

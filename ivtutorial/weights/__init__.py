@@ -5,7 +5,7 @@
 | `files`           | one file into one network, every misfit named              |
 | `hub`             | files and folders of the Hugging Face hub, checked by hash |
 | `pipeline_folder` | folders in diffusers' pipeline layout                      |
-| `fingerprint`     | a short hash of a model                                    |
+| `fingerprint`     | short hashes of a model and of folders of weights          |
 """
 
 from ivtutorial.system.lazy import offer

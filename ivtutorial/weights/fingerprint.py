@@ -1,10 +1,14 @@
-"""Short hashes that say whether two models are the same."""
+"""Short hashes of weights: two models with the same hash are the same."""
 
 from __future__ import annotations
 
 import hashlib
+from pathlib import Path
 
 from torch import nn
+
+from ivtutorial.errors import InputError
+from ivtutorial.system.files import sha256
 
 
 def fingerprint(module: nn.Module) -> str:
@@ -14,3 +18,15 @@ def fingerprint(module: nn.Module) -> str:
         digest.update(f"{name} {tuple(weight.shape)}".encode())
         digest.update(weight.detach().flatten()[:16].float().cpu().numpy().tobytes())
     return digest.hexdigest()[:16]
+
+
+def weights_hash(*folders: Path) -> str:
+    """A short hash of all safetensors files below some folders: four digits of each.
+
+    Raises:
+        InputError: there are none.
+    """
+    files = [path for folder in folders for path in sorted(folder.rglob("*.safetensors"))]
+    if not files:
+        raise InputError(f"no models in {', '.join(map(str, folders))}: expected folders with *.safetensors files.")
+    return "".join(sha256(path)[:4] for path in files)

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from ivtutorial.checks import whole
 from ivtutorial.errors import InputError
 from ivtutorial.method.instructvideo import InstructVideo
 from ivtutorial.models.memory import Precision
 from ivtutorial.training.config import FinetuneConfig
-
-if TYPE_CHECKING:
-    pass
 
 
 @dataclass(frozen=True)
@@ -50,10 +47,7 @@ class DemoConfig:
     precision: Precision = "fp32"
 
     def __post_init__(self) -> None:
-        least = {"clips": 1, "clips_per_step": 1, "prompts": 1, "shown": 1, "probes": 0, "probe_rounds": 1}
-        for name, low in least.items():
-            if getattr(self, name) < low:
-                raise InputError(f"{name} = {getattr(self, name)}: expected a whole number of at least {low}.")
+        whole(self, clips=1, clips_per_step=1, prompts=1, shown=1, probes=0, probe_rounds=1)
 
     def finetuning(self, processes: int, probes: list[str]) -> FinetuneConfig:
         """Settings of the fine-tuning run."""

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ivtutorial.data.clips import read_clips
-from ivtutorial.data.prompts import Prompt, read_prompts, spread
+from ivtutorial.data.prompts import Prompt, shipped_prompts, spread
 from ivtutorial.evaluation.comparison import compare
 from ivtutorial.evaluation.evaluation import evaluate
 from ivtutorial.evaluation.table import RESULT_FILE, Evaluation
@@ -30,7 +30,8 @@ from ivtutorial.lab.demo.report import Report, ShownPair, TableRow, write_demo_r
 from ivtutorial.lab.demo.summary import demo_summary
 from ivtutorial.lab.world.judges.panel import open_panel
 from ivtutorial.sampling.generation import Sampling
-from ivtutorial.system.files import atomic_write_text, data_path, key, sha256
+from ivtutorial.system.files import atomic_write_text, data_path, key
+from ivtutorial.weights.fingerprint import weights_hash
 
 if TYPE_CHECKING:
     from ivtutorial.training.run_folder import FinetuneResult
@@ -95,9 +96,9 @@ def run_demo(
 
 def demo_prompts(config: DemoConfig) -> tuple[list[Prompt], list[str]]:
     """Prompts to measure with, evenly spread over the shipped list, and others to watch the training with."""
-    every = read_prompts(data_path("prompts", "demo.json"))
+    every = shipped_prompts("demo")
     known = {prompt.text for prompt in every}
-    others = [p.text for p in read_prompts(data_path("prompts", "in_domain.json")) if p.text not in known]
+    others = [prompt.text for prompt in shipped_prompts("in_domain") if prompt.text not in known]
     return spread(every, config.prompts), spread(others, config.probes)
 
 
@@ -121,8 +122,8 @@ def measure_or_read(
         "precision": config.precision,
         "prompts": [p.text for p in prompts],
     }
-    key = _key(parts, settings)
-    if (folder / RESULT_FILE).is_file() and _read(folder / "key.txt") == key:
+    made_of = key(weights_hash(*parts), settings)
+    if (folder / RESULT_FILE).is_file() and _read(folder / "key.txt") == made_of:
         return Evaluation.load(folder)
     result = evaluate(
         models / "reduced",
@@ -136,14 +137,8 @@ def measure_or_read(
         processes=processes,
         progress=progress,
     )
-    atomic_write_text(folder / "key.txt", key)
+    atomic_write_text(folder / "key.txt", made_of)
     return result
-
-
-def _key(folders: list[Path], settings: Mapping[str, Any]) -> str:
-    """Hash of the weights in some folders and of settings."""
-    weights = sorted(path for folder in folders for path in folder.rglob("*.safetensors"))
-    return key([[path.name, sha256(path)] for path in weights], dict(settings))
 
 
 def _read(path: Path) -> str:

@@ -7,14 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ivtutorial.data.prompts import Prompt, read_prompts, spread
-from ivtutorial.errors import InputError
+from ivtutorial.data.prompts import shipped_prompts, spread
 from ivtutorial.evaluation.evaluation import evaluate
 from ivtutorial.evaluation.table import RESULT_FILE, Evaluation
 from ivtutorial.lab.experiments.measured import Measured
 from ivtutorial.lab.experiments.plan import Arm, Experiment
 from ivtutorial.sampling.generation import Sampling
-from ivtutorial.system.files import data_path, sha256
 from ivtutorial.video.reader import read_video
 
 if TYPE_CHECKING:
@@ -44,18 +42,6 @@ class Conduct:
     opened: tuple[Any, Any, Any] | None = None
 
 
-def weights_hash(models: Path) -> str:
-    """Hash of all weights below a folder.
-
-    Raises:
-        InputError: there are none.
-    """
-    files = sorted(models.rglob("*.safetensors"))
-    if not files:
-        raise InputError(f"no models in {models}: expected the folders reduced, reward and judge with weights.")
-    return "".join(sha256(path)[:4] for path in files)
-
-
 def arm_folder(conduct: Conduct, arm: Arm) -> Path:
     """Folder of an arm's runs; arms of other experiments that would train the very same have the same one."""
     key = arm.key(conduct.weights, conduct.plan.points, conduct.processes, conduct.precision)
@@ -76,11 +62,6 @@ def run_name(lr: float, seed: int) -> str:
 def step_name(step: int) -> str:
     """Folder of a moment of a run within the run's."""
     return f"step-{step:06d}"
-
-
-def prompts_of(name: str, count: int) -> list[Prompt]:
-    """Prompts of a shipped list, evenly spread over it."""
-    return spread(read_prompts(data_path("prompts", f"{name}.json")), count)
 
 
 def open_models(conduct: Conduct) -> tuple[Any, Any, Any]:
@@ -112,7 +93,7 @@ def measure_list(
         return Evaluation.load(out)
     model, reward, judge = conduct.opened or open_models(conduct)
     return evaluate(
-        model, prompts_of(name, count), reward, out, list(seeds), Sampling(D),
+        model, shipped_prompts(name, count), reward, out, list(seeds), Sampling(D),
         lora=lora, lora_scale=scale, judge=judge, progress=conduct.progress,
     )  # fmt: skip
 

@@ -17,6 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from ivtutorial.data.prompts import shipped_prompts
 from ivtutorial.errors import InputError
 from ivtutorial.lab.experiments.clip_sets import clip_set
 from ivtutorial.lab.experiments.measured import ArmResult, Measured, Point
@@ -28,17 +29,16 @@ from ivtutorial.lab.experiments.measuring import (
     measure_all,
     measure_list,
     open_models,
-    prompts_of,
     run_name,
     step_name,
     strips,
-    weights_hash,
 )
 from ivtutorial.lab.experiments.plan import Arm, Experiment
 from ivtutorial.lab.experiments.plots import write_plot
 from ivtutorial.lab.experiments.results import summarise
 from ivtutorial.system.files import atomic_write_text, data_path
 from ivtutorial.system.processes import launch
+from ivtutorial.weights.fingerprint import weights_hash
 
 if TYPE_CHECKING:
     from ivtutorial.models.memory import Precision
@@ -141,7 +141,7 @@ def _finetune(conduct: Conduct, arm: Arm, out: Path, seed: int, lr: float) -> li
 
     config = arm.finetuning(conduct.processes, seed, lr, conduct.plan.points, conduct.precision)
     if arm.patience is not None:
-        held_out = [prompt.text for prompt in prompts_of(TUNING_LIST, HELD_OUT)]
+        held_out = [prompt.text for prompt in shipped_prompts(TUNING_LIST, HELD_OUT)]
         config = replace(config, sample_prompts=tuple(held_out))
     if not (out / "lora" / LORA_FILE).is_file():
         reward = _reward_name(conduct, arm.reward)

@@ -26,11 +26,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ivtutorial.data.prompts import Prompt, read_prompts, spread
+from ivtutorial.data.prompts import Prompt, shipped_prompts
 from ivtutorial.errors import InputError
 from ivtutorial.evaluation.evaluation import evaluate
 from ivtutorial.evaluation.intervals import estimate
-from ivtutorial.evaluation.looks import measure
+from ivtutorial.evaluation.looks import YUV, measure
 from ivtutorial.evaluation.table import Evaluation
 from ivtutorial.lab.reduced_models.measure_reward import measure_reward
 from ivtutorial.lab.world import facts as world, samples as frames, web_faults as web
@@ -39,15 +39,13 @@ from ivtutorial.lab.world.judges.judge import READINGS, Judge, open_judge
 from ivtutorial.models.named import open_model
 from ivtutorial.rewards.named import open_reward
 from ivtutorial.sampling.generation import Sampling
-from ivtutorial.system.files import atomic_write_text, data_path
+from ivtutorial.system.files import atomic_write_text
 from ivtutorial.system.provenance import provenance
 
 if TYPE_CHECKING:
     from ivtutorial.models.backbone import Backbone
 
 _FRESH = 730_000
-# The two colour differences of YUV (ITU-R BT.601), each in [-0.5, 0.5] for RGB in [0, 1].
-CHROMA = torch.tensor([[-0.169, -0.331, 0.5], [0.5, -0.419, -0.081]])
 
 
 @dataclass(frozen=True)
@@ -112,7 +110,7 @@ def measure_models(
     }
     results["reward"] = measure_reward(reward, config.pairs, config.seed)
     del backbone, reward
-    seen, unseen = (_prompts(name, config) for name in ("in_domain", "unseen"))
+    seen, unseen = (shipped_prompts(name, config.prompts) for name in ("in_domain", "unseen"))
     known, new = (_sample(models, one, config, progress) for one in (seen, unseen))
     results["samples"] = {"seen": reading(known), "unseen": reading(new)}
     results["faults"] = measure_faults(known, seen)
@@ -180,17 +178,12 @@ def measure_vae(backbone: Backbone, judge: Judge, config: MeasureConfig) -> dict
 
 def _chroma(pixels: Tensor) -> Tensor:
     """The two colour differences of (N, F, 3, H, W) pixels, (N, F, 2, H, W)."""
-    return torch.einsum("ck,nfkhw->nfchw", CHROMA.to(pixels), pixels)
+    return torch.einsum("ck,nfkhw->nfchw", YUV[1:].to(pixels), pixels)
 
 
 def _shares(parts: Any) -> dict[str, dict[str, float]]:
     rows = list(parts)
     return {name: asdict(estimate(torch.cat([row[name] for row in rows]).tolist())) for name in READINGS}
-
-
-def _prompts(name: str, config: MeasureConfig) -> list[Prompt]:
-    """Prompts of a shipped list, evenly spread."""
-    return spread(read_prompts(data_path("prompts", f"{name}.json")), config.prompts)
 
 
 def _sample(models: Path, prompts: list[Prompt], config: MeasureConfig, progress: bool) -> Evaluation:

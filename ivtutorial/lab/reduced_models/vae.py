@@ -17,12 +17,10 @@ import torch.nn.functional as F
 from diffusers import AutoencoderKL
 from torch import Tensor
 
+from ivtutorial.evaluation.looks import YUV
 from ivtutorial.lab.reduced_models import loop as training
 from ivtutorial.lab.world import samples as frames
 from ivtutorial.system.device import choose_device
-
-# RGB -> brightness and two colour differences (ITU-R BT.601).
-_YUV = torch.tensor([[0.299, 0.587, 0.114], [-0.169, -0.331, 0.5], [0.5, -0.419, -0.081]])
 
 
 def make_vae(channels: tuple[int, ...] = (16, 32, 64, 128), latent_channels: int = 16) -> AutoencoderKL:
@@ -41,7 +39,7 @@ def make_vae(channels: tuple[int, ...] = (16, 32, 64, 128), latent_channels: int
 
 def reconstruction_loss(output: Tensor, target: Tensor) -> Tensor:
     """Mean absolute error in YUV, colour weighed up, plus the error of the edges. Both (N, 3, H, W) in [-1, 1]."""
-    difference = torch.einsum("ck,nkhw->nchw", _YUV.to(output), output - target)
+    difference = torch.einsum("ck,nkhw->nchw", YUV.to(output), output - target)
     size = (difference.abs() + 2.0 * difference.square()).mean(dim=(0, 2, 3))
     edges = (difference[:, :1, 1:] - difference[:, :1, :-1]).abs().mean()
     edges = edges + (difference[:, :1, :, 1:] - difference[:, :1, :, :-1]).abs().mean()

@@ -25,6 +25,7 @@ from transformers import CLIPTextModel, CLIPTokenizer
 from ivtutorial.lab.reduced_models import loop as training
 from ivtutorial.lab.reduced_models.latent_store import LatentStore
 from ivtutorial.lab.reduced_models.tokenizer import MAX_LENGTH
+from ivtutorial.method.noise import corrupt, level, target
 from ivtutorial.models.scheduler import make_scheduler
 from ivtutorial.system.device import choose_device
 
@@ -108,13 +109,26 @@ class Captions(nn.Module):
         return states
 
 
+def v_pair(scheduler: DDIMScheduler, latents: Tensor, noise: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
+    """Noisy latents and the velocity to predict from them, each shaped like the latents.
+
+    Args:
+        scheduler: holds the cumulative alphas.
+        latents: of clips (B, C, F, h, w) or of single frames (B, C, h, w), which are clips of one frame.
+        noise: epsilon, shaped like the latents.
+        t: timesteps, int64 (B,).
+    """
+    z, epsilon = (x if x.ndim == 5 else x[:, :, None] for x in (latents, noise))
+    noisy, v = corrupt(z, t, scheduler, epsilon), target(z, epsilon, level(scheduler, t, like=z), "v_prediction")
+    return noisy.view_as(latents), v.view_as(latents)
+
+
 def v_loss(unet: nn.Module, scheduler: DDIMScheduler, latents: Tensor, text: Tensor) -> Tensor:
     """Mean squared error of the predicted v at uniformly drawn timesteps. latents (B, C, ..., h, w)."""
     noise = torch.randn_like(latents)
     t = torch.randint(0, scheduler.config.num_train_timesteps, (len(latents),), device=latents.device)
-    noisy = scheduler.add_noise(latents, noise, t)
-    target = scheduler.get_velocity(latents, noise, t)
-    return (unet(noisy, t, text).sample - target).square().mean()
+    noisy, v = v_pair(scheduler, latents, noise, t)
+    return (unet(noisy, t, text).sample - v).square().mean()
 
 
 def train_image(

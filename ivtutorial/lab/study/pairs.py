@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Literal
 
 from ivtutorial.errors import InputError
+from ivtutorial.system.files import sha256
 
 QUESTIONS = {"quality": "Which clip looks better?", "alignment": "Which clip fits the text better?"}
 LONGEST_NAME = 40
@@ -175,7 +176,7 @@ def _identity(pairs: Sequence[ClipPair]) -> str:
     for pair in pairs:
         digest.update(f"{pair.index}\0{pair.prompt}\0{pair.seed}\0".encode())
         for clip in (pair.a, pair.b):
-            digest.update(hashlib.sha256(clip.read_bytes()).digest())
+            digest.update(bytes.fromhex(sha256(clip)))
     return digest.hexdigest()[:12]
 
 

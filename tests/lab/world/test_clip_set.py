@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from ivtutorial.data.clips import read_clips
-from ivtutorial.data.prompts import Prompt, read_prompts
+from ivtutorial.data.prompts import Prompt, shipped_prompts
 from ivtutorial.errors import InputError
 from ivtutorial.lab.world import facts as world
 from ivtutorial.lab.world.clip_set import PER_SPECIES, ClipPlan, draw_clip, make_clips, plan_clips
@@ -32,7 +32,7 @@ def plans() -> list[ClipPlan]:
 
 @pytest.fixture(scope="module")
 def lists() -> Lists:
-    return {name: read_prompts(data_path("prompts", f"{name}.json")) for name in COUNTS}
+    return {name: shipped_prompts(name) for name in COUNTS}
 
 
 def facts(prompt: Prompt) -> world.ClipFacts:

@@ -1,7 +1,7 @@
 """`python -m ivtutorial.lab.reduced_models.train_all`: what `ivtutorial zoo train-all` does, on a bare machine.
 
-A GPU that is lent has torch, numpy, safetensors and transformers, and diffusers as a wheel; the command line's own
-packages are not needed here.
+For a GPU machine that has torch, numpy, safetensors, transformers and diffusers, but not the command line's own
+packages.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from pathlib import Path
 
 from ivtutorial.errors import InputError
 from ivtutorial.lab.reduced_models.train_all.budget import parse_budget
-from ivtutorial.lab.reduced_models.train_all.run import chosen_device, chosen_plan, train_all
+from ivtutorial.lab.reduced_models.train_all.run import chosen_plan, train_all
+from ivtutorial.system.device import choose_device
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -27,11 +28,13 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--device", help="cpu or cuda")
     parser.add_argument("--processes", type=int, default=1, help="processes; on a GPU they only draw")
     parser.add_argument("--seed", type=int, default=0)
-    given = parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
     try:
-        device = chosen_device(given.device)
-        plan = chosen_plan(device, given.seed, given.frames, given.clips)
-        train_all(given.out, plan, parse_budget(given.budget, given.minutes), given.processes, device, given.until)
+        device = choose_device(options.device).type
+        plan = chosen_plan(device, options.seed, options.frames, options.clips)
+        train_all(
+            options.out, plan, parse_budget(options.budget, options.minutes), options.processes, device, options.until
+        )
     except InputError as error:
         print(f"train_all: {error}", file=sys.stderr)
         return 2

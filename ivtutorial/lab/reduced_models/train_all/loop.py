@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from ivtutorial.errors import InputError
 from ivtutorial.lab.reduced_models.train_all.budget import Budget, Schedule
 from ivtutorial.system.files import atomic_write
+from ivtutorial.system.share import average_gradients, rank_and_world, wait_for_all
 
 FORMAT = 3  # of state files: the generation of the small world
 
@@ -68,8 +69,7 @@ class Group:
     @classmethod
     def current(cls, device: torch.device) -> Group:
         """The group that this process has joined, or a group of one."""
-        joined = dist.is_available() and dist.is_initialized()
-        return cls(dist.get_rank(), dist.get_world_size(), device) if joined else cls(device=device)
+        return cls(*rank_and_world(), device)
 
     def mean(self, value: Tensor) -> Tensor:
         """Mean over the processes, the same in each."""
@@ -81,8 +81,7 @@ class Group:
 
     def wait(self) -> None:
         """Until all are here."""
-        if self.size > 1:
-            dist.barrier()
+        wait_for_all()
 
 
 class TrainStep:
@@ -225,15 +224,10 @@ class _Run:
         used = [b - a for a, b in zip(self._clock, now)]
         self._clock = now
         if self.group.size > 1:
-            grads = [p.grad if p.grad is not None else torch.zeros_like(p) for p in self.parameters]
-            flat = torch.cat([g.reshape(-1) for g in grads] + [torch.tensor(used, device=self.group.device)])
-            dist.all_reduce(flat)
-            used = [float(flat[-2]) / self.group.size, float(flat[-1])]
-            flat = flat[:-2] / self.group.size
-            for p, piece in zip(self.parameters, flat.split([p.numel() for p in self.parameters])):
-                p.grad = piece.view_as(p)
+            average_gradients(self.parameters)
+            used = self.group.mean(torch.tensor(used, device=self.group.device)).tolist()
         self.seconds += used[0]
-        self.core_seconds += used[1]
+        self.core_seconds += used[1] * self.group.size
 
     def report(self, progress: float, factor: float) -> None:
         """Log the means over the steps since the last report."""

@@ -47,20 +47,6 @@ def run_stages(folder: Path, plan: Plan, budget: Budget, device: str, until: str
             break
 
 
-def chosen_device(name: str | None) -> str:
-    """The device that was asked for, or what there is.
-
-    Raises:
-        InputError: neither cpu nor cuda, or a GPU where there is none.
-    """
-    name = name or ("cuda" if torch.cuda.is_available() else "cpu")
-    if name not in ("cpu", "cuda"):
-        raise InputError(f"unknown device {name!r}: give cpu or cuda")
-    if name == "cuda" and not torch.cuda.is_available():
-        raise InputError("no GPU is to be seen here: give --device cpu")
-    return name
-
-
 def chosen_plan(device: str, seed: int = 0, frames: int | None = None, clips: int | None = None) -> Plan:
     """The plan for a device, with other sizes of the pools where they are given."""
     sizes = {k: v for k, v in (("frames", frames), ("clips", clips)) if v is not None}

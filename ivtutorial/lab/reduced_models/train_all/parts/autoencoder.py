@@ -21,12 +21,11 @@ import torch.nn.functional as F
 from diffusers import AutoencoderKL
 from torch import Tensor, nn
 
+from ivtutorial.evaluation.looks import YUV
 from ivtutorial.lab.reduced_models.train_all.loop import StepLoss, TrainStep
 from ivtutorial.lab.reduced_models.train_all.parts.latent_space import LOG_VARIANCE
 from ivtutorial.lab.reduced_models.train_all.pool import Pool
 
-# RGB -> brightness and two colour differences (ITU-R BT.601).
-YUV = torch.tensor([[0.299, 0.587, 0.114], [-0.169, -0.331, 0.5], [0.5, -0.419, -0.081]])
 Features = Callable[[Tensor], list[Tensor]]
 
 

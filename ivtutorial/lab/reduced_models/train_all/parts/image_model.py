@@ -22,6 +22,7 @@ from ivtutorial.lab.reduced_models.train_all.encoded import Encoded
 from ivtutorial.lab.reduced_models.train_all.loop import StepLoss, TrainStep
 from ivtutorial.lab.reduced_models.train_all.parts.noise_levels import NoiseLevels
 from ivtutorial.lab.reduced_models.train_all.pool import WORDINGS
+from ivtutorial.lab.reduced_models.video_model import v_pair
 from ivtutorial.models.scheduler import make_scheduler
 
 ATTENTION_WIDTH = 16
@@ -100,8 +101,9 @@ class VLoss:
 
     def __init__(self, levels: NoiseLevels, device: torch.device) -> None:
         self.levels = levels
-        self.alphas_bar = make_scheduler("v_prediction").alphas_cumprod.double().numpy()
-        self.table = torch.tensor(self.alphas_bar, dtype=torch.float32, device=device)
+        self.scheduler = make_scheduler("v_prediction")
+        self.alphas_bar = self.scheduler.alphas_cumprod.double().numpy()
+        self.scheduler.alphas_cumprod = self.scheduler.alphas_cumprod.to(device)
 
     def timesteps(self, step: TrainStep, count: int) -> Tensor:
         """This process's share of ``count`` stratified timesteps."""
@@ -121,10 +123,8 @@ class VLoss:
             text: states (B, 24, width).
             weights: (B, 1, ..., 8, 8), of mean 1 in each sample.
         """
-        bar = self.table[t].view(-1, *[1] * (z.ndim - 1))
-        noisy = bar.sqrt() * z + (1 - bar).sqrt() * noise
-        target = bar.sqrt() * noise - (1 - bar).sqrt() * z
-        error = (unet(noisy, t, text).sample.float() - target).square()
+        noisy, v = v_pair(self.scheduler, z, noise, t)
+        error = (unet(noisy, t, text).sample.float() - v).square()
         return (weights * error).flatten(1).mean(1)
 
 
