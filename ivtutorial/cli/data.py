@@ -7,7 +7,20 @@ from typing import Annotated, Any
 
 import typer
 
-from ivtutorial.cli.options import BatchSize, D, Device, Fps, Frames, Guidance, Height, Json, Model, Processes, Width
+from ivtutorial.cli.options import (
+    BatchSize,
+    D,
+    Device,
+    Fps,
+    Frames,
+    Guidance,
+    Height,
+    Json,
+    Model,
+    Processes,
+    Root,
+    Width,
+)
 from ivtutorial.cli.support import default_processes, interruptible, model_for, prompts_given, quiet_loading, show
 from ivtutorial.errors import InputError
 
@@ -21,9 +34,7 @@ def prepare_command(
         "runs/prepared"
     ),
     model: Model = "reduced",
-    root: Annotated[
-        Path | None, typer.Option(help="Folder that the list's paths are relative to; default the list's own.")
-    ] = None,
+    root: Root = None,
     skip_bad: Annotated[
         bool, typer.Option("--skip-bad", help="Leave bad clips out and count them, instead of an error.")
     ] = False,

@@ -9,30 +9,20 @@ from typing import Annotated
 import typer
 
 from ivtutorial.cli.options import (
-    BatchSize,
-    D,
-    Device,
-    Eta,
     Fps,
     Frames,
-    Guidance,
-    Height,
     Json,
-    Lora,
-    LoraScale,
     Model,
     Out,
-    Precision,
-    Processes,
     PromptFile,
     Reward,
-    Seeds,
+    Root,
+    SamplingOptions,
     Segments,
     Texts,
-    Width,
-)  # fmt: skip
+    with_sampling_options,
+)
 from ivtutorial.cli.support import (
-    chosen_precision,
     default_processes,
     estimate_line,
     interruptible,
@@ -40,7 +30,7 @@ from ivtutorial.cli.support import (
     prompts_given,
     quiet_loading,
     show,
-)  # fmt: skip
+)
 
 
 def score_command(
@@ -48,9 +38,7 @@ def score_command(
         Path, typer.Argument(help="Clips with captions: a CSV (video,caption), a folder, or what `generate` wrote.")
     ],
     reward: Reward = "reduced",
-    root: Annotated[
-        Path | None, typer.Option(help="Folder that the list's paths are relative to; default the list's own.")
-    ] = None,
+    root: Root = None,
     segments: Segments = 4,
     frames: Frames = 16,
     fps: Fps = 8.0,
@@ -83,6 +71,7 @@ def score_command(
     show({"reward": asdict(scores.total), "clips": rows}, text, json_output)
 
 
+@with_sampling_options
 def evaluate_command(
     prompt: Texts = None,
     prompts: PromptFile = None,
@@ -93,21 +82,9 @@ def evaluate_command(
         str,
         typer.Option(help="Judge of the reduced world: 'reduced', its folder, 'none'; 'auto': with the reduced model."),
     ] = "auto",
-    lora: Lora = None,
-    lora_scale: LoraScale = 1.0,
-    seed: Seeds = None,
-    ddim_steps: D = 20,
-    guidance: Guidance = 3.0,
-    frames: Frames = 16,
-    height: Height = None,
-    width: Width = None,
-    eta: Eta = 0.0,
+    *,
+    options: SamplingOptions,
     segments: Segments = 4,
-    fps: Fps = 8.0,
-    batch_size: BatchSize = 8,
-    processes: Processes = None,
-    device: Device = None,
-    precision: Precision = "auto",
     json_output: Json = False,
 ) -> None:
     """Make clips and measure them: the reward by the paper's protocol, plain measurements, and what a judge
@@ -126,19 +103,17 @@ def evaluate_command(
     from ivtutorial.evaluation.evaluation import evaluate
     from ivtutorial.lab.world.judges.judge import open_judge
     from ivtutorial.lab.world.judges.panel import open_panel
-    from ivtutorial.sampling.generation import Sampling
     from ivtutorial.system.share import joined
 
     listed = prompts_given(prompt, prompts)
     name = {"none": None, "auto": "reduced" if model == "reduced" else None}.get(judge, judge)
     columns = None if name is None else (open_panel() if name == "reduced" else open_judge(name)).columns
-    chosen = chosen_precision(precision, device)
-    sampling = Sampling(ddim_steps, guidance, frames, height, width, eta, batch_size, chosen)
+    sampling = options.sampling()
     with interruptible("Run the command again; it starts from the beginning."), joined() as first_process:
         result = evaluate(
-            model_for(model, device, chosen), listed, reward, out, seed or [0], sampling, lora=lora,
-            lora_scale=lora_scale, judge=columns, S=segments, fps=fps,
-            processes=default_processes(processes, device), progress=True,
+            model_for(model, options.device, sampling.precision), listed, reward, out, options.seed or [0], sampling,
+            lora=options.lora, lora_scale=options.lora_scale, judge=columns, S=segments, fps=options.fps,
+            processes=default_processes(options.processes, options.device), progress=True,
         )  # fmt: skip
     if not first_process:
         return

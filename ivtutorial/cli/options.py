@@ -1,14 +1,24 @@
-"""Options that several commands share, each said once: what it does, its unit, the paper's symbol and
+"""Options that several commands share, each defined once: what it does, its unit, the paper's symbol and
 value."""
 
 from __future__ import annotations
 
+import dataclasses
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import wraps
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
 from ivtutorial.rewards.shipped import SHIPPED
+from ivtutorial.rivals.named import METHOD_MODULES
+from ivtutorial.training.trackers import TRACKERS
+
+if TYPE_CHECKING:
+    from ivtutorial.sampling.generation import Sampling
 
 Model = Annotated[
     str, typer.Option(help="Text-to-video model: 'reduced', 'modelscope', a diffusers folder or a hub name.")
@@ -54,7 +64,72 @@ Precision = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout and nothing else.")]
 Segments = Annotated[int, typer.Option("--segments", "-S", help="Segments S, must divide F (Eq. 6; paper: 4).")]
+Root = Annotated[
+    Path | None, typer.Option(help="Folder that the list's paths are relative to; default the list's own.")
+]
+Method = Annotated[str | None, typer.Option(help=f"{', '.join(METHOD_MODULES).lower()}; default instructvideo.")]
+Trackers = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME,...",
+        help=f"Where curves and samples are shown: {', '.join(TRACKERS)}, or none; default tensorboard.",
+    ),
+]
 PromptFile = Annotated[
     str | None,
     typer.Option(help="Text, CSV or JSON file, or a shipped list: in_domain, new_animals, things, unseen, demo."),
 ]
+
+
+@dataclass(frozen=True)
+class SamplingOptions:
+    """What `generate` and `evaluate` have in common: adapter, seeds, how to sample, and on what."""
+
+    lora: Lora = None
+    lora_scale: LoraScale = 1.0
+    seed: Seeds = None
+    ddim_steps: D = 20
+    guidance: Guidance = 3.0
+    frames: Frames = 16
+    height: Height = None
+    width: Width = None
+    eta: Eta = 0.0
+    fps: Fps = 8.0
+    batch_size: BatchSize = 8
+    processes: Processes = None
+    device: Device = None
+    precision: Precision = "auto"
+
+    def sampling(self) -> Sampling:
+        """The library's settings, in the precision that the device allows.
+
+        Raises:
+            InputError: a number out of range, an unknown precision or device.
+        """
+        from ivtutorial.cli.support import chosen_precision
+        from ivtutorial.sampling.generation import Sampling
+
+        precision = chosen_precision(self.precision, self.device)
+        return Sampling(
+            self.ddim_steps, self.guidance, self.frames, self.height, self.width, self.eta, self.batch_size, precision
+        )
+
+
+def with_sampling_options(command: Callable[..., None]) -> Callable[..., None]:
+    """The command with an option for each field of `SamplingOptions`, in the place of its argument `options`."""
+    hints = get_type_hints(SamplingOptions, include_extras=True)
+    fields = {field.name: field.default for field in dataclasses.fields(SamplingOptions)}
+    parameters: list[inspect.Parameter] = []
+    for parameter in inspect.signature(command, eval_str=True).parameters.values():
+        if parameter.name == "options":
+            parameters += [parameter.replace(name=n, default=d, annotation=hints[n]) for n, d in fields.items()]
+        else:
+            parameters.append(parameter)
+
+    @wraps(command)
+    def spelt_out(**values: Any) -> None:
+        command(options=SamplingOptions(**{name: values.pop(name) for name in fields}), **values)
+
+    spelt_out.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    spelt_out.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return spelt_out

@@ -13,35 +13,7 @@ from ivtutorial.cli.support import default_processes, interruptible, show
 from ivtutorial.cli.world import Seed, app as app
 
 Work = Annotated[Path, typer.Option(help="Folder of all trainings; parts that are trained already are found in it.")]
-Steps = Annotated[int | None, typer.Option(help="Optimiser steps; default that of the shipped model.")]
-Batch = Annotated[int | None, typer.Option(help="Samples a step and process; default that of the shipped model.")]
-Lr = Annotated[float | None, typer.Option(help="Peak learning rate; default that of the shipped model.")]
-Init = Annotated[Path | None, typer.Option(help="Folder of a trained model of the kind to start from.")]
 Models = Annotated[Path, typer.Option(help="Folder with the models: reduced, reward, judge.")]
-
-
-def _train(
-    name: str,
-    out: Path,
-    steps: int | None,
-    batch: int | None,
-    lr: float | None,
-    seed: int,
-    processes: int | None,
-    init: Path | None = None,
-) -> None:
-    """Train one model, in several processes if asked for; it goes on from its last checkpoint."""
-    from dataclasses import replace
-
-    from ivtutorial.lab.reduced_models.recipe import RECIPE
-    from ivtutorial.lab.reduced_models.stages import train_model
-    from ivtutorial.system.processes import launch
-
-    chosen: dict[str, Any] = {"steps": steps, "batch": batch, "lr": lr}
-    config = replace(RECIPE[name], seed=seed, **{key: value for key, value in chosen.items() if value is not None})
-    with interruptible("Run the same command again to go on from the last checkpoint."):
-        launch(train_model, default_processes(processes), name, out, config, init)
-    typer.echo(f"trained {name}: see {out}")
 
 
 @app.command("train-all", short_help="everything, from nothing to the text-to-video model")
@@ -80,61 +52,46 @@ def train_all(
     typer.echo(f"trained: see {out}")
 
 
-@app.command("train-text", short_help="first: tokenizer and text encoder")
-def train_text(
+@app.command(short_help="one part of the shipped models")
+def train(
+    part: Annotated[str, typer.Argument(help="text, vae, judge, reward, image or video, see above.")],
     out: Work = Path("runs/zoo"),
-    steps: Steps = None,
-    batch: Batch = None,
-    lr: Lr = None,
+    steps: Annotated[
+        int | None, typer.Option(help="Optimiser steps; default, as for the next two, that of the shipped model.")
+    ] = None,
+    batch: Annotated[int | None, typer.Option(help="Samples a step and process.")] = None,
+    lr: Annotated[float | None, typer.Option(help="Peak learning rate.")] = None,
     seed: Seed = 0,
     processes: Processes = None,
+    init: Annotated[Path | None, typer.Option(help="Folder of a trained model of the kind to start from.")] = None,
 ) -> None:
-    """First: the tokenizer and the text encoder (a stock CLIPTextModel), to OUT/tokenizer and
-    OUT/text_encoder."""
-    _train("text", out, steps, batch, lr, seed, processes)
+    """Train one part as the shipped models were trained; it goes on from its last checkpoint.
 
+    \b
+      text    first: tokenizer and text encoder (a stock CLIPTextModel), OUT/tokenizer and OUT/text_encoder
+      vae     autoencoder (a stock AutoencoderKL), 64 x 64 frames <-> 8 x 8 latents, OUT/vae
+      judge   reads subject, colour, scene, movement and faults; never trained against; OUT/judge
+      reward  reduced HPS (an open_clip model; needs the tokenizer): captions, then choices; OUT/reward
+      image   text-to-video, stage 1: a UNet for single frames (needs text and `latents`), OUT/image_unet
+      video   stage 2: inflated into a UNet3DConditionModel, time starts as identity (needs image), OUT/unet
 
-@app.command("train-vae", short_help="the autoencoder")
-def train_vae(
-    out: Work = Path("runs/zoo"),
-    steps: Steps = None,
-    batch: Batch = None,
-    lr: Lr = None,
-    seed: Seed = 0,
-    processes: Processes = None,
-    init: Init = None,
-) -> None:
-    """The autoencoder (a stock AutoencoderKL), 64 x 64 frames <-> 8 x 8 latents, to OUT/vae."""
-    _train("vae", out, steps, batch, lr, seed, processes, init)
+    \b
+    Examples:
+      ivtutorial zoo train judge --steps 700
+      ivtutorial zoo train reward --init data/models/reward --steps 2000
+    """
+    from dataclasses import replace
 
+    from ivtutorial.lab.reduced_models.recipe import RECIPE
+    from ivtutorial.lab.reduced_models.stages import check_stage, train_model
+    from ivtutorial.system.processes import launch
 
-@app.command("train-judge", short_help="the judge")
-def train_judge(
-    out: Work = Path("runs/zoo"),
-    steps: Steps = None,
-    batch: Batch = None,
-    lr: Lr = None,
-    seed: Seed = 0,
-    processes: Processes = None,
-) -> None:
-    """The judge, which reads subject, colour, scene, movement and faults and is never trained against, to
-    OUT/judge."""
-    _train("judge", out, steps, batch, lr, seed, processes)
-
-
-@app.command("train-reward", short_help="the reduced HPS")
-def train_reward(
-    out: Work = Path("runs/zoo"),
-    steps: Steps = None,
-    batch: Batch = None,
-    lr: Lr = None,
-    seed: Seed = 0,
-    processes: Processes = None,
-    init: Init = None,
-) -> None:
-    """The reduced HPS (an open_clip model; needs the tokenizer), contrastive first, then on preferences, to
-    OUT/reward."""
-    _train("reward", out, steps, batch, lr, seed, processes, init)
+    check_stage(part, out, init)
+    chosen: dict[str, Any] = {"steps": steps, "batch": batch, "lr": lr}
+    config = replace(RECIPE[part], seed=seed, **{name: value for name, value in chosen.items() if value is not None})
+    with interruptible("Run the same command again to go on from the last checkpoint."):
+        launch(train_model, default_processes(processes), part, out, config, init)
+    typer.echo(f"trained {part}: see {out}")
 
 
 @app.command("mix-reward", short_help="average a reward's weights before and after tuning")
@@ -170,36 +127,6 @@ def latents(
     with interruptible("Run the same command again to go on."):
         launch(build_latents, default_processes(processes), out, count or STORE_CLIPS, seed)
     typer.echo(f"encoded clips in {out / 'store'}")
-
-
-@app.command("train-image", short_help="text-to-video, stage 1: single frames")
-def train_image(
-    out: Work = Path("runs/zoo"),
-    steps: Steps = None,
-    batch: Batch = None,
-    lr: Lr = None,
-    seed: Seed = 0,
-    processes: Processes = None,
-    init: Init = None,
-) -> None:
-    """Stage 1 of the text-to-video model: a UNet for single frames (needs text encoder and latents), to
-    OUT/image_unet."""
-    _train("image", out, steps, batch, lr, seed, processes, init)
-
-
-@app.command("train-video", short_help="text-to-video, stage 2: clips")
-def train_video(
-    out: Work = Path("runs/zoo"),
-    steps: Steps = None,
-    batch: Batch = None,
-    lr: Lr = None,
-    seed: Seed = 0,
-    processes: Processes = None,
-    init: Init = None,
-) -> None:
-    """Stage 2: inflate it into a UNet3DConditionModel, whose layers over time start as identity, to
-    OUT/unet."""
-    _train("video", out, steps, batch, lr, seed, processes, init)
 
 
 @app.command(short_help="gather the trained parts")

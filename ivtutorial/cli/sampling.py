@@ -7,57 +7,18 @@ from typing import Annotated
 
 import typer
 
-from ivtutorial.cli.options import (
-    BatchSize,
-    D,
-    Device,
-    Eta,
-    Fps,
-    Frames,
-    Guidance,
-    Height,
-    Json,
-    Lora,
-    LoraScale,
-    Model,
-    Out,
-    Precision,
-    Processes,
-    PromptFile,
-    Seeds,
-    Texts,
-    Width,
-)  # fmt: skip
-from ivtutorial.cli.support import (
-    chosen_precision,
-    default_processes,
-    interruptible,
-    model_for,
-    prompts_given,
-    quiet_loading,
-    show,
-)
+from ivtutorial.cli.options import Json, Model, Out, PromptFile, SamplingOptions, Texts, with_sampling_options
+from ivtutorial.cli.support import default_processes, interruptible, model_for, prompts_given, quiet_loading, show
 
 
+@with_sampling_options
 def generate(
     prompt: Texts = None,
     prompts: PromptFile = None,
     out: Out = Path("runs/clips"),
     model: Model = "reduced",
-    lora: Lora = None,
-    lora_scale: LoraScale = 1.0,
-    seed: Seeds = None,
-    ddim_steps: D = 20,
-    guidance: Guidance = 3.0,
-    frames: Frames = 16,
-    height: Height = None,
-    width: Width = None,
-    eta: Eta = 0.0,
-    fps: Fps = 8.0,
-    batch_size: BatchSize = 8,
-    processes: Processes = None,
-    device: Device = None,
-    precision: Precision = "auto",
+    *,
+    options: SamplingOptions,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace clips in OUT that were made otherwise, instead of an error.")
     ] = False,
@@ -77,24 +38,23 @@ def generate(
     """
     quiet_loading(model)
     from ivtutorial.sampling.clip_files import generate_files
-    from ivtutorial.sampling.generation import Sampling
     from ivtutorial.system.share import joined
     from ivtutorial.video.reader import read_video
     from ivtutorial.video.sheet import contact_sheet, save_picture
 
     texts = [item.text for item in prompts_given(prompt, prompts)]
-    chosen = chosen_precision(precision, device)
-    sampling = Sampling(ddim_steps, guidance, frames, height, width, eta, batch_size, chosen)
+    sampling = options.sampling()
     hint = f"The finished clips are in {out}; the same command makes the others."
     with interruptible(hint), joined() as first_process:
         clips = generate_files(
-            model_for(model, device, chosen), texts, out, seed or [0], sampling, fps=fps, lora=lora,
-            lora_scale=lora_scale, overwrite=overwrite, processes=default_processes(processes, device), progress=True,
+            model_for(model, options.device, sampling.precision), texts, out, options.seed or [0], sampling,
+            fps=options.fps, lora=options.lora, lora_scale=options.lora_scale, overwrite=overwrite,
+            processes=default_processes(options.processes, options.device), progress=True,
         )  # fmt: skip
     if not first_process:
         return
     first = clips[:96]
-    pictures = [read_video(clip.path, frames, fps) for clip in first]
+    pictures = [read_video(clip.path, sampling.frames, options.fps) for clip in first]
     titles = [clip.caption for clip in first]
     save_picture(out / "sheet.png", contact_sheet(pictures, titles, columns=8, scale=2))
     rows = [

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from ivtutorial.cli.export import merged_dtype
-from ivtutorial.cli.options import Device, Json, Model, Out, Precision, Processes, Reward
+from ivtutorial.cli.options import Device, Json, Method, Model, Out, Precision, Processes, Reward, Root, Trackers
 from ivtutorial.cli.support import chosen_precision, default_processes, quiet_loading, show
 from ivtutorial.errors import InputError
 
@@ -23,6 +23,7 @@ def finetune_command(
         Path | None, typer.Argument(help="Your clips: a list, a folder, or what `prepare` wrote.", show_default=False)
     ] = None,
     data: Annotated[Path | None, typer.Option(help="Another way to give CLIPS.", show_default=False)] = None,
+    root: Root = None,
     out: Out = Path("runs/finetune"),
     model: Model = "reduced",
     reward: Reward = "reduced",
@@ -39,9 +40,7 @@ def finetune_command(
         str | None,
         typer.Option(help="Memory and batch for a GPU: t4, 8gb, 24gb or a100; default by the card's memory."),
     ] = None,
-    method: Annotated[
-        str | None, typer.Option(help="instructvideo (default), draft, rwr, ddpo, supervised or directalign.")
-    ] = None,
+    method: Method = None,
     steps: Annotated[int | None, typer.Option(help="Optimiser steps in all (paper: 20000).")] = None,
     lr: Annotated[
         float | None, typer.Option(help="Learning rate (paper: 1e-5; the reduced model moves at 1e-3).")
@@ -67,7 +66,7 @@ def finetune_command(
     skip_bad: Annotated[
         bool, typer.Option("--skip-bad", help="Leave bad clips out and count them, instead of an error.")
     ] = False,
-    wandb: Annotated[bool, typer.Option("--wandb", help="Show the run in Weights & Biases, too.")] = False,
+    trackers: Trackers = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue the run in OUT from its last checkpoint.")] = False,
     merged: Annotated[
         Path | None, typer.Option(help="Also write the model with the adapter merged in, to this folder.")
@@ -77,7 +76,7 @@ def finetune_command(
     precision: Precision = "auto",
     json_output: Json = False,
 ) -> None:
-    """Fine-tune a LoRA adapter, by InstructVideo unless --method says otherwise: edit clips, reward the edits,
+    """Fine-tune a LoRA adapter, by InstructVideo unless --method names another: edit clips, reward the edits,
     follow the gradient (Eq. 2-9).
 
     Without CLIPS the shipped ones are used: 45 species x 20 clips of web quality. Every setting is stored in
@@ -89,7 +88,7 @@ def finetune_command(
       ivtutorial finetune --steps 100 --lr 1e-3 --out runs/a
       ivtutorial finetune --method draft --steps 100 --lr 1e-3 --out runs/draft
       ivtutorial finetune my_clips --config runs/a --set method.normalise=true --out runs/b
-      ivtutorial finetune my_clips --model modelscope --reward hpsv2 --preset t4
+      ivtutorial finetune my_clips --model modelscope --reward hpsv2 --preset t4 --trackers tensorboard,wandb
     """
     quiet_loading(model)
     from ivtutorial.system.files import data_path
@@ -114,8 +113,8 @@ def finetune_command(
         "seed": seed,
     }
     start = out if config is None and resume and (out / "config.json").is_file() else config
-    if wandb:
-        chosen["trackers"] = ["tensorboard", "wandb"]
+    if trackers is not None:
+        chosen["trackers"] = [] if trackers == "none" else [name.strip() for name in trackers.split(",")]
     if clips is not None and data is not None:
         raise InputError(f"the clips are given twice: {clips} and --data {data}.")
     cfg = merge_settings(start, chosen, chosen_method, settings or [], official, preset)
@@ -131,6 +130,7 @@ def finetune_command(
             processes=count,
             device=device,
             skip_bad=skip_bad,
+            root=root,
         )
     content = {name: str(value) if isinstance(value, Path) else value for name, value in asdict(result).items()}
     if merged is not None:
@@ -149,7 +149,7 @@ def _precision(setting: str, device: str | None, is_given: bool) -> dict[str, st
 
 
 def _preset_of_card(device: str | None) -> str | None:
-    """The preset for the GPU, and a line that says so; None on a CPU."""
+    """The preset for the GPU, and a line on stderr that names it; None on a CPU."""
     from ivtutorial.system.device import choose_device
     from ivtutorial.training.presets import preset_here
 
@@ -162,7 +162,7 @@ def _preset_of_card(device: str | None) -> str | None:
 
 @contextmanager
 def resumable(out: Path) -> Iterator[None]:
-    """Says, when the user presses Ctrl-C, where the run stands and how to go on; ends with exit code 130."""
+    """Reports, when the user presses Ctrl-C, where the run stands and how to go on; ends with exit code 130."""
     try:
         yield
     except KeyboardInterrupt:

@@ -16,10 +16,7 @@ import unicodedata
 from collections.abc import Collection
 from pathlib import Path
 
-_OTHER_ROOT = (
-    ": give a folder that holds list and clips as the data root, and paths below it "
-    "(`ivtutorial prepare LIST --root FOLDER --out OUT`; every other command takes OUT)."
-)
+_OTHER_ROOT = ": give a folder that holds list and clips as the data root, with --root FOLDER, and paths below it."
 
 
 def find_file(root: Path, name: str) -> tuple[Path, str]:

@@ -8,6 +8,7 @@
 | `ddpo`       | policy gradient over its own chains                  | no                          |
 | `supervised` | denoising the training clips                         | no reward                   |
 | `denoising`  | the loss of Eq. 1, which some of them share          |                             |
+| `named`      | the methods by name; a new one gets a row there      |                             |
 | `groups`     | scores of several samples of one caption             |                             |
 """
 

@@ -68,16 +68,16 @@ class FinetuneConfig:
         frames: frames of a clip, F. fps: at which they are read. height, width: in pixels, None for the model's own.
         memory: what is recomputed, kept outside the GPU or held in half precision, see `ivtutorial.models.memory`.
         precision: that the networks compute in: "fp32", "bf16", or (on a GPU) "fp16" with loss scaling.
-        max_skipped: so many steps in a row whose loss or gradient is not finite end the run.
+        max_skipped: the run ends after this number of steps in a row whose loss or gradient is not finite.
         checkpoint_every: steps between checkpoints. keep: how many checkpoints to keep.
         sample_every: steps between rounds of sample clips, 0 for none.
         sample_prompts: what to sample; empty takes the first captions of the data. With `patience`, prompts that are
             held out.
         sample_seed: of the sample clips, the same in every round.
-        patience: stop early after so many rounds of samples without a new best reward; None never. The best
-            adapter is then the result.
+        patience: rounds of samples without a new best reward after which the run stops; None never stops early.
+            The best adapter is then the result.
         min_rise: how much better a round must be to count as a new best.
-        trackers: where curves and samples are shown: "tensorboard", "wandb", both or none.
+        trackers: where curves and samples are shown, some of `ivtutorial.training.trackers.TRACKERS` or none.
         guards: further terms of the loss against over-optimisation, see `ivtutorial.training.guards`.
 
     Raises:

@@ -62,6 +62,7 @@ def finetune(
     device: str | None = None,
     progress: bool = True,
     skip_bad: bool = False,
+    root: str | Path | None = None,
 ) -> FinetuneResult:
     """Fine-tune a text-to-video model on a reward; its weights are not changed, the result is an adapter.
 
@@ -74,7 +75,7 @@ def finetune(
         config: all settings; default those of the paper.
         resume: continue the run in `out`, if there is one. `steps`, the settings of samples and checkpoints, and the
             split into processes and accumulation may differ; anything else may not.
-        processes: so many single-threaded processes on this machine, CPU only, each with `batch_size` clips. For
+        processes: number of single-threaded processes on this machine, CPU only, each with `batch_size` clips. For
             several GPUs use torchrun or accelerate, which start this function in each process.
         loss_fn: (models, batch, generator) -> (loss, numbers to log); default the method's own.
         cache: folder of encoded clips, shared by runs on the same data; default that of a set that `ivtutorial prepare`
@@ -82,6 +83,7 @@ def finetune(
         device: "cpu" or "cuda", for a model given by name; default the GPU if there is one.
         progress: show a progress bar.
         skip_bad: leave clips that cannot be used out, and list them in config.json, instead of an error.
+        root: folder that the paths of a list are relative to; default the list's own.
 
     Returns:
         Where the adapter is, and what it took; `metrics` reads the log.
@@ -104,7 +106,8 @@ def finetune(
         prepared = isinstance(clips, (str, Path)) and (Path(clips) / PREPARED).is_file()
         cache = Path(str(clips)) / LATENTS if prepared else folder / "cache"
     settings = config or FinetuneConfig()
-    arguments = (model, clips, reward, folder, settings, loss_fn, Path(cache), device, progress, skip_bad)
+    base = None if root is None else Path(root)
+    arguments = (model, clips, reward, folder, settings, loss_fn, Path(cache), device, progress, skip_bad, base)
     return launch(_run, processes, *arguments)[0]
 
 
@@ -184,6 +187,7 @@ def _run(
     device: str | None,
     progress: bool,
     skip_bad: bool,
+    root: Path | None,
 ) -> FinetuneResult:
     """The whole run, in each process; the caller's random state stays as it is."""
     chosen = choose_device(device)
@@ -198,7 +202,7 @@ def _run(
         _borrowed(backbone) as evaluations,
         fitted(backbone, scorer, config.memory) as scorer,
     ):
-        data = load_data(clips, backbone, config, cache, skip_bad, progress)
+        data = load_data(clips, backbone, config, cache, skip_bad, progress, root)
         run, state = start(out, config, accelerator, backbone, scorer, data, evaluations, names, loss_fn)
         with tracking(accelerator, config.trackers, out, state.step, config.to_dict()):
             take_steps(run, state, progress)

@@ -71,7 +71,7 @@ def _to_main_memory(backbone: Backbone, reward: ImageReward) -> None:
 
 
 def offload_text(backbone: Backbone, reward: ImageReward) -> None:
-    """Move the text towers to main memory if `backbone.memory` says so; for when every caption has been encoded.
+    """Move the text towers to main memory if `backbone.memory.offload_text` is set; for when all captions are encoded.
 
     Args:
         backbone: its embeddings stay known, and appear on the UNet's device.

@@ -1,6 +1,6 @@
 """The methods by name, and the losses of one training step: the method's own, and what the guards add.
 
-A new method is a class in `ivtutorial.rivals` and its name in `METHODS`.
+A new method is a class in `ivtutorial.rivals` and a row in `ivtutorial.rivals.named`.
 
 A method with a gradient through the reward (InstructVideo, DRaFT, Direct-Align) and supervised tuning yield one loss. A
 round of RWR or DDPO samples once and yields one loss for each of its `updates`; the training loop updates the adapter
@@ -10,24 +10,20 @@ between two of them, and a step of the loop, as a checkpoint sees it, is the who
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from ivtutorial.method.batch import Batch
-from ivtutorial.method.instructvideo import InstructVideo
 from ivtutorial.method.settings import Losses, RewardMethod
 from ivtutorial.rewards.base import ImageReward
-from ivtutorial.rivals.ddpo import DDPO
-from ivtutorial.rivals.direct_align import DirectAlign
-from ivtutorial.rivals.draft import Draft
-from ivtutorial.rivals.rwr import RWR
-from ivtutorial.rivals.supervised import Supervised
+from ivtutorial.rivals.named import METHOD_MODULES
 from ivtutorial.training.guards import Guards, guard_terms
 
 METHODS: dict[str, type[RewardMethod]] = {
-    method.__name__: method for method in (InstructVideo, Draft, RWR, DDPO, Supervised, DirectAlign)
+    name: getattr(import_module(module), name) for name, module in METHOD_MODULES.items()
 }
 StepLosses = Callable[[Any, Batch, torch.Generator], Losses]
 

@@ -24,7 +24,7 @@ from ivtutorial.training.fit import offload_text
 from ivtutorial.training.methods import once, step_losses
 from ivtutorial.training.sharding import check_sharding, is_sharded, shard_frozen
 from ivtutorial.training.step import Evaluations, LossFn, Run
-from ivtutorial.training.trackers import FOLDER, known_trackers
+from ivtutorial.training.trackers import FOLDER, installed_trackers
 from ivtutorial.weights.fingerprint import fingerprint
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def make_accelerator(config: FinetuneConfig, device: torch.device, out: Path) ->
         out: folder of the run.
 
     Raises:
-        InputError: fp16 without a GPU, or a way to spread the model that does not fit.
+        InputError: fp16 without a GPU, a tracker that is not installed, or a way to spread the model that does not fit.
     """
     from accelerate import Accelerator
     from accelerate.state import AcceleratorState, GradientState
@@ -56,7 +56,7 @@ def make_accelerator(config: FinetuneConfig, device: torch.device, out: Path) ->
     accelerator = Accelerator(
         cpu=cpu,
         mixed_precision="no" if config.precision == "fp32" else config.precision,
-        log_with=known_trackers(config.trackers),
+        log_with=installed_trackers(config.trackers),
         project_config=ProjectConfiguration(str(out), logging_dir=str(out / FOLDER)),
         # What sampling without gradient leaves in the cache has no gradient in the loss either, before torch 2.11.
         kwargs_handlers=[AutocastKwargs(cache_enabled=False)],
@@ -78,11 +78,12 @@ def load_data(
     cache: Path,
     skip_bad: bool = False,
     progress: bool = False,
+    root: Path | None = None,
 ) -> LatentDataset:
     """Encoded clips; each process encodes its share, then all read what was stored.
 
     Args:
-        clips: as for `ivtutorial.training.finetuning.finetune`; so are cache and skip_bad.
+        clips: as for `ivtutorial.training.finetuning.finetune`; so are cache, skip_bad and root.
         backbone: encodes.
         config: which frames.
         cache: folder of encoded clips.
@@ -94,7 +95,7 @@ def load_data(
     """
     rank, world = rank_and_world()
     if not isinstance(clips, LatentDataset):
-        listed = read_clips(clips, skip_bad=skip_bad) if isinstance(clips, (str, Path)) else list(clips)
+        listed = read_clips(clips, root, skip_bad) if isinstance(clips, (str, Path)) else list(clips)
         with bar(len(listed), progress and rank == 0, "encoding clips") as advance:
             clips = encode_clips(
                 backbone, listed, cache, config.frames, config.fps, config.height, config.width, advance,

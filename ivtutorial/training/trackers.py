@@ -21,13 +21,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from importlib import import_module
 from pathlib import Path
-from typing import Any
-
-from PIL import Image
-from torch import Tensor
+from typing import TYPE_CHECKING, Any
 
 from ivtutorial.errors import InputError
 from ivtutorial.system.files import atomic_write_text
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 TRACKERS = ("tensorboard", "wandb", "trackio", "comet_ml", "aim", "mlflow", "clearml", "dvclive")
 FOLDER, PROJECT = "trackers", "ivtutorial"
@@ -37,7 +37,30 @@ logger = logging.getLogger(__name__)
 def check_trackers(names: Sequence[str]) -> None:
     """Raises an InputError that names what is unknown."""
     if isinstance(names, str) or not set(names) <= set(TRACKERS):
-        raise InputError(f"trackers = {names!r}: expected a list of {', '.join(TRACKERS)}, or none.")
+        raise InputError(f"trackers = {names!r}: expected a list of {', '.join(TRACKERS)}, or an empty one.")
+
+
+def installed_trackers(names: Sequence[str]) -> list[str] | None:
+    """Those whose package is there, as accelerate's argument `log_with`.
+
+    TensorBoard, the default, is left out with a warning where it is missing.
+
+    Raises:
+        InputError: another one is missing, or this version of accelerate does not have it.
+    """
+    from accelerate.tracking import get_available_trackers
+    from accelerate.utils import LoggerType
+
+    known = LoggerType.list()
+    available = {str(kind) for kind in get_available_trackers()} & set(known)
+    for name in names:
+        if name not in known:
+            raise InputError(f"trackers has {name!r}, which this accelerate does not have: pip install -U accelerate.")
+        if name not in available and name != "tensorboard":
+            raise InputError(f"trackers has {name!r}, which is not installed: pip install {name.replace('_', '-')}.")
+        if name not in available:
+            logger.warning("TensorBoard is not installed: the curves are in metrics.jsonl only.")
+    return [name for name in names if name in available] or None
 
 
 @contextmanager
@@ -54,16 +77,11 @@ def tracking(
         settings: of the run, stored with its curves.
 
     Raises:
-        InputError: a tracker is not installed (TensorBoard, the default, is left out with a warning), or RUN cannot be
-            written.
+        InputError: RUN cannot be written.
     """
     if not accelerator.is_main_process:
         yield
         return
-    for name in set(names) - {str(kind) for kind in accelerator.log_with}:
-        if name != "tensorboard":
-            raise InputError(f"trackers has {name!r}, which is not installed: pip install {name.replace('_', '-')}.")
-        logger.warning("TensorBoard is not installed: the curves are in metrics.jsonl only.")
     with _disk(run):
         options: dict[str, Any] = {"tensorboard": {"purge_step": step + 1 if step else None}}
         if "wandb" in names:
@@ -112,15 +130,10 @@ def log_clips(
                 tracker.log({"samples": videos}, step=step)
 
 
-def known_trackers(names: Sequence[str]) -> list[str] | None:
-    """Those that this version of accelerate has, as its argument `log_with`."""
-    from accelerate.utils import LoggerType
-
-    return [name for name in names if name in LoggerType.list()] or None
-
-
 def gif(clip: Tensor, fps: float) -> bytes:
     """A clip, uint8 (F, H, W, 3), as an endless GIF."""
+    from PIL import Image
+
     pictures = [Image.fromarray(frame) for frame in clip.numpy()]
     memory = io.BytesIO()
     pause = max(20, round(1000 / fps))  # milliseconds; players slow anything shorter down

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -107,6 +108,15 @@ def test_help_is_quick_because_it_imports_nothing_heavy() -> None:
     assert done.stderr.strip() == "set()"
 
 
+def test_the_help_of_finetune_names_every_method_and_tracker() -> None:
+    from ivtutorial.training.methods import METHODS
+    from ivtutorial.training.trackers import TRACKERS
+
+    helps = {parameter.name: getattr(parameter, "help", "") for parameter in dict(commands())["finetune"].params}
+    assert all(name.lower() in helps["method"] for name in METHODS)
+    assert all(name in helps["trackers"] for name in TRACKERS)
+
+
 def test_version(run: Run) -> None:
     import ivtutorial
 
@@ -148,7 +158,8 @@ def test_score_agrees_with_the_library(run: Run, models: Path, clips: Path) -> N
 def test_finetune_resume_evaluate_compare(run: Run, models: Path, clips: Path, tmp_path: Path) -> None:
     """The way through: an adapter, continued, then measured against the base model on the same prompts."""
     model = ["--model", models / "reduced", "--reward", models / "reward", "--processes", 1]
-    tune = ["finetune", clips, *model, "--out", tmp_path / "run", "--json"]
+    elsewhere = shutil.copy(clips / "captions.csv", tmp_path)
+    tune = ["finetune", elsewhere, "--root", clips, *model, "--out", tmp_path / "run", "--json"]
     code, out, _ = run(*tune, "--steps", 1, "-D", 2, "--batch-size", 1, "--lr", 0.01, "--set", "frames=4")
     assert code == 0 and json.loads(out)["steps"] == 1
     code, _, err = run(*tune, "--steps", 2)
@@ -237,13 +248,16 @@ BAD: list[tuple[str, list[str], str]] = [
     ("K above the steps", ["finetune", "{clips}", "-K", "13"], "13"),
     ("S that does not divide F", ["finetune", "{clips}", "-S", "5"], "S = 5"),
     ("an unknown setting", ["finetune", "{clips}", "--set", "stepz=3"], "did you mean 'steps'"),
+    ("an unknown tracker", ["finetune", "{clips}", "--trackers", "wandb,visdom"], "'visdom'"),
     ("an assignment without a value", ["finetune", "{clips}", "--set", "steps"], "NAME=VALUE"),
     ("no such clips", ["score", "{folder}/none.csv"], "none.csv"),
     ("a missing column", ["score", "{column}"], "video,caption"),
     ("a broken video", ["score", "{broken}"], "0.mp4"),
     ("no evaluation", ["compare", "{folder}", "{folder}"], "evaluation"),
     ("an unknown subject", ["zoo", "sheet", "unicorn", "--out", "{folder}/s.png"], "unicorn"),
-    ("a training out of order", ["zoo", "train-video", "--out", "{folder}", "--processes", "1"], "train-image"),
+    ("a training out of order", ["zoo", "train", "video", "--out", "{folder}", "--processes", "1"], "train image"),
+    ("an unknown part", ["zoo", "train", "ear", "--out", "{folder}"], "text, vae, judge"),
+    ("a text encoder from another", ["zoo", "train", "text", "--init", "{models}/reduced"], "trained from nothing"),
     ("cards without measurements", ["zoo", "cards", "--results", "{folder}/none.json"], "zoo measure"),
     ("two learning rates", ["demo", "--paper", "--lr", "0.1"], "--paper"),
 ]
@@ -280,7 +294,7 @@ def test_bad_input_gives_one_line_and_exit_code_2(
         (["finetune", "{clips}", "--out", "o"], "ivtutorial.training.finetuning.finetune", "--resume"),
         (["generate", "a fox", "--out", "o"], "ivtutorial.sampling.clip_files.generate_files", "same command"),
         (["demo", "--out", "o"], "ivtutorial.lab.demo.run.run_demo", "go on"),
-        (["zoo", "train-vae", "--out", "o", "--processes", "1"], "ivtutorial.system.processes.launch", "checkpoint"),
+        (["zoo", "train", "vae", "--out", "o", "--processes", "1"], "ivtutorial.system.processes.launch", "checkpoint"),
     ],
 )
 def test_ctrl_c_ends_with_130_and_says_how_to_go_on(

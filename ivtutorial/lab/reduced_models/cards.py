@@ -65,12 +65,12 @@ never sees it, which is what makes it able to show over-optimisation. Open it wi
 `ivtutorial.lab.world.judges.judge.Judge.load`.""",
 }
 COMMANDS = {
-    "text_encoder": "train-text",
-    "vae": "train-vae",
-    "image_unet": "train-image",
-    "unet": "train-video",
-    "reward": "train-reward",
-    "judge": "train-judge",
+    "text_encoder": "train text",
+    "vae": "train vae",
+    "image_unet": "train image",
+    "unet": "train video",
+    "reward": "train reward",
+    "judge": "train judge",
 }
 
 

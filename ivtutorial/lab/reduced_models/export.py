@@ -53,7 +53,7 @@ def _assemble(work: Path) -> Backbone:
 
     missing = [part for part in ("tokenizer", *_PARTS) if not (work / part).is_dir()]
     if missing:
-        raise InputError(f"{work} has no {', '.join(missing)}: run 'ivtutorial zoo train-...' with this --out")
+        raise InputError(f"{work} has no {', '.join(missing)}: run 'ivtutorial zoo train' for each, with this --out")
     text, vae, unet = (
         load_model(kind, work / part, torch.float32)
         for kind, part in zip((CLIPTextModel, AutoencoderKL, VideoUNet), _PARTS, strict=True)

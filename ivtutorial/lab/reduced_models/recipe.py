@@ -1,4 +1,4 @@
-"""The recipe for the reduced models: the defaults of `ivtutorial zoo train-...`.
+"""The recipe for the reduced models: the defaults of `ivtutorial zoo train`.
 
 `batch` is samples a step and process. What each shipped model really got, which may be less, is in its card and
 `training.json`.

@@ -174,7 +174,7 @@ def mix_weights(before: Path, after: Path, share: float, out: Path) -> None:
     for folder in (before, after):
         if not (folder / WEIGHTS_FILE).is_file():
             raise InputError(
-                f"no {WEIGHTS_FILE} in {folder}: expected a folder written by `ivtutorial zoo train-reward`."
+                f"no {WEIGHTS_FILE} in {folder}: expected a folder written by `ivtutorial zoo train reward`."
             )
     old, new = load_file(before / WEIGHTS_FILE), load_file(after / WEIGHTS_FILE)
     if {k: v.shape for k, v in old.items()} != {k: v.shape for k, v in new.items()}:

@@ -16,9 +16,9 @@ STAGES: dict[str, tuple[str, dict[str, str]]] = {
     "text": ("text_encoder.train_text", {}),
     "vae": ("vae.train_vae", {}),
     "judge": ("judge.train_judge", {}),
-    "reward": ("reward.train_reward", {"tokenizer": "train-text"}),
-    "image": ("video_model.train_image", {"text_encoder": "train-text", "store": "latents"}),
-    "video": ("video_model.train_video", {"image_unet": "train-image", "store": "latents"}),
+    "reward": ("reward.train_reward", {"tokenizer": "train text"}),
+    "image": ("video_model.train_image", {"text_encoder": "train text", "store": "latents"}),
+    "video": ("video_model.train_video", {"image_unet": "train image", "store": "latents"}),
 }
 
 # Those that can start from the weights of an earlier run.
@@ -35,19 +35,29 @@ def train_model(name: str, folder: Path, config: training.TrainConfig, init: Pat
     training.json.
 
     Raises:
-        InputError: an unknown name, an earlier stage is missing, or ``init`` holds no weights.
+        InputError: as :func:`check_stage`.
     """
-    if name not in STAGES:
-        raise InputError(f"unknown model {name!r}; there are {', '.join(STAGES)}")
-    function, needs = STAGES[name]
-    for part, command in needs.items():
-        if not (folder / part).exists():
-            raise InputError(f"{folder} has no {part}: run 'ivtutorial zoo {command} --out {folder}' first")
-    if init is not None and not (init / _WEIGHTS[name]).is_file():
-        raise InputError(f"{init} holds no {_WEIGHTS[name]} to start from")
-    module, function = function.split(".")
+    check_stage(name, folder, init)
+    module, function = STAGES[name][0].split(".")
     run: Callable[..., Any] = getattr(import_module(f"ivtutorial.lab.reduced_models.{module}"), function)
     run(folder, config, **({"init": init} if init is not None else {}))
+
+
+def check_stage(name: str, folder: Path, init: Path | None = None) -> None:
+    """Refuse a training that cannot start.
+
+    Raises:
+        InputError: an unknown name, an earlier stage is missing, or ``init`` holds no weights to start from.
+    """
+    if name not in STAGES:
+        raise InputError(f"unknown model {name!r}: there are {', '.join(STAGES)}.")
+    for part, command in STAGES[name][1].items():
+        if not (folder / part).exists():
+            raise InputError(f"{folder} has no {part}: run 'ivtutorial zoo {command} --out {folder}' first")
+    if init is not None and name not in _WEIGHTS:
+        raise InputError(f"{name} is trained from nothing: --init is for {', '.join(_WEIGHTS)}.")
+    if init is not None and not (init / _WEIGHTS[name]).is_file():
+        raise InputError(f"{init} holds no {_WEIGHTS[name]} to start from")
 
 
 def build_latents(folder: Path, clips: int, seed: int) -> None:
@@ -59,5 +69,5 @@ def build_latents(folder: Path, clips: int, seed: int) -> None:
     from ivtutorial.lab.reduced_models.latent_store import build_store
 
     if not (folder / "vae").exists():
-        raise InputError(f"{folder} has no vae: run 'ivtutorial zoo train-vae --out {folder}' first")
+        raise InputError(f"{folder} has no vae: run 'ivtutorial zoo train vae --out {folder}' first")
     build_store(folder / "store", folder / "vae", clips, seed)

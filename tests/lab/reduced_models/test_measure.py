@@ -151,7 +151,7 @@ def test_cards_say_how_a_model_was_trained_and_what_was_measured(tmp_path: Path)
     assert "| samples, known combinations: species | 0.910 (0.900 to 0.920) | 0.75 | 0.92 |" in reduced
     assert "0.0123" in reduced and "29.3" in reduced and "sharpness 0.200 beside 0.300" in reduced
     assert "| 2.5 |" in judge and "judge: narrow first; then wide." in judge
-    assert "`ivtutorial zoo train-judge`" in judge and "No record" in reward
+    assert "`ivtutorial zoo train judge`" in judge and "No record" in reward
 
 
 def test_a_missed_bar_is_said(tmp_path: Path) -> None:
