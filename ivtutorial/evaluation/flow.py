@@ -51,11 +51,13 @@ def optical_flow(first: Tensor, second: Tensor) -> Tensor:
         raise InputError(f"pictures of shape {tuple(first.shape)} and {tuple(second.shape)}: expected (N, H, W) twice.")
     flow = first.new_zeros(len(first), 2, 1, 1)
     for scale in _scales(*first.shape[1:]):
-        one, two = (F.avg_pool2d(x[:, None], scale) if scale > 1 else x[:, None] for x in (first, second))
-        growth = one.shape[-1] / flow.shape[-1] if flow.shape[-1] > 1 else 1.0
-        flow = F.interpolate(flow, one.shape[-2:], mode="bilinear", align_corners=False) * growth
+        small_first, small_second = (
+            F.avg_pool2d(x[:, None], scale) if scale > 1 else x[:, None] for x in (first, second)
+        )
+        growth = small_first.shape[-1] / flow.shape[-1] if flow.shape[-1] > 1 else 1.0
+        flow = F.interpolate(flow, small_first.shape[-2:], mode="bilinear", align_corners=False) * growth
         for _ in range(_ROUNDS):
-            flow = flow + _correction(one, warp(two, flow))
+            flow = flow + _correction(small_first, warp(small_second, flow))
     return flow
 
 
@@ -67,11 +69,11 @@ def _scales(height: int, width: int) -> list[int]:
     return scales[::-1]
 
 
-def _correction(one: Tensor, two: Tensor) -> Tensor:
+def _correction(first: Tensor, second: Tensor) -> Tensor:
     """Least-squares motion (N, 2, H, W) in a window around each pixel that still separates two pictures."""
-    mean = F.pad((one + two) / 2, (1, 1, 1, 1), mode="replicate")
+    mean = F.pad((first + second) / 2, (1, 1, 1, 1), mode="replicate")
     dx, dy = (mean[..., 1:-1, 2:] - mean[..., 1:-1, :-2]) / 2, (mean[..., 2:, 1:-1] - mean[..., :-2, 1:-1]) / 2
-    dt = two - one
+    dt = second - first
 
     def window(x: Tensor) -> Tensor:
         return F.avg_pool2d(x, _WINDOW, 1, _WINDOW // 2, count_include_pad=False)

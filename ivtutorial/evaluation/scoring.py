@@ -126,8 +126,8 @@ def score_files(
                 problems.append(str(error))
             else:
                 if not problems:  # else the scores would be lost
-                    shown = pixels.permute(0, 3, 1, 2)[None].float() / 255
-                    rows.append(score(shown, [clip.caption], image_reward, S).frame_rewards)
+                    clip_frames = pixels.permute(0, 3, 1, 2)[None].float() / 255
+                    rows.append(score(clip_frames, [clip.caption], image_reward, S).frame_rewards)
             advance(1)
     if problems:
         raise bad_entries("these clips", problems, len(clips))

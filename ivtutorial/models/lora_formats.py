@@ -48,7 +48,7 @@ _TEXT = re.compile(r"^(lora_te\d*_|text_encoder(_\d)?\.|base_model\.model\.text_
 logger = logging.getLogger(__name__)
 
 
-def find_adapter(place: str | Path) -> Path:
+def find_adapter(source: str | Path) -> Path:
     """The adapter file in a folder or in the folder of a run, or the file itself.
 
     A run that has taken all its steps gives its result; of one that has not, the newest checkpoint is used, with a
@@ -57,7 +57,7 @@ def find_adapter(place: str | Path) -> Path:
     Raises:
         InputError: there is none, or several without a usual name.
     """
-    path = Path(place)
+    path = Path(source)
     if path.is_dir():
         folder = _adapter_of_run(path) or path
         named = [folder / name for name in _FILES if (folder / name).is_file()]

@@ -71,7 +71,7 @@ def stepper(panels: Sequence[str], labels: Sequence[str], title: str, start: int
             f"{len(panels)} panels, {len(labels)} labels, start {start}: need at least two panels, a label "
             "for each, and a start among them."
         )
-    shown = "".join(
+    pictures = "".join(
         f'<div data-panel style="display:{"block" if k == start else "none"}">{panel}</div>'
         for k, panel in enumerate(panels)
     )
@@ -81,5 +81,5 @@ def stepper(panels: Sequence[str], labels: Sequence[str], title: str, start: int
         f'<output style="font-weight:bold">{first}</output>'
         f'<input type="range" min="0" max="{len(panels) - 1}" step="1" value="{start}" '
         f'aria-valuetext="{first}" data-labels="{all_labels}" oninput="{html.escape(_STEP)}" '
-        f'style="display:block;width:100%;max-width:30em"></label>{shown}</div>'
+        f'style="display:block;width:100%;max-width:30em"></label>{pictures}</div>'
     )

@@ -36,7 +36,7 @@ def svg_curve(points: Points, marks: Points = (), width: int = 640, height: int 
         An `<svg>` element with a description in words, or a paragraph if there are fewer than two points.
         Rewards that are not finite are left out.
     """
-    points, marks = ([(float(x), float(y)) for x, y in one if math.isfinite(y)] for one in (points, marks))
+    points, marks = ([(float(x), float(y)) for x, y in series if math.isfinite(y)] for series in (points, marks))
     if len(points) < 2:
         return "<p>There are too few steps to draw a curve.</p>"
     every = [*points, *marks]

@@ -65,22 +65,22 @@ class AestheticReward(nn.Module):
 
 
 def load_aesthetic(
-    place: str | Path | None = None, clip: str | Path | None = None, dtype: torch.dtype = torch.float32
+    path: str | Path | None = None, clip: str | Path | None = None, dtype: torch.dtype = torch.float32
 ) -> AestheticReward:
     """The LAION aesthetic score, on the CPU.
 
     Args:
-        place: file of the head (.pth, e.g. sac+logos+ava1-l14-linearMSE.pth, or .safetensors); None downloads it.
+        path: file of the head (.pth, e.g. sac+logos+ava1-l14-linearMSE.pth, or .safetensors); None downloads it.
         clip: folder or hub name of the CLIP that the head was trained on; None for OpenAI's ViT-L/14.
         dtype: of the image tower; the head stays float32.
 
     Raises:
         InputError: no such file or model, or a head for another width.
     """
-    path = hub_file(HUB_NAME, FILE) if place is None else Path(place)
-    state = tensors_of(read_weights(path, "aesthetic head"), path, "state_dict")
+    file = hub_file(HUB_NAME, FILE) if path is None else Path(path)
+    state = tensors_of(read_weights(file, "aesthetic head"), file, "state_dict")
     tower = load_image_tower(clip, dtype)
     head = score_head(tower.projection.out_features)
     layers = {name.removeprefix("layers."): tensor.float() for name, tensor in state.items()}
-    fill(head, layers, path, f"an aesthetic head for features of width {tower.projection.out_features}")
+    fill(head, layers, file, f"an aesthetic head for features of width {tower.projection.out_features}")
     return AestheticReward(tower, head)

@@ -30,7 +30,7 @@ ARCHITECTURE = "ViT-H-14"
 
 
 def load_hpsv2(
-    place: str | Path | None = None,
+    path: str | Path | None = None,
     version: str = "v2.0",
     preprocessing: str = "official",
     dtype: torch.dtype = torch.float32,
@@ -39,7 +39,7 @@ def load_hpsv2(
     """The HPSv2 reward, on the CPU.
 
     Args:
-        place: a checkpoint file, a folder with the published file name in it, a hub name, or None for `xswu/HPSv2`.
+        path: a checkpoint file, a folder with the published file name in it, a hub name, or None for `xswu/HPSv2`.
             What the hub gives is checked by the hash that the hub states.
         version: "v2.0" or "v2.1": decides which file is taken. The networks are alike.
         preprocessing: "official" to train as the authors do, "hpsv2" for the scores of the hpsv2 package.
@@ -56,13 +56,13 @@ def load_hpsv2(
 
     if version not in FILES:
         raise InputError(f"Unknown HPSv2 version {version!r}. Choose one of {', '.join(FILES)}.")
-    path = local_or_hub(place, FILES[version], HUB_NAME, "HPSv2 checkpoint")
+    file = local_or_hub(path, FILES[version], HUB_NAME, "HPSv2 checkpoint")
     if sha256 is not None:
-        check_sha256(path, sha256)
-    state = tensors_of(read_weights(path, f"HPSv2 {version} weights"), path, "state_dict")
+        check_sha256(file, sha256)
+    state = tensors_of(read_weights(file, f"HPSv2 {version} weights"), file, "state_dict")
     with no_warnings(), torch.device("meta"):
         model = open_clip.create_model(ARCHITECTURE, device="meta")
-    fill(model, state, path, f"HPSv2 {version} ({ARCHITECTURE})", assign=True)
+    fill(model, state, file, f"HPSv2 {version} ({ARCHITECTURE})", assign=True)
     length = model.positional_embedding.shape[0]
     # The one buffer that is not stored: a caption's tokens see only what came before them.
     model.attn_mask = torch.full((length, length), float("-inf")).triu(1)
@@ -70,6 +70,6 @@ def load_hpsv2(
     return ClipReward(model.to(dtype), open_clip.get_tokenizer(ARCHITECTURE), config, preprocessing)
 
 
-def load_hpsv2_1(place: str | Path | None = None, dtype: torch.dtype = torch.float32) -> ClipReward:
+def load_hpsv2_1(path: str | Path | None = None, dtype: torch.dtype = torch.float32) -> ClipReward:
     """HPSv2.1; arguments and errors as `load_hpsv2`."""
-    return load_hpsv2(place, "v2.1", dtype=dtype)
+    return load_hpsv2(path, "v2.1", dtype=dtype)

@@ -137,34 +137,34 @@ def from_published(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def load_imagereward(
-    place: str | Path | None = None, vocabulary: str | Path | None = None, dtype: torch.dtype = torch.float32
+    path: str | Path | None = None, vocabulary: str | Path | None = None, dtype: torch.dtype = torch.float32
 ) -> BlipReward:
     """ImageReward v1.0, on the CPU.
 
     Args:
-        place: the published file `ImageReward.pt`, its folder, a hub name, or None for `THUDM/ImageReward`.
+        path: the published file `ImageReward.pt`, its folder, a hub name, or None for `THUDM/ImageReward`.
         vocabulary: folder or hub name of the tokenizer of bert-base-uncased; None downloads it (under 1 MB).
         dtype: of the two encoders; the head stays float32.
 
     Raises:
         InputError: no such file or download, or a file that does not hold this model; missing weights are named.
     """
-    path = local_or_hub(place, FILE, HUB_NAME, "ImageReward checkpoint")
-    state = from_published(tensors_of(read_weights(path, "ImageReward weights"), path, "state_dict"))
+    file = local_or_hub(path, FILE, HUB_NAME, "ImageReward checkpoint")
+    state = from_published(tensors_of(read_weights(file, "ImageReward weights"), file, "state_dict"))
     reward = BlipReward(_bert_tokenizer(vocabulary or VOCABULARY))
-    fill(reward, state, path, "ImageReward")
+    fill(reward, state, file, "ImageReward")
     reward.vision.to(dtype)
     reward.text.to(dtype)
     return reward
 
 
-def _bert_tokenizer(place: str | Path) -> Any:
+def _bert_tokenizer(path: str | Path) -> Any:
     from transformers import AutoTokenizer
 
     try:
-        return AutoTokenizer.from_pretrained(place)
+        return AutoTokenizer.from_pretrained(path)
     except Exception as error:  # the hub's errors, OSError, and those of the HTTP library
         raise InputError(
-            f"Cannot open BERT's tokenizer {place} ({first_line(error)}). ImageReward reads captions "
+            f"Cannot open BERT's tokenizer {path} ({first_line(error)}). ImageReward reads captions "
             "with it: check the connection, or give a folder with its vocab.txt."
         ) from error

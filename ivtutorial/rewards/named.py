@@ -58,24 +58,24 @@ def open_reward(
             with explain_out_of_memory(OPENING_KNOBS):
                 cast(Any, reward).to(device)
         return reward
-    places = {"reduced": data_path("models", "reward")} if "reduced" in str(reward) else {}
+    folders = {"reduced": data_path("models", "reward")} if "reduced" in str(reward) else {}
     with explain_out_of_memory(OPENING_KNOBS):
-        return open_named(str(reward), device or "cpu", dtype or torch.float32, places)
+        return open_named(str(reward), device or "cpu", dtype or torch.float32, folders)
 
 
 def open_named(
     text: str,
     device: str | torch.device = "cpu",
     dtype: torch.dtype = torch.float32,
-    places: Mapping[str, str | Path] | None = None,
+    folders: Mapping[str, str | Path] | None = None,
 ) -> ImageReward:
     """The reward that `text` names, see the module.
 
     Args:
-        text: name, place, function or mixture.
+        text: name, path, function or mixture.
         device: where to put it.
         dtype: of the weights of the large networks; scores are float32 in any case. A user's function is left alone.
-        places: further names, each with its folder or file.
+        folders: further names, each with its folder or file.
 
     Raises:
         InputError: nothing of that name, or it cannot be had; the message says what was expected.
@@ -83,18 +83,18 @@ def open_named(
     Example:
         >>> reward = open_named("0.7*hpsv2 + 0.02*aesthetic", "cuda", torch.float16)  # doctest: +SKIP
     """
-    own = dict(places or {})
+    own = dict(folders or {})
     if text in own or (text and Path(text).exists()):
-        return _open_place(Path(own.get(text, text)), dtype).to(device)
+        return _open_path(Path(own.get(text, text)), dtype).to(device)
     if _TERM.fullmatch(text):
         from ivtutorial.rewards.combine import WeightedSum
 
         return WeightedSum([_term(part, device, dtype, own) for part in _BETWEEN.split(text)])
-    name, _, place = text.partition(":")
+    name, _, path = text.partition(":")
     if name in SHIPPED:
         module, function, _ = SHIPPED[name]
         load = getattr(importlib.import_module(f"ivtutorial.rewards.{module}"), function)
-        shipped: Any = load(place or None, dtype=dtype).to(device)
+        shipped: Any = load(path or None, dtype=dtype).to(device)
         return cast(ImageReward, shipped)
     if match := _FUNCTION.fullmatch(text):
         return _import(match[1], match[2])
@@ -105,22 +105,22 @@ def open_named(
 
 
 def _term(
-    part: str, device: str | torch.device, dtype: torch.dtype, places: Mapping[str, str | Path]
+    part: str, device: str | torch.device, dtype: torch.dtype, folders: Mapping[str, str | Path]
 ) -> tuple[float, ImageReward]:
     match = _TERM.fullmatch(part)
     if match is None:
         raise InputError(f"{part!r} is no term of a mixture: expected WEIGHT*REWARD, such as 0.5*hpsv2.")
-    return float(match[1]), open_named(match[2], device, dtype, places)
+    return float(match[1]), open_named(match[2], device, dtype, folders)
 
 
-def _open_place(place: Path, dtype: torch.dtype) -> Any:
-    if place.suffix in CHECKPOINT_SUFFIXES:
+def _open_path(path: Path, dtype: torch.dtype) -> Any:
+    if path.suffix in CHECKPOINT_SUFFIXES:
         from ivtutorial.rewards.hpsv2 import load_hpsv2
 
-        return load_hpsv2(place, "v2.1" if "2.1" in place.name else "v2.0", dtype=dtype)
+        return load_hpsv2(path, "v2.1" if "2.1" in path.name else "v2.0", dtype=dtype)
     from ivtutorial.rewards.clip import ClipReward
 
-    return ClipReward.from_folder(place, dtype=dtype)
+    return ClipReward.from_folder(path, dtype=dtype)
 
 
 def _import(module: str, function: str) -> ImageReward:

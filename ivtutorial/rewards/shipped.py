@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-# Name -> (module below ivtutorial.rewards, function (place, dtype=...) in it, what it is in words).
+# Name -> (module below ivtutorial.rewards, function (path, dtype=...) in it, what it is in words).
 SHIPPED = {
     "hpsv2": ("hpsv2", "load_hpsv2", "HPSv2, the reward of the paper"),
     "hpsv2.1": ("hpsv2", "load_hpsv2_1", "its successor"),

@@ -68,48 +68,48 @@ class HfClip(nn.Module):
         return features
 
 
-def load_clip_score(place: str | Path | None = None, dtype: torch.dtype = torch.float32) -> ClipReward:
+def load_clip_score(path: str | Path | None = None, dtype: torch.dtype = torch.float32) -> ClipReward:
     """The CLIP score, on the CPU: the plain cosine of frame and caption.
 
     Args:
-        place: a folder with config.json and weights of a transformers CLIP, a hub name, or None for OpenAI's ViT-L/14.
+        path: a folder with config.json and weights of a transformers CLIP, a hub name, or None for OpenAI's ViT-L/14.
         dtype: of the weights in memory.
 
     Raises:
         InputError: no such model, or another kind of model.
     """
-    return ClipReward(HfClip(_open(place or CLIP_NAME, dtype)), _tokenizer(), {}, "clip")
+    return ClipReward(HfClip(_open(path or CLIP_NAME, dtype)), _tokenizer(), {}, "clip")
 
 
-def load_pickscore(place: str | Path | None = None, dtype: torch.dtype = torch.float32) -> ClipReward:
+def load_pickscore(path: str | Path | None = None, dtype: torch.dtype = torch.float32) -> ClipReward:
     """PickScore, on the CPU: exp(logit scale) * cosine.
 
     Args:
-        place: a folder with the model, a hub name, or None for `yuvalkirstain/PickScore_v1`.
+        path: a folder with the model, a hub name, or None for `yuvalkirstain/PickScore_v1`.
         dtype: of the weights in memory.
 
     Raises:
         InputError: no such model, or another kind of model.
     """
-    model = _open(place or PICKSCORE_NAME, dtype)
+    model = _open(path or PICKSCORE_NAME, dtype)
     return ClipReward(HfClip(model), _tokenizer(), {}, "clip", scale=model.logit_scale.float().exp().item())
 
 
-def load_image_tower(place: str | Path | None = None, dtype: torch.dtype = torch.float32) -> ImageTower:
+def load_image_tower(path: str | Path | None = None, dtype: torch.dtype = torch.float32) -> ImageTower:
     """Only the image half of a CLIP, on the CPU; arguments and errors as `load_clip_score`."""
-    return ImageTower(_open(place or CLIP_NAME, dtype))
+    return ImageTower(_open(path or CLIP_NAME, dtype))
 
 
-def _open(place: str | Path, dtype: torch.dtype) -> Any:
+def _open(path: str | Path, dtype: torch.dtype) -> Any:
     from transformers import CLIPModel
 
-    folder = Path(place)
+    folder = Path(path)
     if not folder.exists():
-        if not is_hub_name(place):
-            raise InputError(f"No folder {place}. Give the folder of a CLIP model, or a hub name like 'owner/model'.")
-        folder = hub_folder(str(place), _FILES)
+        if not is_hub_name(path):
+            raise InputError(f"No folder {path}. Give the folder of a CLIP model, or a hub name like 'owner/model'.")
+        folder = hub_folder(str(path), _FILES)
         if not (folder / _FILES[1]).is_file():
-            folder = hub_folder(str(place), ("pytorch_model.bin",))
+            folder = hub_folder(str(path), ("pytorch_model.bin",))
     return load_model(CLIPModel, folder, dtype)
 
 

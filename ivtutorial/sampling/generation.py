@@ -223,7 +223,7 @@ def _latent_shape(backbone: Backbone, sampling: Sampling) -> tuple[int, ...]:
 @torch.no_grad()
 def _sample_batch(backbone: Backbone, batch: list[Job], shape: tuple[int, ...], sampling: Sampling) -> Tensor:
     generators = [clip_generator(job.index, job.seed) for job in batch]
-    noise = torch.stack([torch.randn(shape, generator=one) for one in generators]).to(backbone.device)
+    noise = torch.stack([torch.randn(shape, generator=source) for source in generators]).to(backbone.device)
     embeds = backbone.embed([job.prompt for job in batch])
     predict = backbone.predictor(embeds, backbone.embed([""]), sampling.guidance)
     with network_mode(backbone.unet, train=False):

@@ -69,13 +69,13 @@ def save_picture(path: str | Path, picture: Image.Image) -> None:
 def _cell(clip: Frames, frame: int | None, strip: int, scale: int) -> Image.Image:
     count = len(clip)
     if strip:
-        shown = [clip[round(k)] for k in np.linspace(0, count - 1, strip)]
+        pictures = [clip[round(k)] for k in np.linspace(0, count - 1, strip)]
     else:
         index = count // 2 if frame is None else frame
         if not -count <= index < count:
             raise InputError(f"there is no frame {index} in a clip of {count} frames.")
-        shown = [clip[index]]
-    picture = Image.fromarray(np.concatenate(shown, axis=1))
+        pictures = [clip[index]]
+    picture = Image.fromarray(np.concatenate(pictures, axis=1))
     return picture.resize((picture.width * scale, picture.height * scale), Image.Resampling.NEAREST)
 
 

@@ -19,7 +19,7 @@ from tests.rewards.tiny_clip import SIZE, make_reward
 
 @pytest.mark.parametrize("name", SHIPPED)
 def test_every_row_leads_to_a_loader(name: str) -> None:
-    """A function (place=None, ..., dtype=float32) with a docstring; loading itself may need a download."""
+    """A function (path=None, ..., dtype=float32) with a docstring; loading itself may need a download."""
     module, function, words = SHIPPED[name]
     loader = getattr(importlib.import_module(f"ivtutorial.rewards.{module}"), function)
     parameters = inspect.signature(loader).parameters

@@ -194,7 +194,7 @@ def experiment(name: str, quick: bool = False) -> Experiment:
     if not quick:
         return full
     most = 4 if len(full.lists) > 1 else 8
-    lists = tuple((one, min(count, most)) for one, count in full.lists)
+    lists = tuple((prompts, min(count, most)) for prompts, count in full.lists)
     budget = QUICK * full.arms[0].budget // BUDGET
     points = {"strip": full.points if len(full.arms) == 1 else 1, "bars": 1, "curve": 2}[full.kind]
     return quicker(full, budget, seeds=(0,), lists=lists, points=points)

@@ -76,10 +76,10 @@ def open_models(conduct: Conduct) -> tuple[Any, Any, Any]:
 
 
 def measure_all(conduct: Conduct, folder: Path, lora: Path | None, scale: float, end: bool) -> Measured:
-    """Evaluations of a moment of a run, or of the untouched model without an adapter; see `Experiment.places`."""
+    """Evaluations of a moment of a run, or of the untouched model without an adapter; see `Experiment.conditions`."""
     return {
         f"{name}-{D}": measure_list(conduct, folder, lora, scale, name, count, D)
-        for name, count, D in conduct.plan.places(end)
+        for name, count, D in conduct.plan.conditions(end)
     }
 
 

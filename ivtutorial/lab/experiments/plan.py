@@ -132,7 +132,7 @@ class Experiment:
         if min(len(self.seeds), len(self.lists), len(self.D), len(self.sample_seeds), self.points) < 1:
             raise InputError(f"{self.name}: seeds, lists, D, sample_seeds and points must not be empty.")
 
-    def places(self, end: bool = True) -> list[tuple[str, int, int]]:
+    def conditions(self, end: bool = True) -> list[tuple[str, int, int]]:
         """(list, prompts, D) of what is measured at the end of a run, or along it."""
         every = [(name, count, D) for name, count in self.lists for D in self.D]
         first, least = self.lists[0][0], self.D[0]
@@ -143,9 +143,9 @@ class Experiment:
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON, with the name of each method."""
         values: dict[str, Any] = json.loads(json.dumps(asdict(self)))
-        for arm, one in zip(values["arms"], self.arms, strict=True):
-            arm["method"] = {"name": type(one.method).__name__, **arm["method"]}
-            arm["cost_of_a_step"] = one.captions * step_cost(one)
+        for row, arm in zip(values["arms"], self.arms, strict=True):
+            row["method"] = {"name": type(arm.method).__name__, **row["method"]}
+            row["cost_of_a_step"] = arm.captions * step_cost(arm)
         return values
 
 

@@ -142,14 +142,14 @@ def _bars(figure: Any, result: Mapping[str, Any], columns: Sequence[str]) -> Non
 
     With a single LIST-D the columns stand side by side.
     """
-    places = list(result["base"])
-    if len(places) == 1:
+    lists = list(result["base"])
+    if len(lists) == 1:
         axes = figure.subplots(1, len(columns), squeeze=False).T
     else:
-        axes = figure.subplots(len(columns), len(places), squeeze=False, sharey="row")
+        axes = figure.subplots(len(columns), len(lists), squeeze=False, sharey="row")
     names = list(result["arms"])
     for row, column in zip(axes, columns, strict=True):
-        for axis, where in zip(row, places, strict=True):
+        for axis, where in zip(row, lists, strict=True):
             for k, name in enumerate(names):
                 change = result["arms"][name]["final"][where].get(column)
                 if change is None:

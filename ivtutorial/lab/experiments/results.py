@@ -61,9 +61,9 @@ def summarise(
         "quick": plan.quick,
         "precision": precision,
         "plan": plan.to_dict(),
-        "base": {where: {k: asdict(v) for k, v in one.summary().items()} for where, one in base.items()},
-        "base_values": {where: _columns(one) for where, one in base.items()},
-        "arms": {one.arm.name: _arm(one, base) for one in arms},
+        "base": {where: {k: asdict(v) for k, v in measured.summary().items()} for where, measured in base.items()},
+        "base_values": {where: _columns(measured) for where, measured in base.items()},
+        "arms": {result.arm.name: _arm(result, base) for result in arms},
         "data": dict(data or {}),
         "provenance": provenance(plan.seeds[0]),
     }
@@ -139,14 +139,14 @@ def rates_tried(result: Mapping[str, Any]) -> list[str]:
     return [f"{name:16} took the learning rate {arm['lr']:g} of ({tried[name]})" for name, arm in tuned.items()]
 
 
-def _arm(one: ArmResult, base: Measured) -> dict[str, Any]:
-    ends = [points[-1] for points in one.runs.values()]
+def _arm(result: ArmResult, base: Measured) -> dict[str, Any]:
+    ends = [points[-1] for points in result.runs.values()]
     values = {where: _mean_columns([end.evaluations[where] for end in ends], base[where]) for where in base}
     return {
-        "lr": one.lr,
-        "tried": dict(one.tried),
+        "lr": result.lr,
+        "tried": dict(result.tried),
         "steps": ends[0].step,
-        "curve": [_moment(seed, point) for seed, points in one.runs.items() for point in points],
+        "curve": [_moment(seed, point) for seed, points in result.runs.items() for point in points],
         "final": {where: _changes(base[where], [end.evaluations[where] for end in ends]) for where in base},
         "values": values,
     }

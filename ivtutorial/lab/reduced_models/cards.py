@@ -87,11 +87,11 @@ def write_cards(models: str | Path, results: Mapping[str, Any]) -> list[Path]:
     Raises:
         InputError: no model in the folder, a measurement is missing, or a file cannot be written.
     """
-    found = [name for name in ABOUT if (Path(models) / name).is_dir()]
-    if not found:
+    names = [name for name in ABOUT if (Path(models) / name).is_dir()]
+    if not names:
         raise InputError(f"no model in {models}: expected the folders {', '.join(ABOUT)}")
-    paths = [Path(models) / name / "README.md" for name in found]
-    for name, path in zip(found, paths, strict=True):
+    paths = [Path(models) / name / "README.md" for name in names]
+    for name, path in zip(names, paths, strict=True):
         atomic_write_text(path, card(name, path.parent, results))
     return paths
 
@@ -216,15 +216,15 @@ def summary_lines(results: Mapping[str, Any]) -> list[str]:
 
 def _look_up(results: Mapping[str, Any], where: str) -> tuple[float, str]:
     """A measurement by its path, and how to print it."""
-    found: Any = results
+    value: Any = results
     try:
         for name in where.split("/"):
-            found = found[name]
+            value = value[name]
     except (KeyError, TypeError) as error:
         raise InputError(f"the measurements have no {where}: run 'ivtutorial zoo measure' again") from error
-    if isinstance(found, Mapping):
-        return found["mean"], f"{found['mean']:.3f} ({found['low']:.3f} to {found['high']:.3f})"
-    return found, _plain(found)
+    if isinstance(value, Mapping):
+        return value["mean"], f"{value['mean']:.3f} ({value['low']:.3f} to {value['high']:.3f})"
+    return value, _plain(value)
 
 
 def _plain(value: float) -> str:

@@ -21,10 +21,10 @@ def train_judge(folder: Path, config: training.TrainConfig) -> Judge:
     torch.manual_seed(config.seed)
     device = choose_device()
     net = JudgeNet().to(device)
-    shown = range(0, FRAMES, EVERY)
+    positions = range(0, FRAMES, EVERY)
 
     def loss(step: int, rng: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
-        samples = [frames.draw_sample(rng, web_share=0.5, frames=shown, held_out=None) for _ in range(config.batch)]
+        samples = [frames.draw_sample(rng, web_share=0.5, frames=positions, held_out=None) for _ in range(config.batch)]
         out = net(frames.stack(samples).to(device))
         numbers: dict[str, float] = {}
         total = 0.5 * F.mse_loss(out["faults"], fault_targets([s.faults for s in samples]).to(device))

@@ -155,9 +155,9 @@ def _before(init: Path | None) -> dict[str, Any]:
         return {}
     # A shipped pipeline keeps the records of its parts in one file beside them.
     own, shared = init / "training.json", init.parent / "training.json"
-    found = own if own.is_file() else shared
-    old = json.loads(found.read_text(encoding="utf-8")) if found.is_file() else {}
-    old = old if found == own else old.get(init.name)
+    source = own if own.is_file() else shared
+    old = json.loads(source.read_text(encoding="utf-8")) if source.is_file() else {}
+    old = old if source == own else old.get(init.name)
     if not old:
         return {"history": [f"started from the weights in {init.name}, of unknown training"]}
     c, samples = old["config"], old["config"]["batch"] * old.get("processes", 1)
@@ -175,8 +175,8 @@ def _report(path: Path, name: str, step: int, config: TrainConfig, log: list[dic
     with open(path, "a", encoding="utf-8") as file:
         file.write(json.dumps(line) + "\n")
     rest = seconds / step * (config.steps - step)
-    shown = "  ".join(f"{k} {v:.4g}" for k, v in line.items() if k not in ("step", "seconds"))
-    print(f"{name} {step}/{config.steps}  {shown}  {rest / 60:.1f} min left", flush=True)
+    numbers = "  ".join(f"{k} {v:.4g}" for k, v in line.items() if k not in ("step", "seconds"))
+    print(f"{name} {step}/{config.steps}  {numbers}  {rest / 60:.1f} min left", flush=True)
 
 
 def _save(

@@ -111,7 +111,7 @@ def measure_models(
     results["reward"] = measure_reward(reward, config.pairs, config.seed)
     del backbone, reward
     seen, unseen = (shipped_prompts(name, config.prompts) for name in ("in_domain", "unseen"))
-    known, new = (_sample(models, one, config, progress) for one in (seen, unseen))
+    known, new = (_sample(models, prompts, config, progress) for prompts in (seen, unseen))
     results["samples"] = {"seen": reading(known), "unseen": reading(new)}
     results["faults"] = measure_faults(known, seen)
     results |= {"settings": asdict(config), "provenance": provenance(config.seed)}
@@ -137,8 +137,8 @@ def _fresh(seed: int, k: int, web_quality: bool) -> frames.Sample:
     rng = np.random.default_rng((_FRESH, seed, k))
     facts = world.draw_facts(rng, SPECIES, held_out=None)
     faults = web.draw_faults(rng) if web_quality else web.WebFaults()
-    one = subject(facts.subject)
-    return frames.Sample(facts, faults, world.caption_of(facts, one), web.degrade(world.render(facts, one), faults))
+    item = subject(facts.subject)
+    return frames.Sample(facts, faults, world.caption_of(facts, item), web.degrade(world.render(facts, item), faults))
 
 
 def measure_judge(judge: Judge, config: MeasureConfig) -> dict[str, Any]:
@@ -157,7 +157,7 @@ def measure_vae(backbone: Backbone, judge: Judge, config: MeasureConfig) -> dict
     the two chroma channels of YUV, each as wide as [0, 1]); `original` and `reconstruction`: the judge's
     accuracy on each.
     """
-    found: dict[str, Any] = {}
+    results: dict[str, Any] = {}
     for quality in ("clean", "web"):
         psnr, chroma, before, after = [], [], [], []
         for clips, facts in fresh_clips(config, quality == "web"):
@@ -167,13 +167,13 @@ def measure_vae(backbone: Backbone, judge: Judge, config: MeasureConfig) -> dict
             chroma += _chroma(decoded - clips).abs().mean((1, 2, 3, 4)).tolist()
             before.append(judge(clips, facts).right)
             after.append(judge(decoded, facts).right)
-        found[quality] = {
+        results[quality] = {
             "psnr": float(np.mean(psnr)),
             "colour_error": float(np.mean(chroma)),
             "original": _shares(before),
             "reconstruction": _shares(after),
         }
-    return found
+    return results
 
 
 def _chroma(pixels: Tensor) -> Tensor:
@@ -214,7 +214,7 @@ def measure_faults(samples: Evaluation, prompts: list[Prompt]) -> dict[str, Any]
     return {
         "watermark_share": float((samples.column("watermark") > 0.5).mean()),
         "samples": {name: float(samples.column(name).mean()) for name in names},
-        "clean": {name: float(np.mean([one[name] for one in clean])) for name in clean[0]},
+        "clean": {name: float(np.mean([row[name] for row in clean])) for name in clean[0]},
     }
 
 

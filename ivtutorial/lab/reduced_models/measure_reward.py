@@ -49,8 +49,8 @@ def measure_reward(reward: ImageReward, pairs: int = 1000, seed: int = 0) -> dic
         "quality": [p for p in quality if p.utilities[0] != p.utilities[1]],
         "content": [_pair(seed, k, "content") for k in range(pairs)],
     }
-    found = {name: _of_pairs(reward, group) for name, group in groups.items()}
-    return found | {"caption": _of_captions(reward, pairs, seed)}
+    results = {name: _of_pairs(reward, group) for name, group in groups.items()}
+    return results | {"caption": _of_captions(reward, pairs, seed)}
 
 
 def _pair(seed: int, k: int, kind: str) -> annotators.Pair:

@@ -55,13 +55,13 @@ def widen(vae: AutoencoderKL, narrow: AutoencoderKL) -> AutoencoderKL:
     # Where the narrow latents lie in the wide ones; in tensors that hold means and log-variances, in each half.
     single, double = list(range(old)), [*range(old), *range(new, new + old)]
     with torch.no_grad():
-        for target, given in zip(vae.state_dict().values(), narrow.state_dict().values()):
-            rows = _places(target.shape[0], given.shape[0], single, double)
+        for target, source in zip(vae.state_dict().values(), narrow.state_dict().values()):
+            rows = _places(target.shape[0], source.shape[0], single, double)
             if target.ndim == 1:
-                target[rows] = given
+                target[rows] = source
                 continue
             block = torch.zeros_like(target[rows])
-            block[:, _places(target.shape[1], given.shape[1], single, double)] = given
+            block[:, _places(target.shape[1], source.shape[1], single, double)] = source
             target[rows] = block
     return vae
 

@@ -61,13 +61,12 @@ def inflate(image: UNet2DConditionModel, video: UNet3DConditionModel) -> UNet3DC
     Raises:
         ValueError: a layer that both have differs, or one of the image model has no place.
     """
-    given, spatial = image.state_dict(), spatial_state(video)
-    strange = [
-        k for k in {**given, **spatial} if k not in given or k not in spatial or given[k].shape != spatial[k].shape
-    ]
+    image_state, spatial = image.state_dict(), spatial_state(video)
+    alone = image_state.keys() ^ spatial.keys()
+    strange = [k for k in {**image_state, **spatial} if k in alone or image_state[k].shape != spatial[k].shape]
     if strange:
         raise ValueError(f"the image and the video model do not correspond at {strange[:5]}")
-    video.load_state_dict(given, strict=False)
+    video.load_state_dict(image_state, strict=False)
     for name, module in video.named_modules():
         # Temporal convolutions end in zeros already; the temporal transformers add proj_out(...) to their input.
         if name.endswith("proj_out") and is_temporal(name):

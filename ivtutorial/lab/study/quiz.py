@@ -64,7 +64,7 @@ def keep_letters(study: Study, path: str | Path, rater: str, letters: str) -> in
     session, tidy = Session(study, path, rater), "".join(letters.split()).upper()
     if set(tidy) - set(LETTERS) or len(tidy) > len(session.steps):
         raise InputError(f"letters {letters!r}: expected at most {len(session.steps)} of L, T and R.")
-    opened = [k for k in range(len(tidy)) if session.steps[k].key not in session.given]
+    opened = [k for k in range(len(tidy)) if session.steps[k].key not in session.answers]
     for k in opened:
         session.answer(k, LETTERS[tidy[k]])
     return len(opened)

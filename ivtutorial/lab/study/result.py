@@ -158,7 +158,7 @@ def raw_agreement(opinions: Sequence[Sequence[Hashable]]) -> float | None:
         >>> raw_agreement([["A", "A"], ["A", "B"]])
         0.5
     """
-    same = [one == other for group in opinions for one, other in combinations(group, 2)]
+    same = [a == b for group in opinions for a, b in combinations(group, 2)]
     return sum(same) / len(same) if same else None
 
 

@@ -58,27 +58,27 @@ class StudyServer(ThreadingHTTPServer):
             reason = "is in use" if error.errno == errno.EADDRINUSE else f"cannot be used ({error.strerror or error})"
             raise InputError(f"port {port} {reason}: give another one, or --port 0 for any that is free.") from error
 
-    def question(self, rater: str, place: int | None) -> dict[str, Any]:
+    def question(self, rater: str, position: int | None) -> dict[str, Any]:
         """What the page needs to ask a question.
 
         Args:
             rater: who is asked.
-            place: which question; None for the first open one.
+            position: which question; None for the first open one.
 
         Raises:
-            InputError: a name or place that cannot be used.
+            InputError: a name or position that cannot be used.
         """
         session = self._session(rater)
-        at = session.place() if place is None else place
+        at = session.position() if position is None else position
         if not 0 <= at <= len(session.steps):
             raise InputError(f"question {at}: there are {len(session.steps)}.")
-        counts = {"place": at, "places": len(session.steps), "answered": len(session.given)}
+        counts = {"place": at, "places": len(session.steps), "answered": len(session.answers)}
         if at == len(session.steps):
             return counts
         step = session.steps[at]
         left, right = (clip_address(clip) for clip in step.clips)
         pair = {"pair": at // len(QUESTIONS) + 1, "pairs": len(self.study.pairs), "prompt": step.pair.prompt}
-        question = {"question": QUESTIONS[step.question], "given": session.given.get(step.key)}
+        question = {"question": QUESTIONS[step.question], "given": session.answers.get(step.key)}
         return {**counts, **pair, **question, "left": left, "right": right}
 
     def answer(self, sent: Any) -> dict[str, Any]:
@@ -88,12 +88,12 @@ class StudyServer(ThreadingHTTPServer):
             InputError: something is missing or wrong, or the file cannot be written.
         """
         try:
-            rater, place, choice, seconds = sent["rater"], sent["place"], sent["choice"], float(sent["seconds"])
+            rater, position, choice, seconds = sent["rater"], sent["place"], sent["choice"], float(sent["seconds"])
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(f"an answer needs rater, place, choice and seconds ({error!r}).") from error
-        if not isinstance(rater, str) or not isinstance(place, int):
-            raise InputError(f"rater {rater!r}, place {place!r}: expected a name and a number.")
-        self._session(rater).answer(place, choice, seconds)
+        if not isinstance(rater, str) or not isinstance(position, int):
+            raise InputError(f"rater {rater!r}, place {position!r}: expected a name and a number.")
+        self._session(rater).answer(position, choice, seconds)
         return self.question(rater, None)
 
     def _session(self, rater: str) -> Session:
@@ -130,10 +130,12 @@ class _Handler(BaseHTTPRequestHandler):
         if address.path != "/question":
             return self._json(404, {"error": "There is nothing at this address."})
         fields = parse_qs(address.query)
-        place = fields.get("place", [None])[0]
-        if place is not None and not place.isdecimal():
-            return self._json(400, {"error": f"question {place!r}: expected a number."})
-        self._reply(lambda: self.server.question(fields.get("rater", [""])[0], None if place is None else int(place)))
+        position = fields.get("place", [None])[0]
+        if position is not None and not position.isdecimal():
+            return self._json(400, {"error": f"question {position!r}: expected a number."})
+        self._reply(
+            lambda: self.server.question(fields.get("rater", [""])[0], None if position is None else int(position))
+        )
 
     def do_POST(self) -> None:  # noqa: N802, D102
         length = self.headers.get("Content-Length", "")

@@ -23,7 +23,7 @@ class Session:
 
     Example:
         >>> session = Session(study, "answers.csv", "Ada")  # doctest: +SKIP
-        >>> session.answer(session.place(), "left")  # doctest: +SKIP
+        >>> session.answer(session.position(), "left")  # doctest: +SKIP
     """
 
     def __init__(self, study: Study, path: str | Path, rater: str) -> None:
@@ -40,32 +40,32 @@ class Session:
         self.study, self.path, self.rater = study, Path(path), rater_name(rater)
         self.steps: list[Step] = study.steps(self.rater)
         rows = read_answers(self.path, study.identity)
-        self.given: dict[tuple[int, int, str], Choice] = {
+        self.answers: dict[tuple[int, int, str], Choice] = {
             row.key: row.choice for row in rows if row.rater == self.rater
         }
 
-    def place(self) -> int:
+    def position(self) -> int:
         """The first open question, counted from 0; as many as there are if all are answered."""
-        return next((k for k, step in enumerate(self.steps) if step.key not in self.given), len(self.steps))
+        return next((k for k, step in enumerate(self.steps) if step.key not in self.answers), len(self.steps))
 
-    def answer(self, place: int, choice: str, seconds: float = 0.0) -> None:
+    def answer(self, position: int, choice: str, seconds: float = 0.0) -> None:
         """Keep an answer; a second one to the same question replaces the first.
 
         Args:
-            place: of the question, 0 to len(steps) - 1.
+            position: of the question, 0 to len(steps) - 1.
             choice: "left", "tie" or "right".
             seconds: how long it took.
 
         Raises:
-            InputError: another place or choice, or the file cannot be written.
+            InputError: another position or choice, or the file cannot be written.
         """
-        if choice not in get_args(Choice) or not 0 <= place < len(self.steps):
+        if choice not in get_args(Choice) or not 0 <= position < len(self.steps):
             raise InputError(
-                f"answer {choice!r} to question {place}: expected left, tie or right, to one of 0 to "
+                f"answer {choice!r} to question {position}: expected left, tie or right, to one of 0 to "
                 f"{len(self.steps) - 1}."
             )
         if not (math.isfinite(seconds) and seconds >= 0):
             raise InputError(f"{seconds} seconds: expected 0 or more.")
-        step, chosen = self.steps[place], cast(Choice, choice)
+        step, chosen = self.steps[position], cast(Choice, choice)
         append_answers(self.path, [make_answer(self.study, self.rater, step, chosen, seconds)])
-        self.given[step.key] = chosen
+        self.answers[step.key] = chosen

@@ -61,7 +61,7 @@ def simulate(
         InputError: as for `Session`.
     """
     session, draw = Session(study, path, rater), random.Random(f"{seed}/{rater}")
-    opened = [step for step in session.steps if step.key not in session.given]
+    opened = [step for step in session.steps if step.key not in session.answers]
     rows = []
     for step in opened:
         shares = choice_shares(lead(step) * (1 if step.left == "B" else -1) + left_bias, ties)

@@ -42,9 +42,9 @@ class Pair:
     kind: str
 
 
-def utility(asked: world.ClipFacts, shown: world.ClipFacts, faults: web.WebFaults) -> float:
+def utility(captioned: world.ClipFacts, drawn: world.ClipFacts, faults: web.WebFaults) -> float:
     """Noise-free utility of a frame that shows ``shown`` with ``faults`` where ``asked`` was asked for."""
-    aligned = sum(w for k, w in FACT_WEIGHTS.items() if getattr(asked, k) == getattr(shown, k))
+    aligned = sum(w for k, w in FACT_WEIGHTS.items() if getattr(captioned, k) == getattr(drawn, k))
     return ALIGNMENT_WEIGHT * aligned - SEVERITY_WEIGHT * faults.severity
 
 
@@ -99,20 +99,20 @@ def draw_pair(rng: np.random.Generator, kind: str | None = None, held_out: bool 
         kind: see :class:`Pair`; by default half "quality", the rest shared between "content" and "both".
     """
     kind = kind or str(rng.choice(["quality", "content", "both"], p=[0.5, 0.25, 0.25]))
-    asked = world.draw_facts(rng, ALL, held_out)
+    captioned = world.draw_facts(rng, ALL, held_out)
     faults = [_some_faults(rng), _some_faults(rng)]
-    other = replace(asked, seed=int(rng.integers(2**31)))
+    other = replace(captioned, seed=int(rng.integers(2**31)))
     if kind == "content":
         faults[1] = replace(faults[0], seed=int(rng.integers(2**31)))
     if kind != "quality":
         other = change_fact(other, rng)
-    shown = [asked, other]
+    drawn = [captioned, other]
     if rng.random() < 0.5:
-        shown.reverse()
+        drawn.reverse()
         faults.reverse()
-    caption = world.caption_of(asked, subject(asked.subject), int(rng.integers(1000)))
-    frames = np.concatenate([_frame(f, g, rng) for f, g in zip(shown, faults)])
-    utilities = tuple(utility(asked, f, g) for f, g in zip(shown, faults))
+    caption = world.caption_of(captioned, subject(captioned.subject), int(rng.integers(1000)))
+    frames = np.concatenate([_frame(f, g, rng) for f, g in zip(drawn, faults)])
+    utilities = tuple(utility(captioned, f, g) for f, g in zip(drawn, faults))
     return Pair(caption, frames, (utilities[0], utilities[1]), kind)
 
 

@@ -57,21 +57,21 @@ def plan_clips(
     Raises:
         InputError: ``per_species`` is not positive, or an unknown species.
     """
-    unknown = set(species or ()) - {one.name for one in SPECIES}
+    unknown = set(species or ()) - {animal.name for animal in SPECIES}
     if unknown:
         raise InputError(
             f"unknown species {', '.join(sorted(unknown))}; there are {', '.join(s.name for s in SPECIES)}"
         )
     if per_species < 1:
         raise InputError(f"need at least one clip of each species, got {per_species}")
-    for number, one in enumerate(SPECIES):
-        if species is not None and one.name not in species:
+    for number, animal in enumerate(SPECIES):
+        if species is not None and animal.name not in species:
             continue
         for k in range(per_species):
             rng = np.random.default_rng((seed, number, k))
-            facts = world.draw_facts(rng, SPECIES, held_out=False, subject=one.name)
-            caption = world.caption_of(facts, one, int(rng.integers(1000)))
-            yield ClipPlan(f"{one.name}/{k:02d}.mp4", caption, facts, web.draw_faults(rng))
+            facts = world.draw_facts(rng, SPECIES, held_out=False, subject=animal.name)
+            caption = world.caption_of(facts, animal, int(rng.integers(1000)))
+            yield ClipPlan(f"{animal.name}/{k:02d}.mp4", caption, facts, web.draw_faults(rng))
 
 
 def draw_clip(plan: ClipPlan) -> Array:

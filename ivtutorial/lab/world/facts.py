@@ -82,14 +82,14 @@ def draw_facts(
         known = ", ".join(sorted(s.name for s in subjects))
         raise InputError(f"unknown subject {subject!r}; the zoo knows: {known}")
     while True:
-        one = chosen[int(rng.integers(len(chosen)))]
-        colour = one.colours[int(rng.integers(len(one.colours)))]
+        item = chosen[int(rng.integers(len(chosen)))]
+        colour = item.colours[int(rng.integers(len(item.colours)))]
         scene = scenes.SCENES[int(rng.integers(len(scenes.SCENES)))]
-        if held_out is None or is_held_out(one.name, colour, scene) == held_out:
+        if held_out is None or is_held_out(item.name, colour, scene) == held_out:
             break
     action = ACTIONS[int(rng.integers(len(ACTIONS)))]
     facing = ("left", "right")[int(rng.integers(2))]
-    return ClipFacts(one.name, colour, scene, action, facing, int(rng.integers(2**31)))
+    return ClipFacts(item.name, colour, scene, action, facing, int(rng.integers(2**31)))
 
 
 def caption_of(facts: ClipFacts, subject: Subject, variant: int = 0, full: bool = True) -> str:
@@ -103,10 +103,10 @@ def caption_of(facts: ClipFacts, subject: Subject, variant: int = 0, full: bool 
             do; models train on those, so that short prompts work.
     """
     rng = np.random.default_rng((facts.seed, 1, variant))
-    said = 1.0 if full else rng.random()
-    if said < 0.07:
+    chance = 1.0 if full else rng.random()
+    if chance < 0.07:
         return captions.short(facts.subject, facts.colour if rng.random() < 0.7 else "")
-    colour = facts.colour if said > 0.15 else ""
+    colour = facts.colour if chance > 0.15 else ""
     return captions.caption(facts.subject, colour, subject.moves, facts.action, facts.side, facts.scene, rng)
 
 

@@ -85,20 +85,20 @@ def _draw(
     scenes."""
     share = [count // len(subjects) + (k < count % len(subjects)) for k in range(len(subjects))]
     prompts: list[Prompt] = []
-    for one, number in zip(subjects, share, strict=True):
+    for item, number in zip(subjects, share, strict=True):
         actions = rng.permutation(world.ACTIONS)[:number]
         scenes: set[str] = set()
         for action in actions:
-            facts = _draw_one(rng, one, str(action), scenes, taken, held_out)
+            facts = _draw_one(rng, item, str(action), scenes, taken, held_out)
             scenes.add(facts.scene)
             taken.add(_content(facts))
-            prompts.append(Prompt(world.caption_of(facts, one, int(rng.integers(1000))), asdict(facts)))
+            prompts.append(Prompt(world.caption_of(facts, item, int(rng.integers(1000))), asdict(facts)))
     return prompts
 
 
 def _draw_one(
     rng: np.random.Generator,
-    one: Subject,
+    item: Subject,
     action: str,
     scenes: set[str],
     taken: set[tuple[str, ...]],
@@ -107,11 +107,11 @@ def _draw_one(
     """Facts with this action that nothing else has, in a scene that the subject has not had yet if there is
     one."""
     for attempt in range(10_000):
-        facts = world.draw_facts(rng, [one], held_out)
+        facts = world.draw_facts(rng, [item], held_out)
         fresh = facts.scene not in scenes or attempt > 500
         if facts.action == action and fresh and _content(facts) not in taken:
             return facts
-    raise InputError(f"the zoo has no combination left for a {one.name} and {action!r}")
+    raise InputError(f"the zoo has no combination left for a {item.name} and {action!r}")
 
 
 def _choose(rng: np.random.Generator, prompts: Sequence[Prompt], count: int) -> list[Prompt]:

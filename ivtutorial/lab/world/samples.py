@@ -56,11 +56,11 @@ def show(
     size: int = world.SIZE,
 ) -> Sample:
     """Draw the clip of given facts, with the arguments of :func:`draw_sample`."""
-    one = subject(facts.subject)
+    item = subject(facts.subject)
     faults = web.draw_faults(rng) if rng.random() < web_share else web.WebFaults()
-    picture = world.render(facts, one, size, frames)
+    picture = world.render(facts, item, size, frames)
     index = np.arange(world.FRAMES) if frames is None else np.asarray(frames)
-    text = world.caption_of(facts, one, int(rng.integers(1000)), full=False)
+    text = world.caption_of(facts, item, int(rng.integers(1000)), full=False)
     return Sample(facts, faults, text, web.degrade(picture, faults, index))
 
 

@@ -48,10 +48,10 @@ def training_caption(facts: ClipFacts, subject: Subject, faults: WebFaults, rng:
         faults: what is wrong with its picture.
         rng: draws the wording and what is left unsaid: in 7 of 100 all but the subject, in 8 more its colour.
     """
-    said = rng.random()
-    if said < 0.07:
+    chance = rng.random()
+    if chance < 0.07:
         return captions.short(facts.subject, facts.colour if rng.random() < 0.7 else "")
-    colour = facts.colour if said > 0.15 else ""
+    colour = facts.colour if chance > 0.15 else ""
     words = _fault_words(faults, rng)
     facing = facts.side is None and rng.random() < FACING_SHARE
     return _worded(facts, subject, colour, facing, words, rng)

@@ -36,7 +36,7 @@ def test_sizes(name: str) -> None:
     run or a measurement about 5."""
     for quick, limit, a_pass, a_clip in ((False, 14_400, 0.085, 2.3), (True, 1_800, 0.104, 4.1)):
         plan = experiment(name, quick)
-        clips = sum(count * D / 20 for _, count, D in plan.places(end=True)) * len(plan.sample_seeds)
+        clips = sum(count * D / 20 for _, count, D in plan.conditions(end=True)) * len(plan.sample_seeds)
         along = plan.lists[0][1] * plan.D[0] / 20 * (plan.points - 1) * len(plan.sample_seeds)
         seconds = a_clip * clips
         for arm in plan.arms:
@@ -50,9 +50,14 @@ def test_sizes(name: str) -> None:
 def test_what_is_measured_where() -> None:
     """Along a run the first list; at its end all lists, other numbers of steps on the first list or everywhere."""
     plan = experiment("table1")
-    assert plan.places(end=False) == [("in_domain", 16, 20)]
-    assert plan.places() == [("in_domain", 16, 20), ("in_domain", 16, 50), ("new_animals", 16, 20), ("things", 16, 20)]
-    assert len(experiment("tableA1").places()) == 6
+    assert plan.conditions(end=False) == [("in_domain", 16, 20)]
+    assert plan.conditions() == [
+        ("in_domain", 16, 20),
+        ("in_domain", 16, 50),
+        ("new_animals", 16, 20),
+        ("things", 16, 20),
+    ]
+    assert len(experiment("tableA1").conditions()) == 6
 
 
 def test_the_methods_have_equal_chances() -> None:

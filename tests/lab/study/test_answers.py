@@ -39,11 +39,11 @@ def test_a_rater_goes_on_where_they_stopped(study: Study, tmp_path: Path) -> Non
     for place in range(4):
         first.answer(place, ("left", "tie", "right")[place % 3])
     again, other = Session(study, file, "Ada"), Session(study, file, "Ben")
-    assert again.place() == 4 and other.place() == 0
-    assert [again.given[step.key] for step in again.steps[:4]] == ["left", "tie", "right", "left"]
+    assert again.position() == 4 and other.position() == 0
+    assert [again.answers[step.key] for step in again.steps[:4]] == ["left", "tie", "right", "left"]
     again.answer(4, "tie")
     again.answer(5, "tie")
-    assert again.place() == len(again.steps) == 6
+    assert again.position() == len(again.steps) == 6
 
 
 def test_the_last_answer_to_a_question_counts(study: Study, tmp_path: Path) -> None:
@@ -63,7 +63,7 @@ def test_half_a_row_at_the_end_is_passed_over_and_replaced(study: Study, tmp_pat
     data = session.path.read_bytes()
     session.path.write_bytes(data[:-cut])
     again = Session(study, session.path, "Ada")
-    assert again.place() == 1
+    assert again.position() == 1
     again.answer(1, "tie")
     assert [row.choice for row in read_answers(session.path)] == ["left", "tie"]
     assert session.path.read_bytes().startswith(data[: data[:-1].rfind(b"\n") + 1])
@@ -102,7 +102,7 @@ def test_a_process_that_is_killed_in_the_middle_of_a_row(study: Study, tmp_path:
     done = subprocess.run([sys.executable, "-c", KILLED, *study.names, str(file)], env=environment, timeout=60)
     assert done.returncode == -9 and not file.read_bytes().endswith(b"\n")
     again = Session(study, file, "Ada")
-    assert again.place() == 1
+    assert again.position() == 1
     again.answer(1, "right")
     assert [row.choice for row in read_answers(file, study.identity)] == ["left", "right"]
 

@@ -29,8 +29,8 @@ class Budget:
     minutes: float | None = None
 
     def __post_init__(self) -> None:
-        given = [v for v in (self.steps, self.core_hours, self.minutes) if v is not None]
-        if len(given) != 1 or not given[0] > 0:
+        limits = [v for v in (self.steps, self.core_hours, self.minutes) if v is not None]
+        if len(limits) != 1 or not limits[0] > 0:
             raise InputError(f"a budget is one positive number of steps, core-hours or minutes, got {self}")
 
     def progress(self, step: int, core_seconds: float, seconds: float) -> float:

@@ -50,12 +50,12 @@ class Fresh:
         frames, masks, facts, captions = [], [], [], []
         for k in range(count):
             rng = np.random.default_rng((FRESH, seed, k))
-            one = world.draw_facts(rng, SPECIES, held_out, subject=SPECIES[k % len(SPECIES)].name)
-            picture, mask = render_with_mask(one, (int(rng.integers(world.FRAMES)),))
+            drawn = world.draw_facts(rng, SPECIES, held_out, subject=SPECIES[k % len(SPECIES)].name)
+            picture, mask = render_with_mask(drawn, (int(rng.integers(world.FRAMES)),))
             frames.append(picture[0])
             masks.append(mask[0])
-            facts.append(one)
-            captions.append(full_caption(one, subject(one.subject), rng))
+            facts.append(drawn)
+            captions.append(full_caption(drawn, subject(drawn.subject), rng))
         pixels = torch.from_numpy(np.stack(frames)).permute(0, 3, 1, 2)
         return cls(pixels, torch.from_numpy(np.stack(masks)), facts, captions)
 
@@ -114,14 +114,14 @@ def fidelity_check(vae: AutoencoderKL, fresh: Fresh, counts: tuple[int, ...]) ->
     """A check for :func:`.loop.fit_part`: :func:`fidelity` with only the first latent channels, for each count."""
 
     def check() -> dict[str, float]:
-        found: dict[str, float] = {}
+        result: dict[str, float] = {}
         z = encode_frames(vae, fresh.frames)
         for count in counts:
             cut = z.clone()
             cut[:, count:] = 0
             numbers = fidelity(decode(vae, cut), fresh.frames, fresh.masks)
-            found |= {f"{k}_{count}": v for k, v in numbers.items()}
-        return found
+            result |= {f"{k}_{count}": v for k, v in numbers.items()}
+        return result
 
     return check
 
@@ -143,7 +143,7 @@ class Sampled:
     @torch.no_grad()
     def one_step(self, unet: nn.Module) -> dict[str, float]:
         """`t51`, ...: decibels inside the subject of the decoded prediction from timestep 51, ..."""
-        bars, found, z = make_scheduler("v_prediction").alphas_cumprod, {}, self.latents
+        bars, result, z = make_scheduler("v_prediction").alphas_cumprod, {}, self.latents
         for t in CHECKED:
             noise = torch.randn(z.shape, generator=torch.Generator().manual_seed(t)).to(z.device)
             noisy = bars[t].sqrt() * z + (1 - bars[t]).sqrt() * noise
@@ -152,21 +152,21 @@ class Sampled:
                     unet(part, t, text).sample.float() for part, text in zip(noisy.split(64), self.text.split(64))
                 ])  # fmt: skip
             clean = decode(self.vae, bars[t].sqrt() * noisy - (1 - bars[t]).sqrt() * v)
-            found[f"t{t}"] = fidelity(clean, self.fresh.frames, self.fresh.masks)["db_subject"]
-        return found
+            result[f"t{t}"] = fidelity(clean, self.fresh.frames, self.fresh.masks)["db_subject"]
+        return result
 
     def samples(self, unet: nn.Module, count: int = 90, frames: int = 1, seed: int = 0) -> dict[str, float]:
         """Sharpness of samples, and what the judge reads in them: `species`, `colour`, `scene` (and `movement`)."""
         pixels = self.pictures(unet, count, frames, seed)
-        found = {"sample_sharpness": round(sharpness(pixels.flatten(0, 1)), 4)}
+        result = {"sample_sharpness": round(sharpness(pixels.flatten(0, 1)), 4)}
         if self.judge is not None:
             clips = pixels if frames > 1 else pixels.expand(-1, world.FRAMES, -1, -1, -1)
             verdict = self.judge(clips, self.fresh.facts[:count])
             names = {"subject": "species", "colour": "colour", "scene": "scene"}
             names |= {"movement": "movement"} if frames > 1 else {}
-            found |= {new: round(float(verdict.right[old].mean()), 4) for old, new in names.items()}
-            found["watermark"] = round(float((verdict.faults["watermark"] > 0.5).float().mean()), 4)
-        return found
+            result |= {new: round(float(verdict.right[old].mean()), 4) for old, new in names.items()}
+            result["watermark"] = round(float((verdict.faults["watermark"] > 0.5).float().mean()), 4)
+        return result
 
     def pictures(self, unet: nn.Module, count: int, frames: int = 1, seed: int = 0) -> Tensor:
         """Samples of the first captions, (N, F, 3, 64, 64) in [0, 1]."""

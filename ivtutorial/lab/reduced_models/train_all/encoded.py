@@ -83,7 +83,7 @@ class Encoded:
 def encode_pixels(vae: AutoencoderKL, pixels: NDArray[np.uint8], bf16: bool = True, batch: int = 256) -> Tensor:
     """Latents of uint8 clips (N, F, 64, 64, 3): float16 (N, F, C, 8, 8) on the CPU."""
     n, f = pixels.shape[:2]
-    found = []
+    parts = []
     device = next(vae.parameters()).device
     for part in torch.from_numpy(pixels).flatten(0, 1).split(batch):
         x = part.to(device).permute(0, 3, 1, 2).float() / 127.5 - 1.0
@@ -91,8 +91,8 @@ def encode_pixels(vae: AutoencoderKL, pixels: NDArray[np.uint8], bf16: bool = Tr
             # In float32 from the last convolution on: bfloat16 would round latents to 1 part in 256.
             hidden = vae.encoder(x)
         z = vae.quant_conv(hidden.float())[:, : vae.config.latent_channels]
-        found.append(z.half().cpu())
-    latents = torch.cat(found)
+        parts.append(z.half().cpu())
+    latents = torch.cat(parts)
     if not torch.isfinite(latents).all():
         raise InputError("the autoencoder gives latents that are not finite")
     return latents.unflatten(0, (n, f))

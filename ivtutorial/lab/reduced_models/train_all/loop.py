@@ -196,14 +196,14 @@ class _Run:
         self.log_file = folder / f"{name}.log.jsonl"
         self.step, self.seconds, self.core_seconds, self.decaying = 0, 0.0, 0.0, False
         self.recent: list[dict[str, Tensor]] = []
-        self.shown = (0, 0.0)
+        self.reported = (0, 0.0)
         self._clock = (time.monotonic(), time.process_time())
 
     def take(self, loss: StepLoss, step: TrainStep, factor: float) -> None:
         """One optimiser step."""
         for optimizer, peaks in zip(self.optimizers, self.peaks):
-            for one, peak in zip(optimizer.param_groups, peaks):
-                one["lr"] = peak * factor
+            for param_group, peak in zip(optimizer.param_groups, peaks):
+                param_group["lr"] = peak * factor
         device = self.group.device.type
         with torch.autocast(device, torch.bfloat16, enabled=self.settings.bf16):
             value, numbers = loss(step)
@@ -238,9 +238,9 @@ class _Run:
             line[key] = round(float(self.group.mean(values)), 5)
         if not np.isfinite(line["loss"]):
             raise InputError(f"{self.name}: the loss is no longer finite at step {self.step}; lower the learning rate")
-        steps, seconds = self.step - self.shown[0], self.core_seconds - self.shown[1]
+        steps, seconds = self.step - self.reported[0], self.core_seconds - self.reported[1]
         line["samples_per_core_second"] = round(steps * self.settings.batch / max(seconds, 1e-9), 2)
-        self.recent, self.shown = [], (self.step, self.core_seconds)
+        self.recent, self.reported = [], (self.step, self.core_seconds)
         self.log({
             "step": self.step, "progress": round(progress, 4), "lr_factor": round(factor, 4),
             "core_seconds": round(self.core_seconds, 1), "seconds": round(self.seconds, 1), **line,
@@ -303,7 +303,7 @@ class _Run:
             optimizer.load_state_dict(saved)
         self.step, self.decaying = content["step"], content["decaying"]
         self.seconds, self.core_seconds = content["seconds"], content["core_seconds"]
-        self.shown = (self.step, self.core_seconds)
+        self.reported = (self.step, self.core_seconds)
 
 
 def read_stage_state(path: Path) -> dict[str, Any]:

@@ -103,13 +103,13 @@ def render_with_mask(facts: world.ClipFacts, frames: tuple[int, ...]) -> tuple[A
     Returns:
         float32 (F, 64, 64, 3) in [0, 1] and bool (F, 64, 64).
     """
-    one, before = subject(facts.subject), []
+    item, before = subject(facts.subject), []
 
     def draw(pen: Pen, pose: Pose, palette: Palette) -> None:
         before.append(pen.frames.copy())
-        one.draw(pen, pose, palette)
+        item.draw(pen, pose, palette)
 
-    picture = world.render(facts, replace(one, draw=draw), frames=frames)
+    picture = world.render(facts, replace(item, draw=draw), frames=frames)
     return picture, np.abs(picture - np.clip(before[0], 0, 1)).max(-1) > VISIBLE
 
 

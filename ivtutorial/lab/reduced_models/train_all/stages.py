@@ -69,7 +69,7 @@ def text(work: Work) -> None:
     """The text encoder."""
     tokenizer = work.tokenizer()
     torch.manual_seed(work.plan.seed)
-    reader = im.place(tx.Reader(make_text_encoder(tokenizer)), work.device)
+    reader = im.on_device(tx.Reader(make_text_encoder(tokenizer)), work.device)
     work.train("text", reader, tx.text_loss(reader, tokenizer), im.adamw(reader, 1e-3), ema=0.998)
     work.save(reader.encoder, "text_encoder")
     work.finish("text", **work.cost("text"))
@@ -78,7 +78,7 @@ def text(work: Work) -> None:
 def features(work: Work) -> None:
     """The network whose features compare pictures."""
     torch.manual_seed(work.plan.seed + 17)
-    net = im.place(FeatureNet(), work.device)
+    net = im.on_device(FeatureNet(), work.device)
     work.train("features", net, perceptual.feature_loss(net, perceptual.Labelled(*work.pools())), im.adamw(net, 2e-3))
     if work.group.rank == 0:
         net.save(work.folder / "features")
@@ -89,7 +89,7 @@ def make_noisy_autoencoder(work: Work) -> ae.NoisyAutoencoder:
     """The autoencoder before training."""
     torch.manual_seed(work.plan.seed)
     config = work.plan.autoencoder
-    return im.place(ae.NoisyAutoencoder(ae.make_autoencoder(config), config), work.device)
+    return im.on_device(ae.NoisyAutoencoder(ae.make_autoencoder(config), config), work.device)
 
 
 def autoencoder(work: Work) -> None:
@@ -135,7 +135,7 @@ def image(work: Work) -> None:
     frames, clips = work.encoded()
     texts, config = work.texts(), work.plan.image
     unet = im.new_image_unet(work.plan.channels, texts.encoder.config.hidden_size, config.widths)
-    unet = im.place(unet, work.device)
+    unet = im.on_device(unet, work.device)
     checks = work.checks(work.fresh())
 
     ceilings.tell("before image", {"renders": ceilings.sharpness(checks.fresh.frames), **checks.reconstruction})
@@ -154,7 +154,7 @@ def video(work: Work) -> None:
     torch.manual_seed(work.plan.seed)
     frames, clips = work.encoded()
     config = work.plan.video
-    unet = im.place(vm.from_image_unet(work.image_unet().cpu()), work.device)
+    unet = im.on_device(vm.from_image_unet(work.image_unet().cpu()), work.device)
     checks = work.checks(work.fresh())
     ceilings.tell("before video", {"renders": ceilings.sharpness(checks.fresh.frames), **checks.reconstruction})
 
@@ -171,7 +171,7 @@ def decoder(work: Work) -> None:
     """The decoder once more."""
     torch.manual_seed(work.plan.seed)
     texts, unet, config = work.texts(), work.image_unet().eval().requires_grad_(False), work.plan.decoder
-    model = im.place(dec.DecoderAndCritic(work.vae()), work.device)
+    model = im.on_device(dec.DecoderAndCritic(work.vae()), work.device)
     pairs = PooledLatents(work.pools(), work.encoded(), texts)
     fresh = work.fresh()
     before = ceilings.reconstructions(model.vae, fresh)

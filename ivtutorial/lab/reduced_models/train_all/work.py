@@ -22,7 +22,7 @@ from ivtutorial.lab.reduced_models.train_all.encoded import Encoded
 from ivtutorial.lab.reduced_models.train_all.loop import Group, Settings, fit_part, read_stage_state
 from ivtutorial.lab.reduced_models.train_all.parts.autoencoder import AutoencoderConfig
 from ivtutorial.lab.reduced_models.train_all.parts.decoder import DecoderConfig
-from ivtutorial.lab.reduced_models.train_all.parts.image_model import ImageConfig, Texts, place
+from ivtutorial.lab.reduced_models.train_all.parts.image_model import ImageConfig, Texts, on_device
 from ivtutorial.lab.reduced_models.train_all.parts.video_model import VideoConfig
 from ivtutorial.lab.reduced_models.train_all.pool import Pool, PoolConfig
 from ivtutorial.lab.world.judges.features import FeatureNet
@@ -144,9 +144,9 @@ class Work:
     def cost(self, stage: str) -> dict[str, Any]:
         """Steps and time of a trained stage, for its record."""
         state = read_stage_state(self.folder / f"{stage}.state.pt")
-        given = {k: v for k, v in asdict(self.stage_budget(stage)).items() if v is not None}
+        limits = {k: v for k, v in asdict(self.stage_budget(stage)).items() if v is not None}
         numbers = {k: round(state[k], 1) for k in ("core_seconds", "seconds")}
-        return {**numbers, "steps": state["step"], "batch": self.plan.batches[stage], "budget": given}
+        return {**numbers, "steps": state["step"], "batch": self.plan.batches[stage], "budget": limits}
 
     def pools(self) -> tuple[Pool, Pool]:
         """The two pools."""
@@ -155,8 +155,8 @@ class Work:
 
     def encoded(self) -> tuple[Encoded, Encoded]:
         """Both pools encoded, on the device."""
-        one, two = (Encoded(self.folder / "latents", pool, self.plan.channels) for pool in self.pools())
-        return one.to(self.device), two.to(self.device)
+        first, second = (Encoded(self.folder / "latents", pool, self.plan.channels) for pool in self.pools())
+        return first.to(self.device), second.to(self.device)
 
     def tokenizer(self) -> CLIPTokenizer:
         """The trained tokenizer."""
@@ -170,12 +170,12 @@ class Work:
     def vae(self) -> AutoencoderKL:
         """The autoencoder that latents are made with."""
         vae = AutoencoderKL.from_pretrained(self.folder / "vae", torch_dtype=torch.float32)
-        return place(vae.eval().requires_grad_(False), self.device)
+        return on_device(vae.eval().requires_grad_(False), self.device)
 
     def image_unet(self) -> UNet2DConditionModel:
         """The trained image model."""
         unet = UNet2DConditionModel.from_pretrained(self.folder / "image_unet", torch_dtype=torch.float32)
-        return place(unet, self.device)
+        return on_device(unet, self.device)
 
     def features(self) -> FeatureNet:
         """The trained feature network."""

@@ -173,8 +173,8 @@ class PoolPairs:
             pixels.append(picture)
             masks.append(mask)
         device = step.group.device
-        own, shown = step.own(torch.cat(pixels)).to(device), step.own(torch.cat(masks)).to(device)
-        return own.float() / 127.5 - 1.0, shown
+        own, own_mask = step.own(torch.cat(pixels)).to(device), step.own(torch.cat(masks)).to(device)
+        return own.float() / 127.5 - 1.0, own_mask
 
 
 def autoencoder_loss(model: NoisyAutoencoder, pairs: PoolPairs, features: Features | None = None) -> StepLoss:
@@ -198,13 +198,13 @@ def autoencoder_loss(model: NoisyAutoencoder, pairs: PoolPairs, features: Featur
     return loss
 
 
-def feature_distance(one: list[Tensor], other: list[Tensor]) -> Tensor:
+def feature_distance(first: list[Tensor], second: list[Tensor]) -> Tensor:
     """Mean absolute difference of feature maps, each scaled to unit length at every place; the mean over maps.
 
     The scaled maps are multiplied by the root of their number of channels, so that maps of every width count alike.
     """
-    total = torch.zeros((), device=one[0].device)
-    for a, b in zip(one, other):
+    total = torch.zeros((), device=first[0].device)
+    for a, b in zip(first, second):
         a, b = F.normalize(a.float(), dim=1), F.normalize(b.float(), dim=1)
         total = total + (a - b).abs().mean() * a.shape[1] ** 0.5
-    return total / len(one)
+    return total / len(first)

@@ -65,8 +65,8 @@ class Patches(nn.Module):
 
     def forward(self, pixels: Tensor) -> Tensor:
         """High for frames, low for reconstructions."""
-        told: Tensor = self.layers(pixels)
-        return told
+        scores: Tensor = self.layers(pixels)
+        return scores
 
 
 class DecoderAndCritic(nn.Module):
@@ -112,8 +112,8 @@ def noised_and_back(
     for t, then in zip(times, [*times[1:], 0]):
         now, after = bars[t], bars[then]
         v = unet(torch.cat([x, x]), t, torch.cat([empty.expand(len(z), -1, -1), text])).sample.float()
-        plain, told = v.chunk(2)
-        v = plain + guidance * (told - plain)
+        plain, conditional = v.chunk(2)
+        v = plain + guidance * (conditional - plain)
         clean, eps = now.sqrt() * x - (1 - now).sqrt() * v, now.sqrt() * v + (1 - now).sqrt() * x
         x = after.sqrt() * clean + (1 - after).sqrt() * eps
     return x

@@ -62,7 +62,7 @@ def new_image_unet(channels: int, text_width: int, widths: tuple[int, ...] = (64
     return unet
 
 
-def place(model: Any, device: torch.device) -> Any:
+def on_device(model: Any, device: torch.device) -> Any:
     """Move a network to a device, in the form that trains fastest there.
 
     On a CPU attention becomes two matrix products: with so few and so narrow heads the fused kernel's backward pass
@@ -144,9 +144,9 @@ def draw_frames(step: TrainStep, frames: Encoded, clips: Encoded, count: int, we
         wording = step.rng.integers(WORDINGS, size=share)
         index, frame, wording = step.own(index), step.own(frame), step.own(wording)
         if len(index):
-            one = store.frames(index, frame)
-            z.append(one[0])
-            cover.append(one[1])
+            drawn = store.frames(index, frame)
+            z.append(drawn[0])
+            cover.append(drawn[1])
             ids.append(store.texts(index, wording))
     return torch.cat(z), torch.cat(cover), torch.cat(ids)
 
@@ -202,6 +202,6 @@ def sample_latents(
     both = torch.cat([empty.expand(count, -1, -1), text])
     for t in scheduler.timesteps.tolist():
         with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-            plain, told = unet(torch.cat([z, z]), t, both).sample.float().chunk(2)
-        z = scheduler.step(plain + guidance * (told - plain), t, z).prev_sample
+            plain, conditional = unet(torch.cat([z, z]), t, both).sample.float().chunk(2)
+        z = scheduler.step(plain + guidance * (conditional - plain), t, z).prev_sample
     return z

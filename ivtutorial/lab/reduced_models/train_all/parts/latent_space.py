@@ -29,9 +29,9 @@ def keep_channels(vae: AutoencoderKL, count: int) -> AutoencoderKL:
     state = {k: v.clone() for k, v in vae.state_dict().items()}
     # All the work of the 1x1 convolutions moves into the 3x3 ones beside them.
     rows = state["quant_conv.weight"][:count, :, 0, 0]
-    told = torch.einsum("km,mchw->kchw", rows, state["encoder.conv_out.weight"])
+    mean_rows = torch.einsum("km,mchw->kchw", rows, state["encoder.conv_out.weight"])
     bias = rows @ state["encoder.conv_out.bias"] + state["quant_conv.bias"][:count]
-    state["encoder.conv_out.weight"] = torch.cat([told, torch.zeros_like(told)])
+    state["encoder.conv_out.weight"] = torch.cat([mean_rows, torch.zeros_like(mean_rows)])
     state["encoder.conv_out.bias"] = torch.cat([bias, torch.zeros_like(bias)])
     columns = state["post_quant_conv.weight"][:, :count, 0, 0]
     state["decoder.conv_in.weight"] = torch.einsum("ocij,ck->okij", state["decoder.conv_in.weight"], columns)

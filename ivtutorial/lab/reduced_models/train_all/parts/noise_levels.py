@@ -36,11 +36,11 @@ class NoiseLevels:
         level = np.log(alphas_bar / (1 - alphas_bar))
         density = np.exp(-0.5 * ((level - self.mean) / self.spread) ** 2)
         weight = density * np.abs(np.gradient(level))
-        found: NDArray[np.float64] = self.uniform / len(level) + (1 - self.uniform) * weight / weight.sum()
-        return found
+        chances: NDArray[np.float64] = self.uniform / len(level) + (1 - self.uniform) * weight / weight.sum()
+        return chances
 
     def draw(self, alphas_bar: NDArray[np.float64], count: int, rng: np.random.Generator) -> NDArray[np.int64]:
         """Stratified timesteps of a batch, in random order, (count,)."""
-        place = (np.arange(count) + rng.random(count)) / count
-        steps = np.searchsorted(np.cumsum(self.probabilities(alphas_bar)), place)
+        quantiles = (np.arange(count) + rng.random(count)) / count
+        steps = np.searchsorted(np.cumsum(self.probabilities(alphas_bar)), quantiles)
         return rng.permutation(np.minimum(steps, len(alphas_bar) - 1)).astype(np.int64)

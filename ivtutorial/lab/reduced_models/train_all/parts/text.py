@@ -52,8 +52,8 @@ def learn_tokenizer(captions: int = 20_000, seed: int = 0) -> CLIPTokenizer:
     return make_tokenizer(texts=texts())
 
 
-def said(facts: world.ClipFacts, text: str) -> tuple[list[int], list[float]]:
-    """What a caption says: a class number for each entry of :data:`CLASSES`, and 0 or 1 for each fault."""
+def labels(facts: world.ClipFacts, text: str) -> tuple[list[int], list[float]]:
+    """Labels of a caption: a class number for each entry of :data:`CLASSES`, and 0 or 1 for each fault."""
     words, known = text.replace(":", " ").replace(",", " ").split(), targets(facts)
     short = len(words) <= 4 and words[0] in ("a", "an")
     numbers = [
@@ -95,7 +95,7 @@ def text_loss(reader: Reader, tokenizer: CLIPTokenizer) -> StepLoss:
     def loss(step: TrainStep) -> tuple[Tensor, dict[str, Tensor]]:
         drawn = step.own([random_caption(step.rng) for _ in range(step.batch)])
         ids = token_ids(tokenizer, [text for _, text in drawn]).to(step.group.device)
-        rows = [said(facts, text) for facts, text in drawn]
+        rows = [labels(facts, text) for facts, text in drawn]
         wanted = torch.tensor([r[0] for r in rows], device=ids.device)
         faults = torch.tensor([r[1] for r in rows], device=ids.device)
         total, numbers = torch.zeros((), device=ids.device), {}

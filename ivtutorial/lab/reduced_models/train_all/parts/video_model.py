@@ -23,7 +23,7 @@ from ivtutorial.lab.reduced_models.train_all.parts.image_model import (
     cover_weights,
     draw_frames,
     new_image_unet,
-    place,
+    on_device,
 )
 from ivtutorial.lab.reduced_models.train_all.parts.noise_levels import NoiseLevels
 from ivtutorial.lab.reduced_models.train_all.pool import WORDINGS
@@ -104,10 +104,10 @@ def spatial_twin(video: UNet3DConditionModel) -> UNet2DConditionModel:
     """A 2D network whose parameters are the spatial ones of a video model: training one trains the other."""
     c = video.config
     twin = new_image_unet(c.in_channels, c.cross_attention_dim, tuple(c.block_out_channels))
-    modules, given = dict(twin.named_modules()), dict(video.named_parameters())
+    modules, weights = dict(twin.named_modules()), dict(video.named_parameters())
     for name, _ in list(twin.named_parameters()):
         owner, _, leaf = name.rpartition(".")
-        setattr(modules[owner], leaf, given[name])
+        setattr(modules[owner], leaf, weights[name])
     return twin
 
 
@@ -128,7 +128,7 @@ def video_loss(
     device: torch.device,
 ) -> StepLoss:
     """The loss of stage 2 for :func:`.loop.fit_part`; a batch is so many clips."""
-    twin = place(spatial_twin(unet), device)
+    twin = on_device(spatial_twin(unet), device)
     of_clips, of_frames = VLoss(config.levels, device), VLoss(config.frame_levels, device)
 
     def clip_loss(step: TrainStep, strength: float) -> Tensor:
