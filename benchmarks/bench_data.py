@@ -86,7 +86,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="reduced")
     parser.add_argument("--clips", type=Path, help="a list or folder; default the shipped clips")
-    parser.add_argument("--count", type=int, default=100, help="use the first so many clips")
+    parser.add_argument("--count", type=int, default=100, help="use only the first clips, this many")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--workers", type=int, default=2, help="files decoded at once while checking")
@@ -107,10 +107,15 @@ def main() -> None:
     settings = {k: str(v) if isinstance(v, Path) else v for k, v in vars(options).items() if k not in ("out", "show")}
     settings["clips"] = "shipped" if shipped else str(options.clips)
     speed = {row["name"]: row["clips_per_second"] for row in rows}
-    told = (
+    comparisons = (
         {"a kept latent against encoding again": speed[CACHED] / speed[AGAIN]} if {CACHED, AGAIN} <= set(speed) else {}
     )
-    table = {"settings": settings, "rows": rows, "comparisons": told, "total_seconds": time.perf_counter() - began}
+    table = {
+        "settings": settings,
+        "rows": rows,
+        "comparisons": comparisons,
+        "total_seconds": time.perf_counter() - began,
+    }
     save_table(options.out, options.device, table, options.seed)
 
 

@@ -78,7 +78,7 @@ def in_own_process(function: Callable[..., dict[str, Any]], *args: Any) -> dict[
 def _answer(sender: Any, function: Callable[..., dict[str, Any]], args: tuple[Any, ...]) -> None:
     try:
         sender.send(function(*args))
-    except Exception as error:  # the package tells of it as advice, see `ivtutorial.system.out_of_memory`
+    except Exception as error:  # the package turns it into advice, see `ivtutorial.system.out_of_memory`
         too_much = any(isinstance(one, torch.OutOfMemoryError) for one in (error, error.__cause__))
         sender.send({"out_of_memory": True} if too_much else {"failed": traceback.format_exc()})
 

@@ -88,7 +88,7 @@ def largest_folder() -> Bar:
 
 
 def layers() -> Bar:
-    """Whether imports go one way, as import-linter tells from pyproject.toml."""
+    """Whether imports go one way, as import-linter finds from pyproject.toml."""
     command = shutil.which("lint-imports", path=str(Path(sys.executable).parent)) or shutil.which("lint-imports")
     what, bar = "imports go one way (import-linter)", "all contracts kept"
     if command is None:

@@ -1,7 +1,7 @@
 """Sphinx extension: the bibliography says nothing wrong to a screen reader.
 
 Sphinx calls the box around references a `list`, and each reference a `doc-biblioentry`, which is no item of a list. So
-the box is told as empty. Without its role it is a plain box, and the references keep theirs.
+the box is announced as empty. Without its role it is a plain box, and the references keep theirs.
 """
 
 from __future__ import annotations

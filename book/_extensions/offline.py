@@ -1,4 +1,4 @@
-"""Sphinx extension: the site needs no network. It carries its own MathJax, and no page asks for anything else.
+"""Sphinx extension: the site needs no network. It carries its own MathJax, and no page loads anything else.
 
 MathJax 3.2.2 (Apache-2.0) comes from the package `sphinx-mathjax-offline`, which requirements.lock pins. Of its 24 MB
 one file is copied: TeX in, SVG out, the glyphs inside. Thebe, which Jupyter Book always loads, runs cells on a

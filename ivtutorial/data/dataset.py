@@ -44,7 +44,7 @@ class LatentDataset:
     Attributes:
         latents: times the VAE's scaling factor, float32 (N, C, F, h, w), on the CPU.
         captions: N texts.
-        left_out: what was wrong with each clip that was left out, if that was asked for.
+        left_out: what was wrong with each clip that was left out (`skip_bad`).
 
     Raises:
         InputError: wrong shape, another number of captions, or one that is not text.

@@ -7,7 +7,7 @@ OUT/prepared.json    the data root, the frame settings, the counts
 OUT/latents/         encoded clips, see `ivtutorial.data.latent_cache`
 
 `finetune` takes OUT as its clips. It then needs neither the video files nor the encoder, unless another model or
-another choice of frames is asked for; then the files are read again, and must be those that were checked.
+another choice of frames is wanted; then the files are read again, and must be those that were checked.
 """
 
 from __future__ import annotations

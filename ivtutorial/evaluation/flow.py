@@ -1,11 +1,11 @@
 """What moves in a clip and whether it hangs together: flow, warping error, travel, and diversity across seeds.
 
-| column         | unit                       | what it says                                                           |
+| column         | unit                       | what it measures                                                       |
 |----------------|----------------------------|------------------------------------------------------------------------|
 | `flow`         | share of the width a frame | mean length of the optical flow: how much moves; 0 is a still picture  |
 | `warp_error`   | brightness, 0 to 1         | what is left of a frame after moving the one before it along the flow  |
 | `travel`       | share of the width a clip  | how far what moves travels sideways from first to last frame, unsigned |
-| `travel_error` | share of the width a clip  | abs(travel - what the caption asks for), signed inside; needs facts    |
+| `travel_error` | share of the width a clip  | abs(travel - what the caption implies) , signed inside; needs facts    |
 | `diversity`    | brightness, 0 to 1         | distance of a clip from those of the same prompt with other seeds      |
 
 They read pixels only, so they work at every scale. A reward that freezes clips shows in `flow` and `travel_error`, one
@@ -159,7 +159,7 @@ def _flow_numbers(grey: Tensor) -> dict[str, Tensor]:
 
 
 def asked_travel(facts: Mapping[str, Any]) -> float:
-    """Signed travel that a clip's facts ask for: walking and running subjects travel the way they face.
+    """Signed travel that a clip's facts imply: walking and running subjects travel the way they face.
 
     Example:
         >>> asked_travel({"action": "rest", "facing": "left"})
@@ -169,7 +169,7 @@ def asked_travel(facts: Mapping[str, Any]) -> float:
 
 
 def thumbnail(clip: Tensor) -> Tensor:
-    """A clip (F, 3, H, W) shrunk to (3, 4, 8, 8): enough to tell how alike two clips are."""
+    """A clip (F, 3, H, W) shrunk to (3, 4, 8, 8): enough to measure how alike two clips are."""
     return F.adaptive_avg_pool3d(clip.float().transpose(0, 1)[None], (min(4, len(clip)), 8, 8))[0].cpu()
 
 

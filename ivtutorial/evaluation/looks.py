@@ -1,6 +1,6 @@
 """What clips look like, measured from their pixels alone: no network, no weights, nothing that could like a style.
 
-| column          | unit             | what it says                                                                  |
+| column          | unit             | what it measures                                                              |
 |-----------------|------------------|-------------------------------------------------------------------------------|
 | `sharpness`     | brightness, 0..1 | mean length of the brightness gradient in its strongest twentieth             |
 | `colourfulness` | 0 is grey        | spread plus 0.3 of the mean of the opponent colours (Hasler, Suesstrunk 2003) |

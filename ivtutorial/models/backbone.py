@@ -1,4 +1,4 @@
-"""The text-to-video model as five parts, and the few things the method asks of them.
+"""The text-to-video model as five parts, and the few things that the method does with them.
 
 | name      | symbol                     | shape                                                         |
 |-----------|----------------------------|---------------------------------------------------------------|

@@ -9,7 +9,7 @@
 
 Where an adapter is looked for: the file itself, a folder with it, or the folder of a run, finished or not.
 
-X.to_q is a projection of the UNet under diffusers' names. What cannot be told apart for certain is refused: half
+X.to_q is a projection of the UNet under diffusers' names. What cannot be identified for certain is refused: half
 adapters, matrices that fit no projection, values that are not numbers, and methods other than LoRA.
 """
 

@@ -120,7 +120,7 @@ def from_published(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """ImageReward's published weights under the names of `BlipReward`; what scoring does not use is left out.
 
     Raises:
-        InputError: a name that is neither known nor known to be unused.
+        InputError: a name that is neither the network's nor on the list of unused ones.
     """
     renamed = {}
     for name, tensor in state.items():

@@ -4,7 +4,7 @@
 |---|---|
 | `reduced` | `data/models/reward`, the small HPS of the reduced world |
 | a name | one of `ivtutorial.rewards.shipped` |
-| `NAME:PLACE` | the same, from a file, a folder or another hub name |
+| `NAME:PATH ` | the same, from a file, a folder or another hub name |
 | a folder | an open_clip model, as `ClipReward.save` writes it |
 | a file (.pt, .pth, .bin) | an HPSv2 checkpoint |
 | `package.module:function` | your own: any (frames, captions) -> scores |

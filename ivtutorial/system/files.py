@@ -1,4 +1,4 @@
-"""Files: written whole or not at all, found in a checkout or in an installed wheel, told apart by their hash.
+"""Files: written whole or not at all, found in a checkout or in an installed wheel, identified by their hash.
 
 | function | what it does |
 |---|---|

@@ -1,6 +1,6 @@
 """Ctrl-C and SIGTERM in the middle of training: finish the step, write a checkpoint, then end.
 
-The first signal is only noted, and the training loop asks for it between two steps; so a notebook's stop button, a
+The first signal is only noted, and the training loop checks for it between two steps; so a notebook's stop button, a
 cluster that takes the machine back, or Ctrl-C at a terminal cost no step. A second one ends at once.
 """
 

@@ -91,7 +91,7 @@ def peak_memory_mb() -> float:
     """Largest resident memory so far of this process, or of one of the processes it has waited for, in MB
     (2^20 bytes).
 
-    0.0 on systems that do not tell (Windows).
+    0.0 on systems that do not report it (Windows).
     """
     try:
         import resource

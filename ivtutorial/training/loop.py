@@ -64,7 +64,7 @@ def finish(run: Run, progress: Progress) -> FinetuneResult:
 
 
 def _keep(run: Run, progress: Progress, stop: bool) -> None:
-    """A checkpoint if one is due; then, if it was asked for, the end."""
+    """A checkpoint if one is due; then, if one was requested, the end."""
     ended = progress.stopped or progress.step == run.config.steps
     if stop or ended or progress.step % run.config.checkpoint_every == 0:
         _checkpoint(run, progress)
@@ -73,7 +73,7 @@ def _keep(run: Run, progress: Progress, stop: bool) -> None:
 
 
 def _anyone(run: Run, stop_requested: Callable[[], bool]) -> bool:
-    """Whether some process was asked to stop; all must stop at the same step."""
+    """Whether some process received a signal to stop; all must stop at the same step."""
     if run.accelerator.num_processes == 1:
         return stop_requested()
     flag = torch.tensor(float(stop_requested()), device=run.backbone.device)

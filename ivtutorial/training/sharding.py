@@ -4,7 +4,8 @@
 
 Each process keeps 1/W of every block's weights and gets the rest while the block computes. Only frozen weights are
 spread: the adapter, its gradients and the optimiser's state are small (1.7 million numbers at full size), stay whole
-in every process, and are averaged, saved and continued as without FSDP. So a run's files do not tell how it was spread.
+in every process, and are averaged, saved and continued as without FSDP. So a run's files are the same however it
+was spread.
 
 Every process must call the UNet equally often. Training does; rounds of samples repeat a clip where shares differ;
 what would not is refused (a random number of steps with gradient).
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 
 
 def is_sharded(accelerator: Any) -> bool:
-    """Whether accelerate was told to use FSDP."""
+    """Whether accelerate is configured to use FSDP."""
     return str(getattr(accelerator.distributed_type, "value", "")) == "FSDP"
 
 

@@ -1,4 +1,4 @@
-"""Weights from the Hugging Face hub: asked for by name, resumed where a download broke off, checked by their hash.
+"""Weights from the Hugging Face hub: downloaded by name, resumed where a download broke off, checked by their hash.
 
 | function | what it gives |
 |---|---|

@@ -1,6 +1,6 @@
 """One self-contained page that shows what fine-tuning changed: clips side by side, the reward curve, a table.
 
-The page asks for nothing from elsewhere: styles, script and clips are in it, and the curve is drawn as SVG. It follows
+The page loads nothing from elsewhere: styles, script and clips are in it, and the curve is drawn as SVG. It follows
 the reader's light or dark mode, reads well on a phone, and every picture says in words what it shows. It knows nothing
 of models: numbers and texts come from the caller (see `ivtutorial.lab.demo.run`).
 """

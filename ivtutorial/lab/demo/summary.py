@@ -30,7 +30,7 @@ def demo_summary(
         utility: before, after, ci95 of the paired rise; preferred: share of pairs in which simulated annotators prefer
         the clip after fine-tuning, its ci95, and the share that a perfect clip would win (both only with a judge).
         judge_before, judge_after: shares of clips whose subject, colour, scene, movement and action the judge reads as
-        asked for; strength of watermark, blur and wash that it sees; measured sharpness, colourfulness, flicker.
+        in the prompt; strength of watermark, blur and wash that it sees; measured sharpness, colourfulness, flicker.
         motion_before, motion_after: mean change of brightness from frame to frame.
         seconds_per_step, unet_evaluations: of fine-tuning (of single clips; guidance counts twice).
         peak_rss_mb: largest resident memory of a single process, 2^20 bytes.

@@ -18,7 +18,7 @@ FEATURED = (
 )
 PAIRS = (
     "These prompts were taken evenly from the list, not chosen by how well they came out. None of them, and no clip of "
-    "what it asks for, was used in fine-tuning."
+    "what it describes, was used in fine-tuning."
 )
 # column -> label, decimals
 NUMBERS = {"reward": ("reward", 3), "utility": ("utility", 1)}
@@ -35,12 +35,12 @@ CURVE = (
     "about because every step draws other clips, frames and noise. "
 )
 PROBES = (
-    "Green: samples from pure noise for a few other prompts, with the same noise in every round; this is the line that "
-    "tells whether the model improves."
+    "Green: samples from pure noise for a few other prompts, with the same noise in every round; this line "
+    "shows whether the model improves."
 )
 ENDS = (
-    "Green: the mean of the held-out prompts before and after, from pure noise and with the same noise; this is what "
-    "tells whether the model improves."
+    "Green: the mean of the held-out prompts before and after, from pure noise and with the same noise; this "
+    "shows whether the model improves."
 )
 TABLE = (
     "Means over all prompts. Changes and their 95 % intervals are paired: the same prompt and noise before "

@@ -138,7 +138,7 @@ def train(model: nn.Module, loss: Loss, config: TrainConfig, folder: Path, name:
 def record(path: Path, name: str, config: TrainConfig, init: Path | None = None, **more: Any) -> None:
     """Write how a model was trained: configuration, processes, seconds over all of its runs, provenance.
 
-    Where it started from the weights in ``init``, their own record is told in ``history`` and its seconds are added.
+    Where it started from the weights in ``init``, their own record goes into ``history`` and its seconds are added.
     """
     log = path.parent.parent / f"{name}.log.jsonl"
     last = json.loads(log.read_text(encoding="utf-8").splitlines()[-1])

@@ -207,7 +207,7 @@ def reading(samples: Evaluation) -> dict[str, Any]:
 
 def measure_faults(samples: Evaluation, prompts: list[Prompt]) -> dict[str, Any]:
     """The faults of web video in samples: `watermark_share` (the judge's strength above 0.5), and `samples`
-    beside `clean` (renders of what the prompts ask for) in the plain measurements of
+    beside `clean` (renders of what the prompts describe) in the plain measurements of
     `ivtutorial.evaluation.looks`."""
     clean = [measure(_render(prompt)) for prompt in prompts]
     names = ("sharpness", "colourfulness", "blur", "wash", "noise", "watermark", "flicker", "motion")

@@ -2,7 +2,7 @@
 
 Stage 1 is CLIP's symmetric contrastive loss on single frames of both qualities. Half its batches share one scene and
 colour, the other half also hold, for each frame, a caption with one wrong fact (as NegCLIP does, arXiv 2210.01936):
-in a plain batch scene and colour tell nearly all captions apart and the subject is never learnt well.
+in a plain batch scene and colour distinguish nearly all captions and the subject is never learnt well.
 
 Stage 2 shows a caption with two frames and the choices of several noisy annotators; the two scores, times the logit
 scale, go through a softmax, and the loss is the cross-entropy with the votes (HPSv2, arXiv 2306.09341, Sec. 4). Its

@@ -1,4 +1,4 @@
-"""Train the reduced text encoder, a stock ``CLIPTextModel``: its state at the end token must tell a caption's facts.
+"""Train the reduced text encoder, a stock ``CLIPTextModel``: its state at the end token must hold a caption's facts.
 
 A text-to-video model takes its text encoder ready-made (ModelScopeT2V uses that of OpenCLIP ViT-H) and keeps it frozen.
 Ours is made here in minutes, from captions and facts alone, and is frozen afterwards in the same way.

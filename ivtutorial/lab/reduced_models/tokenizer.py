@@ -31,7 +31,7 @@ def make_tokenizer(
 
     Args:
         vocabulary: number of tokens.
-        captions: so many captions of random clips are learnt from.
+        captions: how many captions of random clips to learn from.
         seed: of these clips.
         texts: learn from these instead.
     """

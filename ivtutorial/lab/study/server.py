@@ -62,7 +62,7 @@ class StudyServer(ThreadingHTTPServer):
         """What the page needs to ask a question.
 
         Args:
-            rater: who is asked.
+            rater: who answers.
             position: which question; None for the first open one.
 
         Raises:

@@ -4,7 +4,7 @@
 |-------------------|-------------------------------------------------|
 | `facts`           | the facts of a clip, and how they become frames |
 | `captions`        | many wordings of the same facts                 |
-| `training_captions` | captions that also tell facing and faults     |
+| `training_captions` | captions with facing and faults              |
 | `web_faults`      | blur, haze, noise, watermark, flicker           |
 | `samples`         | frames and clips drawn on the fly               |
 | `clip_set`        | the fine-tuning clips as files                  |

@@ -31,7 +31,7 @@ class Pair:
     """A caption and two frames for it.
 
     Attributes:
-        caption: what was asked for. frames: (2, H, W, 3) in [0, 1].
+        caption: of one of the frames. frames: (2, H, W, 3) in [0, 1].
         utilities: the annotators' noise-free utility of each frame.
         kind: "quality" (same content, other faults), "content" (same faults, one fact wrong) or "both".
     """
@@ -43,7 +43,7 @@ class Pair:
 
 
 def utility(captioned: world.ClipFacts, drawn: world.ClipFacts, faults: web.WebFaults) -> float:
-    """Noise-free utility of a frame that shows ``shown`` with ``faults`` where ``asked`` was asked for."""
+    """Noise-free utility of a frame that shows ``drawn`` with ``faults``, for a caption of ``captioned``."""
     aligned = sum(w for k, w in FACT_WEIGHTS.items() if getattr(captioned, k) == getattr(drawn, k))
     return ALIGNMENT_WEIGHT * aligned - SEVERITY_WEIGHT * faults.severity
 

@@ -1,6 +1,6 @@
 """The evaluation prompts of the reduced world, in the paper's groups, and the facts each should come true in.
 
-| list          | prompts | what they ask for                                                             |
+| list          | prompts | what they describe                                                            |
 |---------------|---------|-------------------------------------------------------------------------------|
 | `in_domain`   | 270     | the 45 species, 6 each, one for each action; combinations that models know     |
 | `new_animals` | 22      | the 6 species that fine-tuning never sees                                     |

@@ -77,7 +77,7 @@ def single_frames(
 def look_alikes(rng: np.random.Generator, count: int, web_share: float) -> list[Sample]:
     """Draw single frames of at most ``count`` different subjects that share one scene and one colour.
 
-    In a batch drawn at random colour and scene tell most captions apart; here only the subject (and its pose) does.
+    In a batch drawn at random, colour and scene distinguish most captions; here only the subject (and its pose) does.
     """
     colour = str(rng.choice(sorted(COLOURS)))
     scene = scenes.SCENES[int(rng.integers(len(scenes.SCENES)))]

@@ -1,4 +1,4 @@
-"""Captions to train on: besides what a caption always tells, which way the subject faces and what is wrong with the
+"""Captions to train on: besides what a caption always holds, which way the subject faces and what is wrong with the
 picture.
 
 What a caption leaves unsaid a model must average over. An animal that may face either way is drawn with a head at both
@@ -58,7 +58,7 @@ def training_caption(facts: ClipFacts, subject: Subject, faults: WebFaults, rng:
 
 
 def full_caption(facts: ClipFacts, subject: Subject, rng: np.random.Generator) -> str:
-    """One wording that tells every fact, the way the subject faces too, and no fault."""
+    """One wording with every fact, the way the subject faces too, and no fault."""
     return _worded(facts, subject, facts.colour, facts.side is None, [], rng)
 
 

@@ -79,7 +79,7 @@ def degrade(frames: Array, faults: WebFaults, index: NDArray[np.integer[Any]] | 
     index = np.arange(len(frames)) if index is None else index
     rng = np.random.default_rng(faults.seed)
     cast = rng.uniform(-1, 1, 3).astype(np.float32)
-    # Drawn for the longest clip and then indexed: a frame's shake does not depend on which frames are asked for.
+    # Drawn for the longest clip and then indexed: a frame's shake does not depend on which frames are drawn.
     longest = max(16, int(index.max()) + 1)
     shake = rng.standard_normal((longest, 2)).astype(np.float32)[index]
     light = rng.standard_normal(longest).astype(np.float32)[index]

@@ -36,7 +36,7 @@ class Fresh:
 
     Attributes:
         frames: (N, 3, 64, 64) in [0, 1]. masks: bool (N, 64, 64).
-        facts: what they show. captions: that tell all of it, with the way the subject faces.
+        facts: what they show. captions: all of it in words, with the way the subject faces.
     """
 
     frames: Tensor
@@ -190,6 +190,6 @@ def open_shipped_judge() -> Judge | None:
         return None
 
 
-def tell(name: str, numbers: dict[str, Any]) -> None:
+def report(name: str, numbers: dict[str, Any]) -> None:
     """One line of ceilings on the screen."""
     print(f"ceilings {name}:", "  ".join(f"{k} {v}" for k, v in numbers.items()), flush=True)

@@ -98,7 +98,7 @@ def content(config: PoolConfig, index: int) -> Content:
 
 
 def render_with_mask(facts: world.ClipFacts, frames: tuple[int, ...]) -> tuple[Array, NDArray[np.bool_]]:
-    """Draw a clean clip and tell which pixels show its subject.
+    """Draw a clean clip and a mask of the pixels that show its subject.
 
     Returns:
         float32 (F, 64, 64, 3) in [0, 1] and bool (F, 64, 64).

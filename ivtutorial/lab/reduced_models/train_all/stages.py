@@ -12,7 +12,7 @@
 | decoder | `vae/`, its decoder better | the pool, encoded and brought back by the image model |
 | export | `models/reduced/` | - |
 
-`stages.json` tells which stages are finished and what each took. A stage gets its share of what its predecessors left
+`stages.json` lists the finished stages and what each took. A stage gets its share of what its predecessors left
 of the budget. On a GPU one process trains, and all cores only draw.
 """
 
@@ -103,7 +103,7 @@ def autoencoder(work: Work) -> None:
     work.save(model.vae, "autoencoder")
     vae = kept_and_whitened(model.vae.cpu().eval(), work.plan, work.pools())
     numbers = ceilings.reconstructions(vae, fresh)
-    ceilings.tell("autoencoder", {"renders": ceilings.sharpness(fresh.frames), **numbers})
+    ceilings.report("autoencoder", {"renders": ceilings.sharpness(fresh.frames), **numbers})
     work.save(vae, "vae")
     work.finish("autoencoder", **work.cost("autoencoder"), **numbers)
 
@@ -138,7 +138,7 @@ def image(work: Work) -> None:
     unet = im.on_device(unet, work.device)
     checks = work.checks(work.fresh())
 
-    ceilings.tell("before image", {"renders": ceilings.sharpness(checks.fresh.frames), **checks.reconstruction})
+    ceilings.report("before image", {"renders": ceilings.sharpness(checks.fresh.frames), **checks.reconstruction})
 
     def check() -> dict[str, float]:
         return checks.one_step(unet) | checks.samples(unet)
@@ -156,7 +156,7 @@ def video(work: Work) -> None:
     config = work.plan.video
     unet = im.on_device(vm.from_image_unet(work.image_unet().cpu()), work.device)
     checks = work.checks(work.fresh())
-    ceilings.tell("before video", {"renders": ceilings.sharpness(checks.fresh.frames), **checks.reconstruction})
+    ceilings.report("before video", {"renders": ceilings.sharpness(checks.fresh.frames), **checks.reconstruction})
 
     def check() -> dict[str, float]:
         return checks.samples(unet, min(45, work.plan.checked), 16)
@@ -175,7 +175,7 @@ def decoder(work: Work) -> None:
     pairs = PooledLatents(work.pools(), work.encoded(), texts)
     fresh = work.fresh()
     before = ceilings.reconstructions(model.vae, fresh)
-    ceilings.tell("before decoder", before)
+    ceilings.report("before decoder", before)
     empty = texts(texts.empty.to(work.device))
     loss = dec.decoder_loss(model, unet, empty, pairs.draw, config, work.features().features)
     work.train(
@@ -183,7 +183,7 @@ def decoder(work: Work) -> None:
         lambda: ceilings.reconstructions(model.vae, fresh),
     )  # fmt: skip
     after = ceilings.reconstructions(model.vae, fresh)
-    ceilings.tell("after decoder", after)
+    ceilings.report("after decoder", after)
     work.save(model.vae, "vae_tuned")
     work.finish("decoder", **work.cost("decoder"), **after)
 

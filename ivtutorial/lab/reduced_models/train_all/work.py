@@ -39,7 +39,7 @@ class Plan:
 
     Attributes:
         frames, clips: sizes of the pools.
-        autoencoder, channels: all of its latent channels are trained together, so many are kept.
+        autoencoder, channels: all of its latent channels are trained together; `channels` of them are kept.
         whitening, floor: see :func:`.latent_space.whiten`.
         image, video, decoder: their stages.
         batches: samples a step of all processes together (clips, for video).

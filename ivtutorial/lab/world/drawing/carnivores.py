@@ -1,4 +1,4 @@
-"""Carnivores: told apart by head and tail (mane, ruff, mask, brush), by pattern and by the way they stand."""
+"""Carnivores: distinguished by head and tail (mane, ruff, mask, brush), by pattern and by the way they stand."""
 
 from __future__ import annotations
 

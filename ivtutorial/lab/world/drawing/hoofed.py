@@ -1,4 +1,4 @@
-"""Hoofed animals, told apart by antlers, horns, humps, wool, stripes and blotches."""
+"""Hoofed animals, distinguished by antlers, horns, humps, wool, stripes and blotches."""
 
 from __future__ import annotations
 

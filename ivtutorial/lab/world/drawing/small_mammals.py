@@ -1,4 +1,4 @@
-"""Small mammals: rabbit, squirrel, mouse, rat, hedgehog, bat, told apart by ears, tails and coats."""
+"""Small mammals: rabbit, squirrel, mouse, rat, hedgehog, bat, distinguished by ears, tails and coats."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 Encoder and diffusion model stay as they are. Half of the inputs are encoded frames with noise; the other half are
 encoded frames that were noised much more and brought back by the image model in a few steps, so that their errors are
-those of samples while the true pixels are known. A small discriminator of patches asks for edges as sharp as those of
+those of samples while the true pixels are known. A small discriminator of patches rewards edges as sharp as those of
 frames; its weight is small, since it also likes specks.
 """
 

@@ -1,4 +1,4 @@
-"""Tokenizer and text encoder, a stock ``CLIPTextModel``: its states must tell what a caption says.
+"""Tokenizer and text encoder, a stock ``CLIPTextModel``: its states must hold the facts of a caption.
 
 A video model takes its text encoder ready-made and keeps it frozen; ours is made here in minutes. Each fact is read
 twice: from the pooled state, and through one attention over the token states, which is how a UNet will read them.

@@ -127,7 +127,7 @@ def video_loss(
     config: VideoConfig,
     device: torch.device,
 ) -> StepLoss:
-    """The loss of stage 2 for :func:`.loop.fit_part`; a batch is so many clips."""
+    """The loss of stage 2 for :func:`.loop.fit_part`; a batch is counted in clips."""
     twin = on_device(spatial_twin(unet), device)
     of_clips, of_frames = VLoss(config.levels, device), VLoss(config.frame_levels, device)
 
