@@ -23,6 +23,25 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE, TESTS, BOOK = ROOT / "ivtutorial", ROOT / "tests", ROOT / "book"
 EQUATIONS = {str(number) for number in range(3, 10)}
+# What once stood in several modules, and how the line that does it looks.
+WRITTEN_ONCE = {
+    "the noise schedule": r"\bDDIMScheduler\(",
+    "noise levels": r"alphas_cumprod\[",
+    "steps of a chain": r"zip\(timesteps, ",
+    "averaged gradients": r"def average_gradients|torch\.cat\(\[g\w*\.(flatten|reshape)",
+    "evenly spread items": r"\* len\(items\) //",
+    "which device": r"torch\.device\(\"cuda\"",
+    "peak memory": r"ru_maxrss",
+    "downloads": r"hf_hub_download\(",
+    "CLIP's colours": r"0\.48145466",
+    "RGB to YUV": r"0\.587, 0\.114",
+    "sharpness": r"topk\(max\(1, edges",
+    "colours of plots": r"E69F00",
+    "PNG files": r"format=\"PNG\"",
+    "embedded files": r"b64encode\(",
+    "tables": r"csv\.reader\(",
+    "text in UTF-8": r"utf-8-sig",
+}
 
 
 @dataclass(frozen=True)
@@ -117,10 +136,10 @@ def losses() -> Bar:
         "InstructVideo.losses",
         "20 lines, Eq. 3 to 9 behind them",
     )
-    found = [pair for pair in functions(path) if pair[0].name == "losses"]
-    if not found:
+    pairs = [pair for pair in functions(path) if pair[0].name == "losses"]
+    if not pairs:
         return Bar(what, "not there", bar, False)
-    node, text = found[0]
+    node, text = pairs[0]
     body = "\n".join(text.splitlines()[node.lineno - 1 : node.end_lineno])
     numbers = {n for group in re.findall(r"# .*?Eqs?\. ([\d, and-]+)", body) for n in re.findall(r"\d", group)}
     lines = code_lines(node, text)
@@ -158,6 +177,17 @@ def defined_twice() -> Bar:
     twice = {name: paths for name, paths in homes.items() if len(set(paths)) > 1}
     today = f"{len(twice)}" + "".join(f"\n{name}: {', '.join(paths)}" for name, paths in sorted(twice.items()))
     return Bar("public names defined in two modules", today, "0 outside cli/", not twice)
+
+
+def written_once() -> Bar:
+    """Formulas and services that one module holds and the others call."""
+    texts = {path.relative_to(PACKAGE): path.read_text(encoding="utf-8") for path in modules()}
+    homes = {what: [str(path) for path, text in texts.items() if re.search(pattern, text)]
+             for what, pattern in WRITTEN_ONCE.items()}  # fmt: skip
+    several = {what: paths for what, paths in homes.items() if len(paths) != 1}
+    today = f"{len(homes) - len(several)} of {len(homes)}"
+    today += "".join(f"\n{what}: {', '.join(paths) or 'not found'}" for what, paths in several.items())
+    return Bar("formulas and services written once", today, "all", not several)
 
 
 def names_of(node: ast.stmt) -> list[str]:
@@ -256,6 +286,7 @@ BARS: tuple[Any, ...] = (
     losses,
     isinstance_over_methods,
     defined_twice,
+    written_once,
     long_functions,
     examples,
     book_imports,
