@@ -23,7 +23,7 @@ def test_every_row_leads_to_a_loader(name: str) -> None:
     module, function, words = SHIPPED[name]
     loader = getattr(importlib.import_module(f"ivtutorial.rewards.{module}"), function)
     parameters = inspect.signature(loader).parameters
-    assert next(iter(parameters)) == "place" and parameters["place"].default is None
+    assert next(iter(parameters)) == "path" and parameters["path"].default is None
     assert parameters["dtype"].default == torch.float32 and inspect.getdoc(loader) and words
 
 
