@@ -30,7 +30,9 @@ class HalfLora(Linear):
         narrow = functional.linear(x, down.to(x.dtype)).flatten(0, -2)
         result: Tensor = self.base_layer(x)
         up = (up if scale == 1 else scale * up).to(x.dtype)
-        return torch.addmm(result.flatten(0, -2), narrow, up.t()).view_as(result)
+        # Without a gradient the sum goes into the projection's own memory: a third of the time on a CPU.
+        add = torch.addmm if torch.is_grad_enabled() else Tensor.addmm_
+        return add(result.flatten(0, -2), narrow, up.t()).view_as(result)
 
 
 def install_half_lora(layers: list[Any]) -> None:
