@@ -1,0 +1,13 @@
+"""Those who look at clips, trained on renders, reconstructions and samples of the model: two judges and the reward.
+
+| module    | holds                                                                             |
+|-----------|-----------------------------------------------------------------------------------|
+| `reading` | what a judge learns from                                                          |
+| `pairs`   | pairs of samples that differ in one fact, with what both judges read in them      |
+| `taste`   | what the reward learns from: captions, annotators' choices, and pairs of samples  |
+| `run`     | the stages one after another, resumable                                           |
+"""
+
+from ivtutorial.system.lazy import offer
+
+__getattr__, __dir__, __all__ = offer(__name__)

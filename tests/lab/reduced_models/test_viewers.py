@@ -1,0 +1,98 @@
+"""Judges and reward trained on what a model makes: what counts as truth, and that an interrupted training goes on."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from ivtutorial.errors import InputError
+from ivtutorial.lab.reduced_models.train_all.budget import Budget
+from ivtutorial.lab.reduced_models.viewers.pairs import BLOCK, SampledPairs, asked_pair
+from ivtutorial.lab.reduced_models.viewers.run import Viewers, train_viewers
+from ivtutorial.lab.world import facts as world
+from ivtutorial.lab.world.drawing.subjects import subject
+from ivtutorial.lab.world.judges.judge import Judge
+from ivtutorial.lab.world.judges.second import SecondNet
+from ivtutorial.rewards.clip import ClipReward
+from tests.tiny_models import make_models
+
+if TYPE_CHECKING:
+    from ivtutorial.models.backbone import Backbone
+
+TINY = Viewers(batches=(("judge", 2), ("judge_2", 2), ("words", 8), ("taste", 8)), pairs=3, steps=2, bf16=False)
+
+
+class Knowing:
+    """A judge that recognises the subject of renders by heart, and may be told to lie."""
+
+    def __init__(self, honest: bool = True) -> None:
+        self.honest = honest
+
+    def columns(self, clips: Tensor, facts: list[dict[str, Any]]) -> dict[str, Tensor]:
+        """Right where the clip is the render of the facts."""
+        right = []
+        for clip, fields in zip(clips, facts):
+            asked = world.ClipFacts(**fields)
+            drawn = torch.from_numpy(world.render(asked, subject(asked.subject))).permute(0, 3, 1, 2)
+            right.append(float(torch.allclose(clip, drawn, atol=1e-6)))
+        read = torch.tensor(right) if self.honest else 1 - torch.tensor(right)
+        return {"subject": read, "utility": 3 * read}
+
+
+def draw(captions: list[str], numbers: list[int]) -> Tensor:
+    """A perfect model: renders what the caption of each pair asks for."""
+    asked = {text: facts for k in range(BLOCK) for pair in [asked_pair(k)]
+             for text, facts in zip(pair.captions, (pair.facts, pair.other))}  # fmt: skip
+    clips = [world.render(asked[text], subject(asked[text].subject)) for text in captions]
+    return torch.from_numpy(np.stack(clips)).permute(0, 1, 4, 2, 3)
+
+
+def test_the_pairs_differ_in_one_fact() -> None:
+    for k in range(30):
+        pair = asked_pair(k)
+        names = ("subject", "colour", "scene", "action", "facing")
+        differ = [name for name in names if getattr(pair.facts, name) != getattr(pair.other, name)]
+        assert len(differ) == 1 and (differ == ["subject"] or not k % 3)
+        assert pair.captions[0] != pair.captions[1]
+
+
+def test_only_what_both_judges_prefer_is_truth(tmp_path: Path) -> None:
+    honest: Any = Knowing()
+    liar: Any = Knowing(honest=False)
+    agreed = SampledPairs(tmp_path / "a", BLOCK)
+    agreed.fill(draw, (honest, honest))
+    assert list(agreed.agreed()) == list(range(BLOCK)) == list(agreed.right_and_wrong())
+    divided = SampledPairs(tmp_path / "b", BLOCK)
+    divided.fill(draw, (honest, liar))
+    assert len(divided.agreed()) == 0 == len(divided.right_and_wrong())
+    assert np.array_equal(agreed.frames, divided.frames)
+
+
+@pytest.fixture(scope="module")
+def model(tiny_backbone: Backbone, tiny_tokenizer: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_models(tmp_path_factory.mktemp("models"), tiny_backbone, tiny_tokenizer) / "reduced"
+
+
+def test_everything_is_trained_once(model: Path, tmp_path: Path) -> None:
+    train_viewers(model, tmp_path, TINY, Budget(steps=2))
+    clips = torch.rand(1, 16, 3, 64, 64)
+    first, second = Judge.load(tmp_path / "judge"), Judge.load(tmp_path / "judge_2", SecondNet)
+    assert first(clips).subject[0] in {s.name for s in map(subject, first(clips).subject)} and second(clips).subject
+    reward = ClipReward.from_folder(tmp_path / "reward")
+    assert torch.isfinite(reward(clips[0, :2], ["a red fox", "a red fox"])).all()
+    stages = json.loads((tmp_path / "stages.json").read_text())
+    assert list(stages) == ["judge", "judge_2", "samples", "words", "taste"]
+    (tmp_path / "taste.state.pt").unlink()
+    train_viewers(model, tmp_path, TINY, Budget(steps=2))
+    assert json.loads((tmp_path / "stages.json").read_text()) == stages and not (tmp_path / "taste.state.pt").exists()
+
+
+def test_no_model(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no text-to-video model"):
+        train_viewers(tmp_path, tmp_path / "out", TINY, Budget(steps=1))
