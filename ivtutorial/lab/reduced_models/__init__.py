@@ -3,6 +3,7 @@
 | module           | holds                                             |
 |------------------|---------------------------------------------------|
 | `train_all`      | everything from nothing, by a budget of hours     |
+| `viewers`        | judges and reward, from what the model makes      |
 | `recipe`         | the defaults of every training                    |
 | `stages`         | one function for each training                    |
 | `loop`           | one resumable training loop for all               |
