@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ivtutorial.errors import InputError
 from ivtutorial.lab.reduced_models.train_all.budget import Budget
-from ivtutorial.lab.reduced_models.viewers.pairs import BLOCK, SampledPairs, asked_pair
+from ivtutorial.lab.reduced_models.viewers.pairs import PAIRS_A_BLOCK, SampledPairs, asked_pair
 from ivtutorial.lab.reduced_models.viewers.run import Viewers, train_viewers
 from ivtutorial.lab.world import facts as world
 from ivtutorial.lab.world.drawing.subjects import subject
@@ -47,7 +47,7 @@ class Knowing:
 
 def draw(captions: list[str], numbers: list[int]) -> Tensor:
     """A perfect model: renders what the caption of each pair asks for."""
-    asked = {text: facts for k in range(BLOCK) for pair in [asked_pair(k)]
+    asked = {text: facts for k in range(PAIRS_A_BLOCK) for pair in [asked_pair(k)]
              for text, facts in zip(pair.captions, (pair.facts, pair.other))}  # fmt: skip
     clips = [world.render(asked[text], subject(asked[text].subject)) for text in captions]
     return torch.from_numpy(np.stack(clips)).permute(0, 1, 4, 2, 3)
@@ -65,10 +65,10 @@ def test_the_pairs_differ_in_one_fact() -> None:
 def test_only_what_both_judges_prefer_is_truth(tmp_path: Path) -> None:
     honest: Any = Knowing()
     liar: Any = Knowing(honest=False)
-    agreed = SampledPairs(tmp_path / "a", BLOCK)
+    agreed = SampledPairs(tmp_path / "a", PAIRS_A_BLOCK)
     agreed.fill(draw, (honest, honest))
-    assert list(agreed.agreed()) == list(range(BLOCK)) == list(agreed.right_and_wrong())
-    divided = SampledPairs(tmp_path / "b", BLOCK)
+    assert list(agreed.agreed()) == list(range(PAIRS_A_BLOCK)) == list(agreed.right_and_wrong())
+    divided = SampledPairs(tmp_path / "b", PAIRS_A_BLOCK)
     divided.fill(draw, (honest, liar))
     assert len(divided.agreed()) == 0 == len(divided.right_and_wrong())
     assert np.array_equal(agreed.frames, divided.frames)

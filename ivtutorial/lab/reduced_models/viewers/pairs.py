@@ -8,7 +8,7 @@ pair against the caption, and a pair teaches only where they prefer the same one
 | `frames.bin` | uint8 (N, 2, 4, 64, 64, 3): four frames of the sample for the caption, and of the other |
 | `utility.bin` | float32 (N, 2, 2): the annotators' utility of each sample, as each judge reads it |
 | `subject.bin` | uint8 (N, 2, 2): whether each judge reads the caption's subject |
-| `sampled.bin` | uint8 (blocks,): which blocks of :data:`BLOCK` pairs are done |
+| `sampled.bin` | uint8 (blocks,): which blocks of :data:`PAIRS_A_BLOCK` pairs are done |
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ from ivtutorial.lab.world import annotators, facts as world
 from ivtutorial.lab.world.drawing.subjects import ALL, subject
 from ivtutorial.lab.world.judges.judge import Judge
 
-BLOCK = 8
+PAIRS_A_BLOCK = 8
 KEPT = (2, 6, 10, 14)  # of the 16 frames
 CLEAR = 0.3  # utilities nearer than this teach nothing
 _SEED = 920_000
 
-Draw = Callable[
+Sampler = Callable[
     [list[str], list[int]], Tensor
 ]  # captions and the numbers of their noise -> clips (N, 16, 3, 64, 64) in [0, 1]
 
@@ -67,14 +67,14 @@ class SampledPairs:
         self.frames = open_bytes(folder / "frames.bin", (count, 2, len(KEPT), 64, 64, 3))
         self.utility = open_bytes(folder / "utility.bin", (count, 2, 2 * 4)).view(np.float32)
         self.subject = open_bytes(folder / "subject.bin", (count, 2, 2))
-        self.is_sampled = open_bytes(folder / "sampled.bin", (-(-count // BLOCK),))
+        self.is_sampled = open_bytes(folder / "sampled.bin", (-(-count // PAIRS_A_BLOCK),))
 
-    def fill(self, draw: Draw, judges: tuple[Judge, Judge], rank: int = 0, size: int = 1) -> None:
+    def fill(self, draw: Sampler, judges: tuple[Judge, Judge], rank: int = 0, size: int = 1) -> None:
         """Sample and read what is missing of this process's share; killed, it loses at most one block."""
         for block in range(rank, len(self.is_sampled), size):
             if self.is_sampled[block]:
                 continue
-            rows = range(block * BLOCK, min((block + 1) * BLOCK, self.count))
+            rows = range(block * PAIRS_A_BLOCK, min((block + 1) * PAIRS_A_BLOCK, self.count))
             asked = [asked_pair(k, self.seed, self.held_out) for k in rows]
             fields = [asdict(pair.facts) for pair in asked]
             for side in (0, 1):

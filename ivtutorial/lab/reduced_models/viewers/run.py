@@ -36,7 +36,7 @@ from ivtutorial.sampling.generation import Job, Sampling, sample_batches
 from ivtutorial.system.files import atomic_write_text
 from ivtutorial.system.processes import launch
 
-SHARES = {"judge": 0.2, "judge_2": 0.2, "words": 0.35, "taste": 0.25}
+PARTS = {"judge": 0.2, "judge_2": 0.2, "words": 0.35, "taste": 0.25}
 TUNED = 0.75  # of the reward's weights are those after the choices
 
 
@@ -118,7 +118,7 @@ class _Work:
             batch=dict(self.plan.batches)[stage], schedule=Schedule(warmup=50, decay=0.3), ema=0.998,
             seed=self.plan.seed, bf16=self.plan.bf16, save_minutes=self.plan.save_minutes,
         )  # fmt: skip
-        budget = self.budget if self.budget.steps is not None else self.budget.part(SHARES[stage])
+        budget = self.budget if self.budget.steps is not None else self.budget.part(PARTS[stage])
         fit_part(model, loss, adamw(model, lr), settings, budget, self.folder, stage, self.group)
 
     def vae(self) -> AutoencoderKL:
