@@ -21,6 +21,8 @@ from ivtutorial.system.out_of_memory import explain_out_of_memory
 from tests.tolerances import assert_close, roundings
 from tests.toy import brightness, seeded, text_backbone, text_batch
 
+ROOT = Path(__file__).resolve().parents[2]
+
 FOLDER = Path(__file__).resolve().parents[2] / "benchmarks"
 
 
@@ -112,3 +114,12 @@ def test_random_models_of_full_size_have_the_real_shapes(bench: Any) -> None:
     for ids, expected in zip(ours, open_clip.SimpleTokenizer()(texts).tolist()):
         length = expected.index(49407) + 1
         assert ids[:length] == expected[:length]
+
+
+def test_what_the_page_says_of_bf16_is_what_was_measured() -> None:
+    changes = json.loads((ROOT / "data" / "results" / "precision.json").read_text(encoding="utf-8"))["changes"]
+    bf16, rounding = changes["bf16"], changes["fp32, batches of 3"]
+    page = " ".join((ROOT / "book" / "benchmarks.md").read_text(encoding="utf-8").split())
+    assert f"moves by {bf16['reward']['mean']:+.5f}" in page and f"moves by {bf16['utility']['mean']:+.4f}" in page
+    assert all(bf16[name]["mean"] == 0 for name in ("subject", "colour", "scene", "movement"))
+    assert all(abs(rounding[name]["mean"]) < 1e-5 for name in ("reward", "subject", "utility"))
