@@ -43,7 +43,6 @@ COLUMNS = {
     "name": "precision",
     "seconds": "s a step",
     "spread": "+-",
-    "speed": "speed",
     "loss": "loss",
     "grad_norm": "gradient",
 }
@@ -69,7 +68,7 @@ def opened(precision: Any, options: argparse.Namespace) -> Iterator[tuple[Run, P
 
 
 def serve(pipe: Any, precision: str, options: argparse.Namespace) -> None:
-    """Take a step whenever the parent says so; in the end, if wanted, one under the profiler."""
+    """Take a step for each message "step" of the parent; after the last, if wanted, one under the profiler."""
     torch.set_num_threads(1)
     with opened(precision, options) as (run, progress):
         pipe.send(None)

@@ -29,6 +29,10 @@ COLUMNS = {
         "name": "blocks, precision", "work": "work", "batch": "clips", "ms": "ms a clip and pass",
         "relative": "times as fast", "difference": "difference",
     },
+    "bench_finetune": {
+        "name": "precision", "seconds": "seconds a step", "spread": "from fastest to slowest", "loss": "loss",
+        "grad_norm": "gradient",
+    },
 }  # fmt: skip
 
 
