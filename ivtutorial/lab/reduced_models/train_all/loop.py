@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -332,8 +332,3 @@ def averaged(path: Path, model: nn.Module) -> nn.Module:
     for p, value in zip(parameters, content["average"]["shadow_params"], strict=True):
         p.data.copy_(value)
     return model
-
-
-def describe_training(settings: Settings, budget: Budget) -> dict[str, Any]:
-    """Settings and budget as plain numbers, for the record of a training."""
-    return {**asdict(replace(settings)), "budget": {k: v for k, v in asdict(budget).items() if v is not None}}
