@@ -167,6 +167,7 @@ def _more(name: str, results: Mapping[str, Any]) -> str:
             "Other pairs: "
             + ", ".join(f"{k} {_look_up(results, f'reward/{k}')[1]}" for k in ("quality", "content"))
             + "."
+            + _slopes(results)
         )
     else:
         where = {
@@ -182,6 +183,23 @@ def _more(name: str, results: Mapping[str, Any]) -> str:
     ]
     table = "\n".join([*head, *(f"| {label} | " + " | ".join(cells.values()) + " |" for label, cells in rows)])
     return table if name == "judge" else f"{table}\n\n{_faults(results)}"
+
+
+def _slopes(results: Mapping[str, Any]) -> str:
+    """How the reward differs between samples of one caption."""
+    if "slopes" not in results:
+        return ""
+    head = "| samples | " + " | ".join(results["slopes"]["seen"]) + " |"
+    lines = [
+        f"| {name} | " + " | ".join(f"{s['slope']:+.3f} ({s['se']:.3f})" for s in row.values()) + " |"
+        for name, row in results["slopes"].items()
+        if row.keys() == results["slopes"]["seen"].keys()
+    ]
+    rule = "|---" * (len(results["slopes"]["seen"]) + 1) + "|"
+    intro = (
+        "On the model's own samples the reward changes, within a caption, with what the judge reads (standard error):"
+    )
+    return "\n\n" + "\n".join([intro, "", head, rule, *lines])
 
 
 def _faults(results: Mapping[str, Any]) -> str:

@@ -7,6 +7,7 @@ show?
 | `vae`     | PSNR and colour error of fresh frames; what the judge reads after encoding and decoding        |
 | `samples` | what the judge reads in samples of the base model, for known and for unseen combinations       |
 | `faults`  | how often samples carry a watermark; sharpness and colour beside clean renders                 |
+| `slopes`  | what moves the reward on the model's own samples of one caption                                |
 | `reward`  | held-out pairs: how often the reward agrees with the annotators' noise-free taste              |
 
 "Fresh" clips and pairs are drawn from seeds that no training uses: the training of step n draws from
@@ -32,7 +33,7 @@ from ivtutorial.evaluation.evaluation import evaluate
 from ivtutorial.evaluation.intervals import estimate
 from ivtutorial.evaluation.looks import YUV, measure
 from ivtutorial.evaluation.table import Evaluation
-from ivtutorial.lab.reduced_models.measure_reward import measure_reward
+from ivtutorial.lab.reduced_models.measure_reward import measure_reward, slopes_within_captions
 from ivtutorial.lab.world import facts as world, samples as frames, web_faults as web
 from ivtutorial.lab.world.drawing.subjects import SPECIES, subject
 from ivtutorial.lab.world.judges.judge import READINGS, Judge, open_judge
@@ -114,6 +115,8 @@ def measure_models(
     known, new = (_sample(models, prompts, config, progress) for prompts in (seen, unseen))
     results["samples"] = {"seen": reading(known), "unseen": reading(new)}
     results["faults"] = measure_faults(known, seen)
+    if config.seeds > 1:
+        results["slopes"] = {"seen": slopes_within_captions(known), "unseen": slopes_within_captions(new)}
     results |= {"settings": asdict(config), "provenance": provenance(config.seed)}
     if out is not None:
         atomic_write_text(out, json.dumps(results, indent=1) + "\n")

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,6 +22,7 @@ from torch import Tensor
 
 from ivtutorial.errors import InputError
 from ivtutorial.evaluation.intervals import estimate
+from ivtutorial.evaluation.table import Evaluation
 from ivtutorial.lab.world import annotators, facts as world, samples as frames
 from ivtutorial.lab.world.drawing.subjects import subject
 from ivtutorial.rewards.base import ImageReward
@@ -87,3 +89,41 @@ def _scores(reward: ImageReward, pixels: Tensor, captions: list[str], batch: int
 
 def _share(agreed: Tensor) -> dict[str, float]:
     return asdict(estimate(agreed.float().tolist()))
+
+
+EXPLAINED_BY = ("subject", "scene", "colour", "watermark", "blur", "wash", "tint", "noise")
+
+
+def slopes_within_captions(samples: Evaluation, names: Sequence[str] = EXPLAINED_BY) -> dict[str, dict[str, float]]:
+    """What moves the reward on the model's own samples: its least-squares slope on each of the judge's readings.
+
+    Captions differ in score for reasons of their own, so each caption's means are taken out first, of the reward and of
+    the readings: only differences between samples of one caption count, which is what fine-tuning can change.
+
+    Args:
+        samples: an evaluation with at least two seeds a prompt and a judge's columns.
+        names: the readings that explain together.
+
+    Returns:
+        Reading -> slope and its standard error, which lets samples of a caption be alike (clustered by caption). A
+        reading that never differs within a caption has no slope and is left out.
+
+    Raises:
+        InputError: one seed a prompt.
+    """
+    groups = np.asarray([row["index"] for row in samples.rows])
+    if len(set(groups)) == len(groups):
+        raise InputError("slopes within captions need at least two seeds a prompt.")
+
+    def centred(name: str) -> np.ndarray[Any, np.dtype[np.float64]]:
+        values = samples.column(name)
+        means = {g: values[groups == g].mean() for g in set(groups)}
+        return values - np.asarray([means[g] for g in groups])
+
+    known = [name for name in names if name in samples.numbers and np.ptp(centred(name)) > 0]
+    x, y = np.stack([centred(name) for name in known], axis=1), centred("reward")
+    inverse = np.linalg.pinv(x.T @ x)
+    slope = inverse @ x.T @ y
+    scores = np.stack([x[groups == g].T @ (y - x @ slope)[groups == g] for g in sorted(set(groups))])
+    errors = np.sqrt(np.diag(inverse @ scores.T @ scores @ inverse))
+    return {name: {"slope": float(b), "se": float(e)} for name, b, e in zip(known, slope, errors)}

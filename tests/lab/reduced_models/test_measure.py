@@ -7,6 +7,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -104,6 +105,25 @@ def test_the_annotators_themselves_agree_with_their_taste(monkeypatch: pytest.Mo
     assert found["content"]["n"] == found["caption"]["n"] == 12 > found["clean_over_web"]["n"] > 0
     against = measure_reward.measure_reward(lambda frames, captions: -oracle(frames, captions), pairs=12)
     assert against["quality"]["mean"] == against["content"]["mean"] == 0
+
+
+def test_slopes_are_those_within_captions() -> None:
+    """reward = 0.05 subject - 0.1 watermark + something of each caption's own, which must not count, + noise."""
+    rng = np.random.default_rng(0)
+    rows = []
+    for index in range(150):
+        own = rng.normal(0, 1)  # liked captions are also the ones whose subject comes out right
+        for seed in range(4):
+            subject, watermark = float(rng.random() < 0.5 + 0.3 * np.sign(own)), rng.random()
+            reward = own + 0.05 * subject - 0.1 * watermark + rng.normal(0, 0.02)
+            rows.append({"index": index, "prompt": str(index), "seed": seed, "clip": "", "reward": reward,
+                         "subject": subject, "watermark": watermark, "scene": 1.0})  # fmt: skip
+    slopes = measure_reward.slopes_within_captions(Evaluation(rows, {}))
+    assert list(slopes) == ["subject", "watermark"]
+    for name, true in (("subject", 0.05), ("watermark", -0.1)):
+        assert abs(slopes[name]["slope"] - true) < 4 * slopes[name]["se"] < 0.02
+    with pytest.raises(InputError, match="two seeds"):
+        measure_reward.slopes_within_captions(Evaluation(rows[::4], {}))
 
 
 # --- cards and export ---------------------------------------------------------------------------------
