@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -22,33 +23,42 @@ def train_all(
     budget: Annotated[
         str | None, typer.Option(help="Processor time of all processes together, such as 30h or 90m; default 30h.")
     ] = None,
-    minutes: Annotated[float | None, typer.Option(help="Time on the clock instead: what counts on a GPU.")] = None,
+    minutes: Annotated[
+        float | None, typer.Option(help="Time on the clock of this call instead: what counts on a GPU.")
+    ] = None,
     frames: Annotated[int | None, typer.Option(help="Single frames to draw; default 160,000.")] = None,
     clips: Annotated[int | None, typer.Option(help="Clips to draw; default 24,000.")] = None,
     until: Annotated[str | None, typer.Option(help="Last stage: draw, text, features, autoencoder, ...")] = None,
     device: Annotated[str | None, typer.Option(help="cpu or cuda; default what there is.")] = None,
-    seed: Seed = 0,
+    seed: Annotated[int | None, typer.Option(help="Seed of everything random; default 0.")] = None,
     processes: Processes = None,
+    parcel: Annotated[
+        Path | None, typer.Option(help="Folder kept ready to go on from elsewhere: at most 7 files of 9 MiB.")
+    ] = None,
+    resume_from: Annotated[Path | None, typer.Option(help="Parcel of an earlier call to go on from.")] = None,
+    rehearse: Annotated[
+        bool, typer.Option("--rehearse", help="Go through all of it as on a GPU, on a CPU, with tiny networks.")
+    ] = False,
 ) -> None:
     """Draw the world and train text encoder, autoencoder, image model, video model and decoder, in this order.
 
     All schedules follow the budget. Killed at any moment, the same command goes on from the last state, also with
-    another number of processes, and with a larger budget. On a GPU one process trains and all processes draw.
+    another number of processes, and with a larger budget. On a GPU one process trains while the others draw.
 
     \b
     Examples:
       ivtutorial zoo train-all --budget 30h --processes 2
-      ivtutorial zoo train-all --minutes 9.5 --device cuda --processes 16
+      ivtutorial zoo train-all --minutes 9 --device cuda --processes 15 --parcel parcel
+      ivtutorial zoo train-all --minutes 9 --device cuda --processes 15 --resume-from parcel
     """
+    began = time.monotonic()  # importing torch takes part of the minutes
     from ivtutorial.lab.reduced_models.train_all.budget import parse_budget
-    from ivtutorial.lab.reduced_models.train_all.run import chosen_plan, train_all as run
-    from ivtutorial.system.device import choose_device
+    from ivtutorial.lab.reduced_models.train_all.run import Sizes, begin_training
 
-    chosen = choose_device(device).type
-    plan = chosen_plan(chosen, seed, frames, clips)
     count = processes if processes is not None else default_processes(None, "cpu")
     with interruptible("Run the same command again to go on from the last state."):
-        run(out, plan, parse_budget(budget, minutes), count, chosen, until)
+        chosen, sizes = parse_budget(budget, minutes, since=began), Sizes(seed, frames, clips)
+        begin_training(out, chosen, count, device, until, sizes, parcel, resume_from, rehearse)
     typer.echo(f"trained: see {out}")
 
 

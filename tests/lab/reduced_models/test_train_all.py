@@ -37,9 +37,9 @@ from ivtutorial.lab.reduced_models.train_all.parts.video_model import (
     spatial_twin,
     video_optimizers,
 )
+from ivtutorial.lab.reduced_models.train_all.plan import Plan
 from ivtutorial.lab.reduced_models.train_all.pool import BLOCK, Pool, PoolConfig, content, draw_entry
 from ivtutorial.lab.reduced_models.train_all.run import check_start, train_all
-from ivtutorial.lab.reduced_models.train_all.work import Plan
 from ivtutorial.lab.world import facts as world
 from ivtutorial.lab.world.drawing.subjects import ALL, subject
 from ivtutorial.lab.world.training_captions import FAULT_WORDS, full_caption, training_caption
@@ -372,10 +372,11 @@ def test_muon_orthogonalises_inner_matrices_and_leaves_the_rest_to_adamw() -> No
 
 BARE = """
 import sys
-for name in ("typer", "rich", "av", "open_clip", "torchvision", "matplotlib", "IPython", "ipywidgets", "datasets"):
+for name in ("av", "open_clip", "torchvision", "matplotlib", "IPython", "ipywidgets", "datasets"):
     sys.modules[name] = None
-from ivtutorial.lab.reduced_models.train_all.__main__ import main
-sys.exit(main(sys.argv[1:]))
+import runpy
+sys.argv[1:1] = ["zoo", "train-all"]
+runpy.run_module("ivtutorial.cli", run_name="__main__")
 """
 
 

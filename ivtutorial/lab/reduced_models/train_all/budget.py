@@ -19,6 +19,7 @@ class Budget:
         steps: optimiser steps; the only budget under which a resumed run equals an unbroken one to the bit.
         core_hours: processor time of all processes together.
         minutes: time on the clock, what counts on a GPU that is lent.
+        since: `time.monotonic()` from which minutes count; by default from when the work begins.
 
     Raises:
         InputError: none or several are given, or one that is not positive.
@@ -27,6 +28,7 @@ class Budget:
     steps: int | None = None
     core_hours: float | None = None
     minutes: float | None = None
+    since: float | None = None
 
     def __post_init__(self) -> None:
         limits = [v for v in (self.steps, self.core_hours, self.minutes) if v is not None]
@@ -72,13 +74,14 @@ class Schedule:
         return progress > 1.0 - self.decay
 
 
-def parse_budget(text: str | None, minutes: float | None, default: str = "30h") -> Budget:
+def parse_budget(text: str | None, minutes: float | None, default: str = "30h", since: float | None = None) -> Budget:
     """The budget that a command line gives.
 
     Args:
         text: core-hours such as "30h", or core-minutes such as "90m".
         minutes: time on the clock.
         default: for when neither is given.
+        since: when the command began, see :class:`Budget`.
 
     Raises:
         InputError: both are given, or the text is not a number with h or m.
@@ -86,7 +89,7 @@ def parse_budget(text: str | None, minutes: float | None, default: str = "30h") 
     if text is not None and minutes is not None:
         raise InputError("give --budget (processor time) or --minutes (time on the clock), not both")
     if minutes is not None:
-        return Budget(minutes=minutes)
+        return Budget(minutes=minutes, since=since)
     text = text or default
     try:
         return Budget(core_hours=float(text[:-1]) / {"h": 1, "m": 60}[text[-1:]])

@@ -19,7 +19,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ivtutorial.errors import InputError
+from ivtutorial.lab.reduced_models.train_all.loop import to_device
 from ivtutorial.lab.reduced_models.train_all.pool import BLOCK, Pool, open_bytes
+
+AT_ONCE = 1024  # frames that a GPU encodes at a time
 
 
 class Encoded:
@@ -43,16 +46,20 @@ class Encoded:
         return len(self.latents)
 
     def fill(self, vae: AutoencoderKL, rank: int = 0, size: int = 1, bf16: bool = True) -> None:
-        """Encode what is missing of this process's share; the autoencoder's device does the work."""
-        for block in range(rank, len(self.is_encoded), size):
-            if self.is_encoded[block]:
-                continue
-            part = slice(block * BLOCK, min((block + 1) * BLOCK, len(self)))
-            self.latents[part] = encode_pixels(vae, self.pool.pixels[part], bf16)
-            masks = np.unpackbits(self.pool.masks[part], axis=2).reshape(-1, 1, 64, 64)
-            cover = F.avg_pool2d(torch.from_numpy(masks).float(), 8)[:, 0] * 255
-            self.cover[part] = cover.round().to(torch.uint8).unflatten(0, (part.stop - part.start, -1))
-            self.is_encoded[block] = 1
+        """Encode what is missing of this process's share; the autoencoder's device does the work, and a GPU as many
+        blocks at a time as hold :data:`AT_ONCE` frames."""
+        device = next(vae.parameters()).device
+        many = 1 if device.type == "cpu" else max(1, AT_ONCE // (BLOCK * self.pool.config.frames))
+        missing = [block for block in range(rank, len(self.is_encoded), size) if not self.is_encoded[block]]
+        for first in range(0, len(missing), many):
+            blocks = missing[first : first + many]
+            rows = np.concatenate([np.arange(b * BLOCK, min((b + 1) * BLOCK, len(self))) for b in blocks])
+            pixels = to_device(torch.from_numpy(self.pool.pixels[rows]), device)
+            self.latents[rows] = encode_pixels(vae, pixels, bf16).cpu()
+            masks = to_device(np.unpackbits(self.pool.masks[rows], axis=2).reshape(-1, 1, 64, 64), device)
+            cover = F.avg_pool2d(masks.float(), 8)[:, 0] * 255
+            self.cover[rows] = cover.round().to(torch.uint8).unflatten(0, (len(rows), -1)).cpu()
+            self.is_encoded[blocks] = 1
 
     def to(self, device: torch.device) -> Encoded:
         """With everything on a device; on the CPU the files stay mapped."""
@@ -76,22 +83,22 @@ class Encoded:
         return self.tokens[self._on(index), self._on(wording)].long()
 
     def _on(self, index: NDArray[np.int64]) -> Tensor:
-        return torch.from_numpy(np.ascontiguousarray(index)).to(self.latents.device)
+        return to_device(index, self.latents.device)
 
 
 @torch.no_grad()
-def encode_pixels(vae: AutoencoderKL, pixels: NDArray[np.uint8], bf16: bool = True, batch: int = 256) -> Tensor:
-    """Latents of uint8 clips (N, F, 64, 64, 3): float16 (N, F, C, 8, 8) on the CPU."""
+def encode_pixels(vae: AutoencoderKL, pixels: Tensor, bf16: bool = True, batch: int = 256) -> Tensor:
+    """Latents of uint8 clips (N, F, 64, 64, 3): float16 (N, F, C, 8, 8), on the autoencoder's device."""
     n, f = pixels.shape[:2]
     parts = []
     device = next(vae.parameters()).device
-    for part in torch.from_numpy(pixels).flatten(0, 1).split(batch):
+    for part in pixels.flatten(0, 1).split(batch):
         x = part.to(device).permute(0, 3, 1, 2).float() / 127.5 - 1.0
         with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
             # In float32 from the last convolution on: bfloat16 would round latents to 1 part in 256.
             hidden = vae.encoder(x)
         z = vae.quant_conv(hidden.float())[:, : vae.config.latent_channels]
-        parts.append(z.half().cpu())
+        parts.append(z.half())
     latents = torch.cat(parts)
     if not torch.isfinite(latents).all():
         raise InputError("the autoencoder gives latents that are not finite")

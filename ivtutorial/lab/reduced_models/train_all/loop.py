@@ -2,7 +2,8 @@
 
 Step n draws its global batch from (seed, n) alone, and each process works on its share of that batch. So a run that
 was killed takes the steps that an unbroken one takes, and with another number of processes it takes them too, up to
-rounding. Nothing in the loop waits for a GPU but the log, every :attr:`Settings.log_every` steps.
+rounding. Nothing in the loop waits for a GPU but the log, every :attr:`Settings.log_every` steps: what a step hands to
+the GPU goes through :func:`to_device`.
 
 The state of a stage, `NAME.state.pt`, holds tensors and plain numbers only and replaces the last one atomically.
 """
@@ -24,10 +25,9 @@ from torch import Tensor, nn
 
 from ivtutorial.errors import InputError
 from ivtutorial.lab.reduced_models.train_all.budget import Budget, Schedule
+from ivtutorial.lab.reduced_models.train_all.states import FORMAT, read_carried, read_stage_state, write_carried
 from ivtutorial.system.files import atomic_write
 from ivtutorial.system.share import average_gradients, rank_and_world, wait_for_all
-
-FORMAT = 3  # of state files: the generation of the small world
 
 
 @dataclass(frozen=True)
@@ -84,6 +84,14 @@ class Group:
         wait_for_all()
 
 
+def to_device(values: np.ndarray[Any, Any] | Tensor, device: torch.device) -> Tensor:
+    """Numbers as a tensor on a device; handing them to a GPU does not wait for what it still computes."""
+    tensor = torch.from_numpy(np.ascontiguousarray(values)) if isinstance(values, np.ndarray) else values
+    if device.type == "cuda" and tensor.device.type == "cpu":
+        return tensor.pin_memory().to(device, non_blocking=True)
+    return tensor.to(device)
+
+
 class TrainStep:
     """One step's number, progress and randomness; draws are made for the global batch, and each process keeps its
     rows."""
@@ -130,7 +138,8 @@ def fit_part(
     name: str,
     group: Group = Group(),
     check: Check | None = None,
-) -> EMAModel:
+    saved: Callable[[], None] | None = None,
+) -> dict[str, float]:
     """Train until the budget is used up, from the last state if there is one.
 
     Args:
@@ -143,9 +152,10 @@ def fit_part(
         name: of the stage.
         group: the processes that share each batch.
         check: measures the model with averaged weights now and then; its numbers are logged.
+        saved: called after each state, beside which `NAME.carried.safetensors` lies then.
 
     Returns:
-        The averages; the model holds them too.
+        The last check's numbers, none where there is no check. The model holds the averages.
 
     Raises:
         InputError: the batch cannot be shared among the processes; a state of other settings or another
@@ -161,22 +171,23 @@ def fit_part(
         if settings.schedule.decays(progress) and not run.decaying:
             run.decaying = True
             run.save(run.plateau)
-        factor = settings.schedule.factor(run.step, progress)
+        factor = settings.schedule.factor(run.step - run.first, progress)
         run.take(loss, TrainStep(run.step, progress, settings, group), factor)
         if run.step % settings.log_every == 0:
             run.report(progress, factor)
         if time.monotonic() > last_save + 60 * settings.save_minutes:
-            run.save(run.state)
+            run.keep(saved)
             last_save = time.monotonic()
         if check and group.rank == 0 and time.monotonic() > last_check + 60 * settings.check_minutes:
             run.log({"step": run.step, **run.checked(check)})
             last_check = time.monotonic()
-    run.save(run.state)
-    if check and group.rank == 0:
-        run.log({"step": run.step, **run.checked(check)})
+    run.keep(saved)
+    numbers = run.checked(check) if check and group.rank == 0 else {}
+    if check:
+        run.log({"step": run.step, **numbers})
     group.wait()
     run.average.copy_to(run.parameters)
-    return run.average
+    return numbers
 
 
 class _Run:
@@ -193,8 +204,9 @@ class _Run:
         self.average = EMAModel(self.parameters, decay=settings.ema, foreach=True)
         self.peaks = [[g["lr"] for g in o.param_groups] for o in optimizers]
         self.state, self.plateau = folder / f"{name}.state.pt", folder / f"{name}.plateau.pt"
-        self.log_file = folder / f"{name}.log.jsonl"
+        self.carried, self.log_file = folder / f"{name}.carried.safetensors", folder / f"{name}.log.jsonl"
         self.step, self.seconds, self.core_seconds, self.decaying = 0, 0.0, 0.0, False
+        self.first = 0  # the step at which the optimisers were fresh
         self.recent: list[dict[str, Tensor]] = []
         self.reported = (0, 0.0)
         self._clock = (time.monotonic(), time.process_time())
@@ -271,64 +283,71 @@ class _Run:
         if self.group.rank != 0:
             return
         content = {
-            "format": FORMAT, "settings": json.dumps(self.settings.lasting()), "step": self.step,
-            "seconds": self.seconds, "core_seconds": self.core_seconds, "decaying": self.decaying,
+            "format": FORMAT, **self.facts(),
             "model": self.model.state_dict(), "average": self.average.state_dict(),
             "optimizers": [o.state_dict() for o in self.optimizers],
         }  # fmt: skip
         with atomic_write(path) as file:
             torch.save(content, file)
 
+    def facts(self) -> dict[str, Any]:
+        """What a state says beside its tensors."""
+        return {
+            "settings": json.dumps(self.settings.lasting()), "step": self.step, "seconds": self.seconds,
+            "core_seconds": self.core_seconds, "decaying": self.decaying, "first": self.first,
+        }  # fmt: skip
+
+    def keep(self, saved: Callable[[], None] | None) -> None:
+        """Write the state, and where somebody waits for it what is carried to another machine."""
+        self.save(self.state)
+        if saved is not None and self.group.rank == 0:
+            write_carried(self.carried, self.model, self.average.shadow_params, self.facts())
+            saved()
+
     def restore(self, budget: Budget) -> None:
-        """Go on from the state, or from the plateau where the budget has grown past the decay."""
+        """Go on from the state, or from the plateau where the budget has grown past the decay, or from what was
+        carried here."""
         if not self.state.exists():
+            if self.carried.exists():
+                self.restore_carried()
             return
         content = read_stage_state(self.state)
         progress = budget.progress(content["step"], content["core_seconds"], content["seconds"])
         if content["decaying"] and not self.settings.schedule.decays(progress):
             content = read_stage_state(self.plateau)
             content["decaying"] = False
-        if json.loads(content["settings"]) != self.settings.lasting():
-            raise InputError(
-                f"{self.state} was begun with other settings ({content['settings']}, not "
-                f"{json.dumps(self.settings.lasting())}); restore them, or move the file away to train anew"
-            )
-        shapes = {k: tuple(v.shape) for k, v in self.model.state_dict().items()}
-        if {k: tuple(v.shape) for k, v in content["model"].items()} != shapes:
-            raise InputError(f"{self.state} holds another architecture; move it away to train anew")
+        self.fits(self.state, content["model"], content)
         self.model.load_state_dict(content["model"])
         self.average.load_state_dict(content["average"])
         self.average.to(self.group.device)
         for optimizer, saved in zip(self.optimizers, content["optimizers"], strict=True):
             optimizer.load_state_dict(saved)
-        self.step, self.decaying = content["step"], content["decaying"]
-        self.seconds, self.core_seconds = content["seconds"], content["core_seconds"]
+        self.go_on(content)
+        self.first = content.get("first", 0)
+
+    def restore_carried(self) -> None:
+        """Go on from averages, with fresh optimisers."""
+        tensors, facts = read_carried(self.carried)
+        self.fits(self.carried, tensors, facts)
+        self.model.load_state_dict(tensors)
+        self.average.shadow_params = [p.detach().clone() for p in self.parameters]
+        self.average.optimization_step = facts["step"]
+        self.go_on(facts)
+        self.first, self.decaying = self.step, False
+
+    def fits(self, path: Path, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
+        """Refuse a state of other settings, or of another architecture."""
+        if json.loads(facts["settings"]) != self.settings.lasting():
+            raise InputError(
+                f"{path} was begun with other settings ({facts['settings']}, not "
+                f"{json.dumps(self.settings.lasting())}); restore them, or move the file away to train anew"
+            )
+        shapes = {k: tuple(v.shape) for k, v in self.model.state_dict().items()}
+        if {k: tuple(v.shape) for k, v in tensors.items()} != shapes:
+            raise InputError(f"{path} holds another architecture; move it away to train anew")
+
+    def go_on(self, facts: dict[str, Any]) -> None:
+        """Take over a state's step and times."""
+        self.step, self.decaying = facts["step"], facts["decaying"]
+        self.seconds, self.core_seconds = facts["seconds"], facts["core_seconds"]
         self.reported = (self.step, self.core_seconds)
-
-
-def read_stage_state(path: Path) -> dict[str, Any]:
-    """A state file's content, on the CPU.
-
-    Raises:
-        InputError: it cannot be read, or an older program wrote it.
-    """
-    try:
-        content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises a different kind for every way in which a file can be broken
-        raise InputError(f"cannot read the state {path} ({error}); move it away to train the stage anew") from error
-    if content.get("format") != FORMAT:
-        raise InputError(
-            f"{path} is the state of an older generation, which this command cannot continue; it is left as it is: "
-            "give another folder, or move the file away"
-        )
-    return content
-
-
-def averaged(path: Path, model: nn.Module) -> nn.Module:
-    """Load the averaged weights of a state into a model of its architecture."""
-    content = read_stage_state(path)
-    model.load_state_dict(content["model"])
-    parameters = [p for p in model.parameters() if p.requires_grad]
-    for p, value in zip(parameters, content["average"]["shadow_params"], strict=True):
-        p.data.copy_(value)
-    return model

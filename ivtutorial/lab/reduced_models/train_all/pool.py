@@ -17,6 +17,7 @@ from __future__ import annotations
 import json
 import os
 import zlib
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -150,14 +151,18 @@ class Pool:
     def fill(self, tokenizer: CLIPTokenizer, rank: int = 0, world_size: int = 1) -> None:
         """Draw and describe what is missing of this process's share; killed, it loses at most one block."""
         for block in range(rank, len(self.is_drawn), world_size):
-            rows = range(block * BLOCK, min((block + 1) * BLOCK, len(self)))
-            if not self.is_told[block]:
-                self._describe(rows, tokenizer)
-                self.is_told[block] = 1
-            if not self.is_drawn[block]:
-                for i in rows:
-                    self.pixels[i], self.masks[i] = draw_entry(self.config, i)
-                self.is_drawn[block] = 1
+            self.fill_block(block, tokenizer)
+
+    def fill_block(self, block: int, tokenizer: CLIPTokenizer) -> None:
+        """Draw and describe one block, unless that is done."""
+        rows = range(block * BLOCK, min((block + 1) * BLOCK, len(self)))
+        if not self.is_told[block]:
+            self._describe(rows, tokenizer)
+            self.is_told[block] = 1
+        if not self.is_drawn[block]:
+            for i in rows:
+                self.pixels[i], self.masks[i] = draw_entry(self.config, i)
+            self.is_drawn[block] = 1
 
     def _describe(self, rows: range, tokenizer: CLIPTokenizer) -> None:
         texts = []
@@ -174,11 +179,36 @@ class Pool:
         """Whether everything is drawn and described."""
         return bool(self.is_drawn.all() and self.is_told.all())
 
+    @property
+    def ready(self) -> int:
+        """Number of clips to choose from."""
+        return len(self)
+
+    @property
+    def beginning(self) -> int:
+        """Number of clips, from the first one on, that are drawn and described."""
+        missing = np.flatnonzero((self.is_drawn == 0) | (self.is_told == 0))
+        return min(int(missing[0]) * BLOCK, len(self)) if len(missing) else len(self)
+
+    def labels(self, index: NDArray[np.int64]) -> Tensor:
+        """Numbers of subject, colour and facing, int64 (B, 3)."""
+        return torch.from_numpy(self.classes[index].astype(np.int64))
+
     def frames(self, index: NDArray[np.int64], frame: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
         """Single frames: uint8 (B, 3, 64, 64), and their masks, bool (B, 64, 64)."""
         pixels = torch.from_numpy(self.pixels[index, frame]).permute(0, 3, 1, 2)
         masks = np.unpackbits(self.masks[index, frame], axis=1).reshape(-1, world.SIZE, world.SIZE)
         return pixels, torch.from_numpy(masks.astype(bool))
+
+
+def fill_all(pools: Sequence[Pool], tokenizer: CLIPTokenizer, rank: int = 0, world_size: int = 1) -> None:
+    """Draw and describe this process's share of several pools, all of them side by side: after a tenth of the time
+    there is about a tenth of each."""
+    blocks = sorted(
+        ((b + 0.5) / len(pool.is_drawn), k, b) for k, pool in enumerate(pools) for b in range(len(pool.is_drawn))
+    )
+    for _, k, b in blocks[rank::world_size]:
+        pools[k].fill_block(b, tokenizer)
 
 
 def _wording(config: PoolConfig, what: Content, index: int, k: int) -> str:

@@ -31,7 +31,7 @@ from ivtutorial.lab.reduced_models.tokenizer import save_tokenizer
 from ivtutorial.lab.reduced_models.train_all import ceilings
 from ivtutorial.lab.reduced_models.train_all.budget import Schedule
 from ivtutorial.lab.reduced_models.train_all.encoded import Encoded, encode_pixels
-from ivtutorial.lab.reduced_models.train_all.loop import Group, TrainStep, averaged
+from ivtutorial.lab.reduced_models.train_all.loop import Group, TrainStep, to_device
 from ivtutorial.lab.reduced_models.train_all.parts import (
     autoencoder as ae,
     decoder as dec,
@@ -41,22 +41,31 @@ from ivtutorial.lab.reduced_models.train_all.parts import (
     text as tx,
     video_model as vm,
 )
-from ivtutorial.lab.reduced_models.train_all.pool import WORDINGS, Pool
-from ivtutorial.lab.reduced_models.train_all.work import Plan, Work
+from ivtutorial.lab.reduced_models.train_all.plan import Plan
+from ivtutorial.lab.reduced_models.train_all.pool import WORDINGS, fill_all
+from ivtutorial.lab.reduced_models.train_all.resident import AnyPool
+from ivtutorial.lab.reduced_models.train_all.states import averaged
+from ivtutorial.lab.reduced_models.train_all.work import Work, remove
 from ivtutorial.lab.world.judges.features import FeatureNet
 
 
 def draw_pools(work: Work) -> None:
     """The tokenizer, and this process's share of the pools."""
     clock = (time.monotonic(), time.process_time())
-    if work.group.rank == 0 and not (work.folder / "tokenizer" / "tokenizer.json").exists():
-        save_tokenizer(tx.learn_tokenizer(seed=work.plan.seed), work.folder / "tokenizer")
-    work.group.wait()
-    tokenizer = work.tokenizer()
-    for pool in work.pools():
-        pool.fill(tokenizer, work.group.rank, work.group.size)
-    work.group.wait()
+    draw_share(work)
     work.finish("draw", **used(clock, work.group))
+
+
+def draw_share(work: Work) -> None:
+    """The tokenizer, and this process's share of the pools, without a note that they are finished."""
+    kept, made = work.folder / "tokenizer", work.folder / ".tokenizer.made"
+    if work.group.rank == 0 and not kept.exists():
+        remove(made)
+        save_tokenizer(tx.learn_tokenizer(seed=work.plan.seed), made)
+        made.rename(kept)
+    work.group.wait()
+    fill_all(work.files(), work.tokenizer(), work.group.rank, work.group.size)
+    work.group.wait()
 
 
 def used(clock: tuple[float, float], group: Group) -> dict[str, float]:
@@ -70,19 +79,20 @@ def text(work: Work) -> None:
     tokenizer = work.tokenizer()
     torch.manual_seed(work.plan.seed)
     reader = im.on_device(tx.Reader(make_text_encoder(tokenizer)), work.device)
-    work.train("text", reader, tx.text_loss(reader, tokenizer), im.adamw(reader, 1e-3), ema=0.998)
+    record = work.train("text", reader, tx.text_loss(reader, tokenizer), im.adamw(reader, 1e-3), ema=0.998)
     work.save(reader.encoder, "text_encoder")
-    work.finish("text", **work.cost("text"))
+    work.finish("text", **record)
 
 
 def features(work: Work) -> None:
     """The network whose features compare pictures."""
     torch.manual_seed(work.plan.seed + 17)
     net = im.on_device(FeatureNet(), work.device)
-    work.train("features", net, perceptual.feature_loss(net, perceptual.Labelled(*work.pools())), im.adamw(net, 2e-3))
+    loss = perceptual.feature_loss(net, perceptual.Labelled(*work.pools()))
+    record = work.train("features", net, loss, im.adamw(net, 2e-3))
     if work.group.rank == 0:
         net.save(work.folder / "features")
-    work.finish("features", **work.cost("features"))
+    work.finish("features", **record)
 
 
 def make_noisy_autoencoder(work: Work) -> ae.NoisyAutoencoder:
@@ -96,34 +106,37 @@ def autoencoder(work: Work) -> None:
     """The autoencoder; afterwards the channels that are kept, whitened."""
     model = make_noisy_autoencoder(work)
     fresh, counts = work.fresh(), (model.config.latents, *model.config.nested)
-    work.train(
+    record = work.train(
         "autoencoder", model, ae.autoencoder_loss(model, ae.PoolPairs(*work.pools()), work.features().features),
         im.adamw(model, work.plan.autoencoder.lr), ceilings.fidelity_check(model.vae, fresh, counts),
     )  # fmt: skip
     work.save(model.vae, "autoencoder")
-    vae = kept_and_whitened(model.vae.cpu().eval(), work.plan, work.pools())
+    vae = kept_and_whitened(model.vae.cpu().eval(), work.plan, work.pools(), work.device)
     numbers = ceilings.reconstructions(vae, fresh)
     ceilings.report("autoencoder", {"renders": ceilings.sharpness(fresh.frames), **numbers})
     work.save(vae, "vae")
-    work.finish("autoencoder", **work.cost("autoencoder"), **numbers)
+    work.finish("autoencoder", **{**record, **numbers})
 
 
-def kept_and_whitened(vae: AutoencoderKL, plan: Plan, pools: tuple[Pool, Pool], count: int = 2000) -> AutoencoderKL:
-    """The autoencoder of the plan's channels, whitened on ``count`` frames of each pool."""
-    small = latent_space.keep_channels(vae, plan.channels).eval()
+def kept_and_whitened(
+    vae: AutoencoderKL, plan: Plan, pools: tuple[AnyPool, AnyPool], device: torch.device, count: int = 2000
+) -> AutoencoderKL:
+    """The autoencoder of the plan's channels, whitened on ``count`` frames of each pool; on a device."""
+    small = latent_space.keep_channels(vae, plan.channels).eval().to(device)
     rng = np.random.default_rng((plan.seed, 4))
     latents = []
     for pool in pools:
-        index, frame = rng.integers(len(pool), size=count), rng.integers(pool.config.frames, size=count)
-        latents.append(encode_pixels(small, pool.pixels[index, frame][:, None], plan.bf16)[:, 0])
-    return latent_space.whiten(small, torch.cat(latents), plan.whitening, plan.floor)
+        index, frame = rng.integers(pool.ready, size=count), rng.integers(pool.config.frames, size=count)
+        pixels = pool.frames(index, frame)[0].permute(0, 2, 3, 1)[:, None]
+        latents.append(encode_pixels(small, pixels, plan.bf16)[:, 0].cpu())
+    return im.on_device(latent_space.whiten(small.cpu(), torch.cat(latents), plan.whitening, plan.floor), device)
 
 
 def encode_pools(work: Work) -> None:
     """Latents, covers and tokens of both pools."""
     clock = (time.monotonic(), time.process_time())
     vae = work.vae()
-    for pool in work.pools():
+    for pool in work.files():
         store = Encoded(work.folder / "latents", pool, work.plan.channels)
         store.fill(vae, work.group.rank, work.group.size, work.plan.bf16)
     work.finish("encode", **used(clock, work.group))
@@ -144,9 +157,9 @@ def image(work: Work) -> None:
         return checks.one_step(unet) | checks.samples(unet)
 
     loss = im.image_loss(unet, texts, frames, clips, config, work.device)
-    work.train("image", unet, loss, im.adamw(unet, config.lr), check, schedule=Schedule(warmup=200))
+    record = work.train("image", unet, loss, im.adamw(unet, config.lr), check, schedule=Schedule(warmup=200))
     work.save(unet, "image_unet")
-    work.finish("image", **work.cost("image"), **check())
+    work.finish("image", **record)
 
 
 def video(work: Work) -> None:
@@ -162,9 +175,9 @@ def video(work: Work) -> None:
         return checks.samples(unet, min(45, work.plan.checked), 16)
 
     loss = vm.video_loss(unet, work.texts(), frames, clips, config, work.device)
-    work.train("video", unet, loss, vm.video_optimizers(unet, config), check, schedule=Schedule(warmup=100))
+    record = work.train("video", unet, loss, vm.video_optimizers(unet, config), check, schedule=Schedule(warmup=100))
     work.save(unet, "unet")
-    work.finish("video", **work.cost("video"), **check())
+    work.finish("video", **record)
 
 
 def decoder(work: Work) -> None:
@@ -178,20 +191,19 @@ def decoder(work: Work) -> None:
     ceilings.report("before decoder", before)
     empty = texts(texts.empty.to(work.device))
     loss = dec.decoder_loss(model, unet, empty, pairs.draw, config, work.features().features)
-    work.train(
+    record = work.train(
         "decoder", model, loss, dec.decoder_optimizers(model, config),
         lambda: ceilings.reconstructions(model.vae, fresh),
     )  # fmt: skip
-    after = ceilings.reconstructions(model.vae, fresh)
-    ceilings.report("after decoder", after)
+    ceilings.report("after decoder", record)
     work.save(model.vae, "vae_tuned")
-    work.finish("decoder", **work.cost("decoder"), **after)
+    work.finish("decoder", **record)
 
 
 class PooledLatents:
     """Batches for the decoder: pictures, masks, latents and captions of the same frames."""
 
-    def __init__(self, pools: tuple[Pool, Pool], encoded: tuple[Encoded, Encoded], texts: im.Texts) -> None:
+    def __init__(self, pools: tuple[AnyPool, AnyPool], encoded: tuple[Encoded, Encoded], texts: im.Texts) -> None:
         self.pools, self.encoded, self.texts = pools, encoded, texts
 
     def draw(self, step: TrainStep) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -202,9 +214,9 @@ class PooledLatents:
             frame = step.own(step.rng.integers(pool.config.frames, size=step.batch // 2))
             wording = step.own(step.rng.integers(WORDINGS, size=step.batch // 2))
             rows.append((*pool.frames(index, frame), store.frames(index, frame)[0], store.texts(index, wording)))
-        pixels, mask, z, ids = (torch.cat(column).to(step.group.device) for column in zip(*rows))
+        pixels, mask, z, ids = (to_device(torch.cat(column), step.group.device) for column in zip(*rows))
         # Shuffled, so that half of them is a fair half of both pools.
-        order = torch.randperm(len(z), generator=torch.Generator().manual_seed(step.number)).to(z.device)
+        order = to_device(torch.randperm(len(z), generator=torch.Generator().manual_seed(step.number)), z.device)
         return pixels[order].float() / 127.5 - 1.0, mask[order], z[order], self.texts(ids[order])
 
 

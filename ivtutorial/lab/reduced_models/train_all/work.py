@@ -1,11 +1,12 @@
-"""The plan of a training from nothing, and the folder in which it is carried out."""
+"""The folder in which the plan of a training from nothing is carried out, and its time."""
 
 from __future__ import annotations
 
 import json
 import shutil
 import time
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import asdict
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -15,84 +16,49 @@ from diffusers import AutoencoderKL, UNet2DConditionModel
 from torch import nn
 from transformers import CLIPTextModel, CLIPTokenizer
 
+from ivtutorial.errors import InputError
 from ivtutorial.lab.reduced_models.tokenizer import token_ids
 from ivtutorial.lab.reduced_models.train_all import ceilings
 from ivtutorial.lab.reduced_models.train_all.budget import Budget
 from ivtutorial.lab.reduced_models.train_all.encoded import Encoded
-from ivtutorial.lab.reduced_models.train_all.loop import Group, Settings, fit_part, read_stage_state
-from ivtutorial.lab.reduced_models.train_all.parts.autoencoder import AutoencoderConfig
-from ivtutorial.lab.reduced_models.train_all.parts.decoder import DecoderConfig
-from ivtutorial.lab.reduced_models.train_all.parts.image_model import ImageConfig, Texts, on_device
-from ivtutorial.lab.reduced_models.train_all.parts.video_model import VideoConfig
-from ivtutorial.lab.reduced_models.train_all.pool import Pool, PoolConfig
+from ivtutorial.lab.reduced_models.train_all.loop import Group, Settings, fit_part
+from ivtutorial.lab.reduced_models.train_all.parcel import pack
+from ivtutorial.lab.reduced_models.train_all.parts.image_model import Texts, on_device
+from ivtutorial.lab.reduced_models.train_all.plan import TRAINED, Plan
+from ivtutorial.lab.reduced_models.train_all.pool import Pool
+from ivtutorial.lab.reduced_models.train_all.resident import AnyPool, ResidentPool
+from ivtutorial.lab.reduced_models.train_all.states import read_carried, read_stage_state
 from ivtutorial.lab.world.judges.features import FeatureNet
 from ivtutorial.system.files import atomic_write_text
 
-# Of the budget; drawing and encoding take what they take.
-SHARES = {"text": 0.006, "features": 0.014, "autoencoder": 0.30, "image": 0.34, "video": 0.27, "decoder": 0.07}
-TRAINED = tuple(SHARES)
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What is trained, and how much of each.
-
-    Attributes:
-        frames, clips: sizes of the pools.
-        autoencoder, channels: all of its latent channels are trained together; `channels` of them are kept.
-        whitening, floor: see :func:`.latent_space.whiten`.
-        image, video, decoder: their stages.
-        batches: samples a step of all processes together (clips, for video).
-        bf16: compute in bfloat16.
-        save_minutes, check_minutes: see :class:`.loop.Settings`. checked: fresh pictures that checks look at.
-        seed: of everything random.
-    """
-
-    frames: int = 160_000
-    clips: int = 24_000
-    autoencoder: AutoencoderConfig = field(default_factory=AutoencoderConfig)
-    channels: int = 16
-    whitening: float = 1.0
-    floor: float = 0.0
-    image: ImageConfig = field(default_factory=ImageConfig)
-    video: VideoConfig = field(default_factory=VideoConfig)
-    decoder: DecoderConfig = field(default_factory=DecoderConfig)
-    batches: dict[str, int] = field(
-        default_factory=lambda: {
-            "text": 128,
-            "features": 64,
-            "autoencoder": 32,
-            "image": 256,
-            "video": 8,
-            "decoder": 32,
-        }  # fmt: skip
-    )
-    bf16: bool = True
-    save_minutes: float = 2.0
-    check_minutes: float = 15.0
-    checked: int = 180
-    seed: int = 0
-
-    @classmethod
-    def for_gpu(cls) -> Plan:
-        """Batches as large as a GPU wants, and rates that go with them; a state every half minute."""
-        batches = {"text": 256, "features": 512, "autoencoder": 256, "image": 1024, "video": 64, "decoder": 128}
-        return replace(
-            cls(), autoencoder=AutoencoderConfig(widths=(32, 64, 96, 128), lr=2e-3), image=ImageConfig(lr=1.5e-3),
-            video=VideoConfig(lr=1e-3), batches=batches, save_minutes=0.5, check_minutes=60.0,
-        )  # fmt: skip
-
-    def pools(self) -> tuple[PoolConfig, PoolConfig]:
-        """Single frames whose only fault is a watermark, and clips of web quality."""
-        return PoolConfig("frames", self.frames, 1, ("watermark",)), PoolConfig("clips", self.clips)
+LAST_SECONDS, LAST_SHARE = 15.0, 0.04  # kept free at the end of a budget of minutes: the smaller of the two
 
 
 class Work:
     """A folder in which a plan is carried out by a group of processes."""
 
-    def __init__(self, folder: Path, plan: Plan, budget: Budget, group: Group) -> None:
+    def __init__(
+        self, folder: Path, plan: Plan, budget: Budget, group: Group, parcel: Path | None = None,
+        beside: bool = False,
+    ) -> None:  # fmt: skip
+        """Begins to count the minutes of a budget, unless its command has begun already.
+
+        Args:
+            folder: of everything.
+            plan: what to train.
+            budget: for all of it; minutes are those from now on.
+            group: the processes that share the work.
+            parcel: folder that is kept ready to go on from elsewhere, see :mod:`.parcel`.
+            beside: whether other processes draw meanwhile. Pools are then kept on the device.
+        """
         self.folder, self.plan, self.budget, self.group = folder, plan, budget, group
+        self.parcel, self.beside = parcel, beside
+        self.check_drawing: Callable[[], None] = lambda: None  # raises when those who draw have failed
         self.began = time.monotonic()  # the stage that is being carried out
+        self.start = budget.since if budget.since is not None else self.began
+        self._given: dict[str, Budget] = {}
+        self._resident: tuple[AnyPool, AnyPool] | None = None
+        self._fresh: ceilings.Fresh | None = None
 
     @property
     def device(self) -> torch.device:
@@ -112,21 +78,43 @@ class Work:
             now = datetime.now(timezone.utc).isoformat(timespec="seconds")
             rows = self.finished() | {stage: {"finished": now, "processes": self.group.size, **facts}}
             atomic_write_text(self.folder / "stages.json", json.dumps(rows, indent=1) + "\n")
+            self.pack()
         self.group.wait()
 
+    def pack(self) -> None:
+        """Bring the parcel, if there is one, up to date."""
+        if self.parcel is not None:
+            pack(self.folder, self.parcel)
+
     def stage_budget(self, stage: str) -> Budget:
-        """The stage's share of what earlier stages left."""
+        """The stage's share of what earlier stages left, of a budget of minutes with what it has had before.
+
+        Raises:
+            InputError: of the minutes none is left.
+        """
         if self.budget.steps is not None:
             return self.budget
-        later = TRAINED[TRAINED.index(stage) :]
-        before = [row for name, row in self.finished().items() if name not in later]
-        share = SHARES[stage] / sum(SHARES[name] for name in later)
+        finished, later = self.finished(), TRAINED[TRAINED.index(stage) :]
+        share = self.plan.shares[stage] / sum(self.plan.shares[name] for name in later)
         if self.budget.core_hours is not None:
+            before = [row for name, row in finished.items() if name not in later]
             left = self.budget.core_hours - sum(row["core_seconds"] for row in before) / 3600
             return Budget(core_hours=max(left, 1e-3) * share)
+        left = self.seconds_left()
+        if left <= 0:
+            raise InputError(
+                f"the {self.budget.minutes:g} minutes are over before stage {stage}; nothing is lost: run the same "
+                "command again and it goes on"
+            )
+        return Budget(minutes=(seconds_had(self.folder, stage) + left * share) / 60)
+
+    def seconds_left(self) -> float:
+        """Of a budget of minutes, without what the last check and the saving of the result take; the same in every
+        process."""
         assert self.budget.minutes is not None
-        left = self.budget.minutes - sum(row["seconds"] for row in before) / 60
-        return Budget(minutes=max(left, 1e-3) * share)
+        whole = 60 * self.budget.minutes
+        left = self.start + whole - min(LAST_SECONDS, LAST_SHARE * whole) - time.monotonic()
+        return float(self.group.mean(torch.tensor(left, dtype=torch.float64)))
 
     def settings(self, stage: str, **more: Any) -> Settings:
         """How a stage trains."""
@@ -136,26 +124,44 @@ class Work:
             check_minutes=p.check_minutes, **more,
         )  # fmt: skip
 
-    def train(self, stage: str, model: nn.Module, loss: Any, optimizers: Any, check: Any = None, **more: Any) -> None:
-        """Run :func:`.loop.fit_part` on a stage and note what it took."""
-        settings, budget = self.settings(stage, **more), self.stage_budget(stage)
-        fit_part(model, loss, optimizers, settings, budget, self.folder, stage, self.group, check)
+    def train(
+        self, stage: str, model: nn.Module, loss: Any, optimizers: Any, check: Any = None, **more: Any
+    ) -> dict[str, Any]:
+        """Run :func:`.loop.fit_part` on a stage.
+
+        Returns:
+            What it took, and the last check's numbers, for the stage's record.
+        """
+        budget = self._given[stage] = self.stage_budget(stage)
+        saved = self.pack if self.parcel is not None else None
+        settings = self.settings(stage, **more)
+        numbers = fit_part(model, loss, optimizers, settings, budget, self.folder, stage, self.group, check, saved)
+        return {**self.cost(stage), **numbers}
 
     def cost(self, stage: str) -> dict[str, Any]:
-        """Steps and time of a trained stage, for its record."""
+        """Steps and time of a trained stage."""
         state = read_stage_state(self.folder / f"{stage}.state.pt")
-        limits = {k: v for k, v in asdict(self.stage_budget(stage)).items() if v is not None}
+        limits = {k: v for k, v in asdict(self._given[stage]).items() if v is not None}
         numbers = {k: round(state[k], 1) for k in ("core_seconds", "seconds")}
         return {**numbers, "steps": state["step"], "batch": self.plan.batches[stage], "budget": limits}
 
-    def pools(self) -> tuple[Pool, Pool]:
-        """The two pools."""
+    def files(self) -> tuple[Pool, Pool]:
+        """The two pools, in files."""
         first, second = self.plan.pools()
         return Pool(self.folder / "pool", first), Pool(self.folder / "pool", second)
 
+    def pools(self) -> tuple[AnyPool, AnyPool]:
+        """The two pools to learn from: in files, or on the device where others draw meanwhile."""
+        if not self.beside:
+            return self.files()
+        if self._resident is None:
+            first, second = (ResidentPool(pool, self.device, self.check_drawing) for pool in self.files())
+            self._resident = first, second
+        return self._resident
+
     def encoded(self) -> tuple[Encoded, Encoded]:
         """Both pools encoded, on the device."""
-        first, second = (Encoded(self.folder / "latents", pool, self.plan.channels) for pool in self.pools())
+        first, second = (Encoded(self.folder / "latents", pool, self.plan.channels) for pool in self.files())
         return first.to(self.device), second.to(self.device)
 
     def tokenizer(self) -> CLIPTokenizer:
@@ -183,7 +189,9 @@ class Work:
 
     def fresh(self) -> ceilings.Fresh:
         """The pictures that checks look at."""
-        return ceilings.Fresh.draw(self.plan.checked)
+        if self._fresh is None:
+            self._fresh = ceilings.Fresh.draw(self.plan.checked)
+        return self._fresh
 
     def checks(self, fresh: ceilings.Fresh) -> ceilings.Sampled:
         """Checks of image and video models."""
@@ -199,6 +207,14 @@ class Work:
             remove(kept)
             made.rename(kept)
         self.group.wait()
+
+
+def seconds_had(folder: Path, stage: str) -> float:
+    """Time on the clock that a stage has had in earlier runs."""
+    if (state := folder / f"{stage}.state.pt").exists():
+        return float(read_stage_state(state)["seconds"])
+    carried = folder / f"{stage}.carried.safetensors"
+    return float(read_carried(carried)[1]["seconds"]) if carried.exists() else 0.0
 
 
 def remove(folder: Path) -> None:

@@ -22,10 +22,11 @@ from diffusers import AutoencoderKL
 from torch import Tensor, nn
 
 from ivtutorial.evaluation.looks import YUV
-from ivtutorial.lab.reduced_models.train_all.loop import StepLoss, TrainStep
+from ivtutorial.lab.reduced_models.train_all.loop import StepLoss, TrainStep, to_device
 from ivtutorial.lab.reduced_models.train_all.parts.latent_space import LOG_VARIANCE
-from ivtutorial.lab.reduced_models.train_all.pool import Pool
+from ivtutorial.lab.reduced_models.train_all.resident import AnyPool
 
+CHANNEL_WEIGHTS = torch.tensor([1.0, 1.5, 1.5])  # colour counts more than brightness
 Features = Callable[[Tensor], list[Tensor]]
 
 
@@ -140,8 +141,8 @@ def picture_loss(output: Tensor, target: Tensor, weights: Tensor, edges: float =
         weights: (B, 1, H, W).
         edges: weight of the edges' error.
     """
-    difference = torch.einsum("ck,nkhw->nchw", YUV.to(output), output - target)
-    difference = difference * torch.tensor([1.0, 1.5, 1.5], device=output.device)[:, None, None]
+    difference = torch.einsum("ck,nkhw->nchw", to_device(YUV, output.device), output - target)
+    difference = difference * to_device(CHANNEL_WEIGHTS, output.device)[:, None, None]
     size = (weights * (difference.abs() + 2.0 * difference.square())).mean(dim=(0, 2, 3)).sum()
     for _ in range(2):
         size = size + edges * _edge_error(difference, weights)
@@ -159,7 +160,7 @@ class PoolPairs:
     """Batches for the autoencoder: half single frames, clean but for a watermark, half frames of clips of web
     quality."""
 
-    def __init__(self, frames: Pool, clips: Pool) -> None:
+    def __init__(self, frames: AnyPool, clips: AnyPool) -> None:
         self.pools = (frames, clips)
 
     def draw(self, step: TrainStep) -> tuple[Tensor, Tensor]:
@@ -167,13 +168,12 @@ class PoolPairs:
         half = step.batch // 2
         pixels, masks = [], []
         for pool, count in zip(self.pools, (step.batch - half, half)):
-            index = step.rng.integers(len(pool), size=count)
+            index = step.rng.integers(pool.ready, size=count)
             frame = step.rng.integers(pool.config.frames, size=count)
             picture, mask = pool.frames(index, frame)
             pixels.append(picture)
             masks.append(mask)
-        device = step.group.device
-        own, own_mask = step.own(torch.cat(pixels)).to(device), step.own(torch.cat(masks)).to(device)
+        own, own_mask = (to_device(step.own(torch.cat(rows)), step.group.device) for rows in (pixels, masks))
         return own.float() / 127.5 - 1.0, own_mask
 
 

@@ -111,7 +111,8 @@ def noised_and_back(
     x = bars[start].sqrt() * z + (1 - bars[start]).sqrt() * noise
     for t, then in zip(times, [*times[1:], 0]):
         now, after = bars[t], bars[then]
-        v = unet(torch.cat([x, x]), t, torch.cat([empty.expand(len(z), -1, -1), text])).sample.float()
+        step = torch.full((), t, device=z.device)
+        v = unet(torch.cat([x, x]), step, torch.cat([empty.expand(len(z), -1, -1), text])).sample.float()
         plain, conditional = v.chunk(2)
         v = plain + guidance * (conditional - plain)
         clean, eps = now.sqrt() * x - (1 - now).sqrt() * v, now.sqrt() * v + (1 - now).sqrt() * x

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ivtutorial.lab.reduced_models.train_all.loop import StepLoss, TrainStep
-from ivtutorial.lab.reduced_models.train_all.pool import Pool
+from ivtutorial.lab.reduced_models.train_all.loop import StepLoss, TrainStep, to_device
+from ivtutorial.lab.reduced_models.train_all.resident import AnyPool
 from ivtutorial.lab.world.judges.features import FeatureNet
 
 
 class Labelled:
     """Frames of a pool with their classes."""
 
-    def __init__(self, *pools: Pool) -> None:
+    def __init__(self, *pools: AnyPool) -> None:
         self.pools = pools
 
     def draw(self, step: TrainStep) -> tuple[Tensor, dict[str, Tensor]]:
@@ -24,14 +23,13 @@ class Labelled:
         rows: list[Tensor] = []
         masks, wanted = [], []
         for pool in self.pools:
-            index, frame = step.rng.integers(len(pool), size=share), step.rng.integers(pool.config.frames, size=share)
+            index, frame = step.rng.integers(pool.ready, size=share), step.rng.integers(pool.config.frames, size=share)
             pixels, mask = pool.frames(index, frame)
             rows.append(pixels)
             masks.append(mask)
-            wanted.append(pool.classes[index].astype(np.int64))
-        device = step.group.device
-        pixels, mask = step.own(torch.cat(rows)).to(device), step.own(torch.cat(masks)).to(device)
-        labels = torch.from_numpy(step.own(np.concatenate(wanted))).to(device)
+            wanted.append(pool.labels(index))
+        own = (step.own(torch.cat(column)) for column in (rows, masks, wanted))
+        pixels, mask, labels = (to_device(column, step.group.device) for column in own)
         return pixels.float() / 127.5 - 1.0, {
             "subject": labels[:, 0], "colour": labels[:, 1], "facing": labels[:, 2],
             "mask": F.avg_pool2d(mask[:, None].float(), 4)[:, 0],

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from ivtutorial.lab.reduced_models.tokenizer import make_tokenizer, token_ids
-from ivtutorial.lab.reduced_models.train_all.loop import StepLoss, TrainStep
+from ivtutorial.lab.reduced_models.train_all.loop import StepLoss, TrainStep, to_device
 from ivtutorial.lab.reduced_models.train_all.pool import CHANCE
 from ivtutorial.lab.world import facts as world
 from ivtutorial.lab.world.drawing.scenes import SCENES
@@ -94,10 +94,10 @@ def text_loss(reader: Reader, tokenizer: CLIPTokenizer) -> StepLoss:
 
     def loss(step: TrainStep) -> tuple[Tensor, dict[str, Tensor]]:
         drawn = step.own([random_caption(step.rng) for _ in range(step.batch)])
-        ids = token_ids(tokenizer, [text for _, text in drawn]).to(step.group.device)
         rows = [labels(facts, text) for facts, text in drawn]
-        wanted = torch.tensor([r[0] for r in rows], device=ids.device)
-        faults = torch.tensor([r[1] for r in rows], device=ids.device)
+        numbers_of = (torch.tensor([row[k] for row in rows]) for k in (0, 1))
+        columns = token_ids(tokenizer, [text for _, text in drawn]), *numbers_of
+        ids, wanted, faults = (to_device(part, step.group.device) for part in columns)
         total, numbers = torch.zeros((), device=ids.device), {}
         for way, out in zip(("pooled", "tokens"), reader(ids)):
             for k, name in enumerate(CLASSES):
