@@ -361,3 +361,15 @@ def test_norms_on_a_gpu_keep_to_half_precision_and_to_their_numbers() -> None:
     half.sum().backward()
     assert half.dtype == torch.bfloat16 and norm.weight.grad is not None and norm.weight.grad.dtype == torch.float32
     torch.testing.assert_close(half.float(), plain(x), rtol=0.02, atol=0.02)
+
+
+def test_a_network_with_its_channels_last_is_saved(tmp_path: Path) -> None:
+    """As `place` makes it on a GPU; safetensors takes tensors in order only."""
+    from diffusers import AutoencoderKL
+
+    vae = ae.make_autoencoder(TINY).to(memory_format=torch.channels_last)
+    assert not vae.encoder.conv_in.weight.is_contiguous()
+    before = {name: value.clone() for name, value in vae.state_dict().items()}
+    Work(tmp_path, Plan(), Budget(steps=1), Group()).save(vae, "vae")
+    after = AutoencoderKL.from_pretrained(tmp_path / "vae").state_dict()
+    assert all(torch.equal(after[name], value) for name, value in before.items())

@@ -55,7 +55,7 @@ class ResidentPool:
         new = slice(self._ready, end)
         pairs = ((self.pixels, self.pool.pixels), (self.masks, self.pool.masks), (self.classes, self.pool.classes))
         for there, here in pairs:
-            there[new] = torch.from_numpy(here[new]).to(self.device)
+            there[new].copy_(torch.from_numpy(here[new]))
         self._ready, self._looked = end, time.monotonic()
 
     def labels(self, index: NDArray[np.int64]) -> Tensor:

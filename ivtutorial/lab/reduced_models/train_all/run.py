@@ -57,7 +57,7 @@ def run_beside_drawing(
         processes: that draw.
     """
     if device == "cuda":
-        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
+        torch.set_float32_matmul_precision("high")
         torch.backends.cudnn.benchmark = True
         # Its plans are made for each shape anew, and sequences of 16 frames are not what it is for.
         torch.backends.cuda.enable_cudnn_sdp(False)

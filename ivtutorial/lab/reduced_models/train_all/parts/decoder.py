@@ -160,11 +160,13 @@ def decoder_loss(
             total = total + config.perceptual * feature_distance(features(output), features(pixels))
         error = (output.detach() - pixels).square().mean(1) / 4
         numbers = {"db": -10 * error.mean().log10(), "db_subject": -10 * ((error * mask).sum() / mask.sum()).log10()}
-        # The verdict on the output must move the decoder only, the discriminator learns from its own loss below.
-        model.critic.requires_grad_(False)
-        verdict = -model.critic(output).float().mean()
-        model.critic.requires_grad_(True)
-        real, made = model.critic(pixels).float(), model.critic(output.detach()).float()
+        # In float32: a spectral norm multiplies its vectors with a weight that autocast would make bfloat16 on a GPU.
+        with torch.autocast(pixels.device.type, enabled=False):
+            # The verdict on the output must move the decoder only, the discriminator learns from its own loss below.
+            model.critic.requires_grad_(False)
+            verdict = -model.critic(output).mean()
+            model.critic.requires_grad_(True)
+            real, made = model.critic(pixels), model.critic(output.detach())
         critic = F.relu(1 - real).mean() + F.relu(1 + made).mean()
         weight = config.adversarial if step.progress >= config.adversarial_from else 0.0
         numbers |= {"critic": critic.detach(), "verdict": verdict.detach()}
