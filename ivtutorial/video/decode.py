@@ -220,13 +220,18 @@ def opened(path: Path, lenient: bool = False) -> Iterator[Video]:
         if not path.exists():
             raise InputError(f"{path}: no such file.")
         # An absolute name: FFmpeg reads what comes before a colon as a protocol.
-        with av.open(os.path.abspath(path), metadata_errors="replace") as container:
+        with av.open(os.path.abspath(path), **_metadata(av.__version__)) as container:
             yield Video(path, container, lenient)
     except InputError:
         raise
     except (av.error.FFmpegError, OSError, ValueError, EOFError, MemoryError) as error:
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
         raise InputError(f"{path}: not a video that can be read, or damaged ({reason}).") from error
+
+
+def _metadata(version: str) -> dict[str, Any]:
+    """What keeps PyAV from failing at tags that are not UTF-8: a setting before 19, which replaces them by itself."""
+    return {"metadata_errors": "replace"} if int(version.split(".")[0]) < 19 else {}
 
 
 def _seconds(frame: av.VideoFrame, stamp: int | None) -> Stamp:

@@ -64,8 +64,7 @@ def upright(decoded: Decoded, size: tuple[int, int] | None, notes: list[str]) ->
     if decoded.aspect != 1:
         _note(notes, f"pixels are {decoded.aspect.numerator}:{decoded.aspect.denominator}, made square")
     pixels = _rgb(frame, decoded.transfer, decoded.primaries, notes)
-    items: Any = frame.side_data
-    if any(item.type.name.startswith("DOVI") for item in items):
+    if any(item.type.name.startswith("DOVI") for item in _side_data(frame)):
         _note(notes, "Dolby Vision's own data is left out; colours may differ")
     pixels, turned = _oriented(pixels, _matrix(frame))
     return cover(Image.fromarray(np.ascontiguousarray(pixels)), size, 1 / aspect if turned else aspect)
@@ -176,10 +175,15 @@ def _field(frame: av.VideoFrame) -> av.VideoFrame:
     return result
 
 
+def _side_data(frame: av.VideoFrame) -> list[Any]:
+    """What the file adds to a frame, by position: iterating gives the items before PyAV 19, and their kinds since."""
+    items: Any = frame.side_data
+    return [items[k] for k in range(len(items))]
+
+
 def _matrix(frame: av.VideoFrame) -> Sequence[int]:
     """(a, b, c, d) of the display matrix, which maps (x, y) to (a x + c y, b x + d y), y downwards."""
-    items: Any = frame.side_data
-    for item in items:
+    for item in _side_data(frame):
         if item.type.name == "DISPLAYMATRIX":
             a, b, _, c, d, *_ = struct.unpack("=9i", bytes(item))
             return a, b, c, d
