@@ -26,11 +26,17 @@ from ivtutorial.models.scheduler import make_scheduler
 from ivtutorial.models.unet import VideoUNet
 from ivtutorial.rewards.clip import ClipReward
 from ivtutorial.system.files import atomic_write
-from ivtutorial.system.quiet import no_warnings
 
 
-def random_backbone(divide: int, seed: int, device: str) -> Backbone:
-    """ModelScope-1.7B's five parts with random weights, every width divided by `divide`."""
+def random_backbone(divide: int, seed: int, device: str, shallow: bool = False) -> Backbone:
+    """ModelScope-1.7B's five parts with random weights.
+
+    Args:
+        divide: of every width.
+        seed: of the weights.
+        device: where they are made.
+        shallow: one block a level, and one layer of the text encoder.
+    """
     from diffusers import AutoencoderKL
     from transformers import CLIPTextConfig, CLIPTextModel
 
@@ -39,15 +45,16 @@ def random_backbone(divide: int, seed: int, device: str) -> Backbone:
         unet = VideoUNet(
             sample_size=32, block_out_channels=tuple(w // divide for w in (320, 640, 1280, 1280)),
             cross_attention_dim=1024 // divide, attention_head_dim=max(64 // divide, 8), norm_num_groups=32 // divide,
+            layers_per_block=1 if shallow else 2,
         )  # fmt: skip
         vae = AutoencoderKL(
             block_out_channels=[w // divide for w in (128, 256, 512, 512)], latent_channels=4, sample_size=512,
-            down_block_types=["DownEncoderBlock2D"] * 4, up_block_types=["UpDecoderBlock2D"] * 4, layers_per_block=2,
-            norm_num_groups=32 // divide,
+            down_block_types=["DownEncoderBlock2D"] * 4, up_block_types=["UpDecoderBlock2D"] * 4,
+            layers_per_block=1 if shallow else 2, norm_num_groups=32 // divide,
         )  # fmt: skip
         text = CLIPTextConfig(
-            hidden_size=1024 // divide, intermediate_size=4096 // divide, num_hidden_layers=23,
-            num_attention_heads=16 // divide, hidden_act="gelu", bos_token_id=49406, eos_token_id=49407,
+            hidden_size=1024 // divide, intermediate_size=4096 // divide, num_attention_heads=16 // divide,
+            num_hidden_layers=1 if shallow else 23, hidden_act="gelu", bos_token_id=49406, eos_token_id=49407,
         )  # fmt: skip
         text_encoder = CLIPTextModel(text)
         for name, parameter in unet.named_parameters():
@@ -74,22 +81,30 @@ def clip_tokenizer() -> Any:
         return CLIPTokenizer.from_pretrained(folder)
 
 
-def write_reward(out: Path, divide: int, seed: int, device: str) -> Path:
-    """HPSv2's network with random weights: as its checkpoint at full size, else as a folder."""
+def random_reward(divide: int, seed: int, device: str, shallow: bool = False) -> ClipReward:
+    """HPSv2's network with random weights, in single precision; arguments as for the backbone."""
     torch.manual_seed(seed)
-    if divide == 1:
-        with no_warnings(), torch.device(device):
-            model = open_clip.create_model("ViT-H-14", device=device).half()
-        with atomic_write(out / "HPS_v2_compressed.pt") as file:
-            torch.save({"state_dict": {name: tensor.cpu() for name, tensor in model.state_dict().items()}}, file)
-        return out / "HPS_v2_compressed.pt"
     config = open_clip.get_model_config("ViT-H-14")
     config["embed_dim"] //= divide
     config["vision_cfg"] |= {"width": 1280 // divide, "head_width": 80 // divide}
     config["text_cfg"] |= {"width": 1024 // divide, "heads": 16 // divide}
-    model = open_clip.CLIP(**config)
+    if shallow:
+        config["vision_cfg"]["layers"] = config["text_cfg"]["layers"] = 1
+    with torch.device(device):
+        model = open_clip.CLIP(**config)
     model.visual.image_mean, model.visual.image_std = open_clip.OPENAI_DATASET_MEAN, open_clip.OPENAI_DATASET_STD
-    return ClipReward(model, open_clip.SimpleTokenizer(), config).save(out / "reward", torch.float16)
+    return ClipReward(model, open_clip.SimpleTokenizer(), config).to(device)
+
+
+def write_reward(out: Path, divide: int, seed: int, device: str) -> Path:
+    """The same as a file: at full size as HPSv2's checkpoint, else as a folder."""
+    reward = random_reward(divide, seed, device)
+    if divide > 1:
+        return reward.save(out / "reward", torch.float16)
+    with atomic_write(out / "HPS_v2_compressed.pt") as file:
+        state = {name: tensor.to("cpu", torch.float16) for name, tensor in reward.model.state_dict().items()}
+        torch.save({"state_dict": state}, file)
+    return out / "HPS_v2_compressed.pt"
 
 
 def main() -> None:

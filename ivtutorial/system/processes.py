@@ -34,7 +34,7 @@ Result = TypeVar("Result")
 _CALL, _POLL, _PATIENCE = "call.pkl", 0.05, 5.0
 
 
-def launch(function: Callable[..., Result], processes: int, *args: Any) -> list[Result]:
+def launch(function: Callable[..., Result], processes: int, *args: Any, group: bool = True) -> list[Result]:
     """Call `function(*args)` in N processes at once.
 
     In each of them `torch.distributed` is ready (backend gloo, CPU only) and torch has one thread, as has every
@@ -44,6 +44,8 @@ def launch(function: Callable[..., Result], processes: int, *args: Any) -> list[
         function: of an importable module, that is, not written in the script or notebook itself.
         processes: N >= 1.
         *args: anything that can be pickled; each process gets a copy.
+        group: whether the processes are joined. If not, they know RANK and WORLD_SIZE of the environment, and nothing
+            of each other: no network is needed then, not even the machine's own.
 
     Returns:
         What the N calls returned, by rank.
@@ -69,7 +71,7 @@ def launch(function: Callable[..., Result], processes: int, *args: Any) -> list[
     if function.__module__ == "__main__":
         raise InputError(f"{function.__name__} is written in the script itself: put it in a module and import it.")
     with tempfile.TemporaryDirectory(prefix="ivtutorial-") as folder:
-        _store(Path(folder, _CALL), (function, args))
+        _store(Path(folder, _CALL), (function, args, group))
         workers = [_start(folder, rank, processes) for rank in range(processes)]
         try:
             _wait(workers, Path(folder))
@@ -198,8 +200,9 @@ def _work(folder: Path) -> int:
         # A process that was started in the background ignores Ctrl-C, and hands that down.
         signal.signal(signal.SIGINT, signal.default_int_handler)
         _listen_to_parent()
-        _join_group(folder)
-        function, args = pickle.loads((folder / _CALL).read_bytes())
+        function, args, group = pickle.loads((folder / _CALL).read_bytes())
+        if group:
+            _join_group(folder)
         result = function(*args)
         (folder / f"result-{rank}.pkl").write_bytes(pickle.dumps(result))
     except InputError as error:

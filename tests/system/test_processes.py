@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import torch.distributed as dist
 
 from ivtutorial.errors import InputError
 from ivtutorial.system.processes import launch
@@ -150,3 +151,8 @@ def _alive(pid: int) -> bool:
     # A zombie has ended; only its entry is left until init has read it.
     stat = Path(f"/proc/{pid}/stat")
     return not stat.exists() or stat.read_text().rsplit(")", 1)[1].split()[0] != "Z"
+
+
+def test_processes_without_a_group_know_their_rank_and_nothing_of_each_other() -> None:
+    assert launch(os.getenv, 2, "RANK", group=False) == ["0", "1"]
+    assert launch(dist.is_initialized, 2, group=False) == [False, False]

@@ -157,6 +157,12 @@ def test_plans_are_read_as_they_were_written(tmp_path: Path) -> None:
     older = json.loads(Plan().to_json())
     del older["shares"]
     assert Plan.from_json(json.dumps(older)) == Plan(), "the plan of a training that was begun before"
+    begun = tmp_path / "begun"
+    begun.mkdir()
+    (begun / "plan.json").write_text(json.dumps(older))
+    (begun / "stages.json").write_text('{"draw": {}}')
+    train_all(begun, chosen_plan(begun, "cpu"), Budget(steps=1), until="draw")
+    assert json.loads((begun / "plan.json").read_text()) == older, "left as it is"
     with pytest.raises(InputError, match="a plan has no widths; there are frames"):
         Plan.from_json('{"widths": [1]}')
     (tmp_path / "plan.json").write_text(replace(Plan.for_gpu(), seed=4).to_json())

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import threading
+import time
 from pathlib import Path
 
 import torch
@@ -11,15 +13,22 @@ from ivtutorial.errors import InputError
 from ivtutorial.lab.reduced_models.train_all.budget import Budget
 from ivtutorial.lab.reduced_models.train_all.loop import Group
 from ivtutorial.lab.reduced_models.train_all.plan import Plan
-from ivtutorial.lab.reduced_models.train_all.stages import draw_share
+from ivtutorial.lab.reduced_models.train_all.pool import fill_all
+from ivtutorial.lab.reduced_models.train_all.stages import TOKENIZER, ensure_tokenizer
 from ivtutorial.lab.reduced_models.train_all.work import Work
 from ivtutorial.system.processes import launch
 
 
 def draw_alone(folder: Path, plan: Plan) -> None:
-    """This process's share of the pools, as one of a group that does nothing else."""
+    """This process's share of the pools; the processes meet in the files alone, and the first makes the tokenizer."""
     torch.set_num_threads(1)
-    draw_share(Work(folder, plan, Budget(steps=1), Group.current(torch.device("cpu"))))
+    rank, size = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+    work = Work(folder, plan, Budget(steps=1), Group())
+    if rank == 0:
+        ensure_tokenizer(work)
+    while not (folder / TOKENIZER).exists():
+        time.sleep(0.1)
+    fill_all(work.files(), work.tokenizer(), rank, size)
 
 
 class Drawing:
@@ -42,7 +51,7 @@ class Drawing:
     def _run(self) -> None:
         folder, plan, processes = self.call
         try:
-            launch(draw_alone, processes, folder, plan)
+            launch(draw_alone, processes, folder, plan, group=False)
         except BaseException as error:  # whatever it is, it is raised where somebody waits
             self.error = error
 

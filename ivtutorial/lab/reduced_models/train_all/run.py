@@ -14,7 +14,7 @@ from ivtutorial.lab.reduced_models.train_all.drawing import Drawing
 from ivtutorial.lab.reduced_models.train_all.loop import Group
 from ivtutorial.lab.reduced_models.train_all.parcel import unpack
 from ivtutorial.lab.reduced_models.train_all.plan import Plan
-from ivtutorial.lab.reduced_models.train_all.stages import RUN
+from ivtutorial.lab.reduced_models.train_all.stages import RUN, TOKENIZER
 from ivtutorial.lab.reduced_models.train_all.states import read_stage_state
 from ivtutorial.lab.reduced_models.train_all.work import Work
 from ivtutorial.system.device import choose_device
@@ -66,7 +66,7 @@ def run_beside_drawing(
     if draw not in work.finished():
         drawing = Drawing(folder, plan, processes)
         work.check_drawing = drawing.check
-        drawing.wait_for(folder / "tokenizer")
+        drawing.wait_for(folder / TOKENIZER)
     # What does not need all pictures comes before the last of them.
     first = ("text", "features", "autoencoder")
     for stage in (*first, *(name for name in RUN if name not in first)):
@@ -203,8 +203,9 @@ def _same_plan(folder: Path, plan: Plan) -> None:
     path = folder / "plan.json"
     if path.exists():
         before = read_plan(path)
-        if not (folder / "pool").exists():
-            before = replace(before, frames=plan.frames, clips=plan.clips)
-        if before.to_json() != plan.to_json():
+        if before.to_json() == plan.to_json():
+            return
+        resized = replace(before, frames=plan.frames, clips=plan.clips)
+        if (folder / "pool").exists() or resized.to_json() != plan.to_json():
             raise InputError(f"{folder} was begun with another plan ({path}); restore it, or give another folder")
     atomic_write_text(path, plan.to_json())

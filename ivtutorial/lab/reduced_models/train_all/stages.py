@@ -48,24 +48,27 @@ from ivtutorial.lab.reduced_models.train_all.states import averaged
 from ivtutorial.lab.reduced_models.train_all.work import Work, remove
 from ivtutorial.lab.world.judges.features import FeatureNet
 
+TOKENIZER = "tokenizer"  # its folder
+
 
 def draw_pools(work: Work) -> None:
     """The tokenizer, and this process's share of the pools."""
     clock = (time.monotonic(), time.process_time())
-    draw_share(work)
-    work.finish("draw", **used(clock, work.group))
-
-
-def draw_share(work: Work) -> None:
-    """The tokenizer, and this process's share of the pools, without a note that they are finished."""
-    kept, made = work.folder / "tokenizer", work.folder / ".tokenizer.made"
-    if work.group.rank == 0 and not kept.exists():
-        remove(made)
-        save_tokenizer(tx.learn_tokenizer(seed=work.plan.seed), made)
-        made.rename(kept)
+    if work.group.rank == 0:
+        ensure_tokenizer(work)
     work.group.wait()
     fill_all(work.files(), work.tokenizer(), work.group.rank, work.group.size)
     work.group.wait()
+    work.finish("draw", **used(clock, work.group))
+
+
+def ensure_tokenizer(work: Work) -> None:
+    """The tokenizer, whole or not at all, unless it is there."""
+    kept, made = work.folder / TOKENIZER, work.folder / f".{TOKENIZER}.made"
+    if not kept.exists():
+        remove(made)
+        save_tokenizer(tx.learn_tokenizer(seed=work.plan.seed), made)
+        made.rename(kept)
 
 
 def used(clock: tuple[float, float], group: Group) -> dict[str, float]:

@@ -1,0 +1,148 @@
+"""Everything that is claimed of a GPU, measured in ten minutes with random weights: no download, no clip, no network.
+
+    python benchmarks/on_a_gpu.py                        # on a machine with a GPU, writes runs/on_a_gpu.json
+    python benchmarks/on_a_gpu.py --minutes 4 --only preset
+    python benchmarks/on_a_gpu.py --rehearse             # every row, tiny, on a CPU: does the script itself work?
+
+Rows come in the order of their worth, and the file is written after each, so that what is there when the time is up is
+the best that there was time for. First correctness, at an eighth of every width: a step on the GPU against the same on
+the CPU, a run continued against one at once. Then what the card reaches, and full size, as `finetune` takes its steps:
+presets, ours against the authors' way in turn. Then 200 small steps in fp16 with loss scaling; and again at full size
+methods, and one setting after another.
+
+A row holds what it measured; or `skipped` with the reason; `out_of_memory`; or `failed` with the error. None of these
+ends the run.
+
+| number         | unit    | meaning                                                                               |
+|----------------|---------|---------------------------------------------------------------------------------------|
+| `seconds`      | s       | a step of one pass of `finetune`, median after the first; `clip_seconds` for a clip    |
+| `peak_gib`     | GiB     | most that PyTorch had allocated, models included                                       |
+| `taken_gib`    | GiB     | what the card lacked afterwards: the same with PyTorch's reserve, CUDA and its libraries |
+| `tflops`       | TFLOP/s | operations that `count_step.py` counts, over the time; `of_peak` over the measured peak |
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from gpu_rows import Machine, against_cpu, ceiling, continued, in_turn, long_run, timed
+
+from ivtutorial.method.instructvideo import InstructVideo
+from ivtutorial.models.memory import Memory
+from ivtutorial.system.files import atomic_write_text
+from ivtutorial.system.provenance import provenance
+from ivtutorial.training.config import FinetuneConfig
+from ivtutorial.training.methods import METHODS
+from ivtutorial.training.presets import PRESETS, preset
+
+Measure = Callable[[], dict[str, Any]]
+
+
+def of_preset(machine: Machine, name: str, **memory: Any) -> dict[str, Any]:
+    """A step with a preset; on a CPU in bf16, which is all that it has."""
+    values = preset(name)
+    precision = values["precision"] if machine.device == "cuda" else "bf16"
+    config = FinetuneConfig(**{**values, "precision": precision, "memory": Memory(**values["memory"], **memory)})
+    return timed(machine, config, counted="" if memory else f"preset {name}")
+
+
+def of_setting(machine: Machine, method: Any, batch: int = 1, **memory: Any) -> dict[str, Any]:
+    """A step of one pass in bf16, the UNet recomputed unless `memory` says otherwise."""
+    memory = memory or {"recompute_unet": True}
+    return timed(machine, FinetuneConfig(method=method, batch_size=batch, precision="bf16", memory=Memory(**memory)))
+
+
+def rows(machine: Machine) -> dict[str, Measure]:
+    """Every row by name, in the order of their worth."""
+    settings: dict[str, Any] = {
+        "two-phase": InstructVideo(two_phase=True),
+        "Direct-Align": METHODS["DirectAlign"](),
+        "DRaFT": METHODS["Draft"](),
+        "tau 0.3": InstructVideo(tau=0.3),
+        "tau 1.0": InstructVideo(tau=1.0),
+        "K 2": InstructVideo(K=2),
+        "K 4, whole steps recomputed": InstructVideo(K=4, recompute=True),
+        "S 1": InstructVideo(S=1),
+        "S 8": InstructVideo(S=8),
+    }
+    return {
+        "a step against the CPU, fp32": lambda: against_cpu(machine, "fp32"),
+        "a step against the CPU, bf16": lambda: against_cpu(machine, "bf16"),
+        "continued, fp32": lambda: continued(machine, "fp32"),
+        "continued, fp16": lambda: continued(machine, machine.half()),
+        "peak in bf16": lambda: ceiling(machine),
+        **{f"preset {name}": lambda name=name: of_preset(machine, name) for name in reversed(PRESETS)},
+        "ours and the authors' way in turn": lambda: in_turn(machine),
+        "a long run in fp16": lambda: long_run(machine),
+        **{name: lambda method=method: of_setting(machine, method) for name, method in settings.items()},
+        "nothing recomputed": lambda: of_setting(machine, InstructVideo(), decode_chunk=16),
+        **{f"batch {clips}": lambda clips=clips: of_setting(machine, InstructVideo(), clips) for clips in (2, 4, 8)},
+        **({"preset a100, compiled": lambda: of_preset(machine, "a100", compile=True)} if machine.divide == 1 else {}),
+    }
+
+
+def measured(function: Measure) -> dict[str, Any]:
+    """What a row gives, or why it gives nothing."""
+    try:
+        return function()
+    except Exception as error:  # whatever it is, the other rows are worth their minutes
+        causes = (error, error.__cause__, error.__context__)
+        if any(isinstance(cause, torch.OutOfMemoryError) for cause in causes):
+            return {"out_of_memory": True}
+        return {"failed": f"{type(error).__name__}: {str(error)[:300]}"}
+
+
+def measure(machine: Machine, out: Path, minutes: float, only: list[str] | None = None) -> list[dict[str, Any]]:
+    """Measure rows until the time is up, write the file after each, and return the rows.
+
+    A row begins only where as much time is left as the longest so far has taken.
+    """
+    began, longest = time.monotonic(), 0.0
+    result: list[dict[str, Any]] = []
+    for name, function in rows(machine).items():
+        if only and not any(part in name for part in only):
+            continue
+        start = time.monotonic()
+        left = began + 60 * minutes - start
+        numbers = measured(function) if left > longest else {"skipped": f"{left:.0f} s left of {minutes:g} minutes"}
+        spent = time.monotonic() - start
+        longest = max(longest, spent)
+        result.append({"name": name, **_rounded(numbers), "spent": round(spent, 1)})
+        print(json.dumps(result[-1]), flush=True)
+        settings = {name: getattr(machine, name) for name in ("device", "divide", "shallow", "frames", "side", "steps")}
+        atomic_write_text(out, json.dumps({"settings": settings, "rows": result, **provenance(0)}, indent=1) + "\n")
+    return result
+
+
+def _rounded(numbers: dict[str, Any]) -> dict[str, Any]:
+    return {name: float(f"{value:.5g}") if isinstance(value, float) else value for name, value in numbers.items()}
+
+
+def main() -> None:
+    """Measure."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--minutes", type=float, default=9.5, help="no row begins that might end later")
+    parser.add_argument("--only", nargs="*", help="only rows whose name contains one of these")
+    parser.add_argument("--out", type=Path, default=Path("runs/on_a_gpu.json"))
+    parser.add_argument("--rehearse", action="store_true", help="every row, tiny, on a CPU")
+    options = parser.parse_args()
+    if options.rehearse:
+        torch.set_num_threads(1)
+        machine = Machine("cpu", divide=8, shallow=True, frames=8, side=8, steps=2, long=2)
+    elif torch.cuda.is_available():
+        machine = Machine()
+    else:
+        raise SystemExit("on_a_gpu: torch sees no GPU here. To try the script itself on a CPU: --rehearse.")
+    result = measure(machine, options.out, options.minutes, options.only)
+    if failed := [row["name"] for row in result if "failed" in row]:
+        raise SystemExit(f"on_a_gpu: {len(failed)} rows failed ({', '.join(failed)}), see {options.out}.")
+
+
+if __name__ == "__main__":
+    main()
