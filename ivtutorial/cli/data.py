@@ -21,7 +21,15 @@ from ivtutorial.cli.options import (
     Root,
     Width,
 )
-from ivtutorial.cli.support import default_processes, interruptible, model_for, prompts_given, quiet_loading, show
+from ivtutorial.cli.support import (
+    clip_length,
+    default_processes,
+    interruptible,
+    model_for,
+    prompts_given,
+    quiet_loading,
+    show,
+)
 from ivtutorial.errors import InputError
 
 
@@ -41,8 +49,8 @@ def prepare_command(
     check_only: Annotated[
         bool, typer.Option("--check-only", help="Report, sheets and manifest, but no latents: needs no model.")
     ] = False,
-    frames: Frames = 16,
-    fps: Fps = 8.0,
+    frames: Frames = None,
+    fps: Fps = None,
     height: Height = None,
     width: Width = None,
     precision: Annotated[
@@ -82,6 +90,7 @@ def prepare_command(
 
     if (clips is None) != from_prompts or (prompts is not None and not from_prompts):
         raise InputError("give either CLIPS, or --from-prompts (and then perhaps --prompts FILE).")
+    frames, fps = (frames or 16, fps or 8.0) if check_only else clip_length(model, frames, fps)
     count = default_processes(processes, device)
     with interruptible("Run the command again: it goes on where it stopped."), joined() as first_process:
         if from_prompts:

@@ -23,6 +23,7 @@ from ivtutorial.cli.options import (
     with_sampling_options,
 )
 from ivtutorial.cli.support import (
+    clip_length,
     default_processes,
     estimate_line,
     interruptible,
@@ -40,8 +41,8 @@ def score_command(
     reward: Reward = "reduced",
     root: Root = None,
     segments: Segments = 4,
-    frames: Frames = 16,
-    fps: Fps = 8.0,
+    frames: Frames = None,
+    fps: Fps = None,
     size: Annotated[int, typer.Option(help="Height and width in pixels at which clips are read (paper: 256).")] = 64,
     json_output: Json = False,
 ) -> None:
@@ -61,7 +62,9 @@ def score_command(
 
     listed = read_clips(clips, root)
     with interruptible("Nothing was written."):
-        scores = score_files(listed, reward, segments, frames=frames, fps=fps, size=(size, size), progress=True)
+        scores = score_files(
+            listed, reward, segments, frames=frames or 16, fps=fps or 8.0, size=(size, size), progress=True
+        )
     rows = [
         {"video": str(clip.path), "caption": clip.caption, "reward": mean, "frame_rewards": each}
         for clip, mean, each in zip(listed, scores.rewards.tolist(), scores.frame_rewards.tolist(), strict=True)
@@ -108,11 +111,12 @@ def evaluate_command(
     listed = prompts_given(prompt, prompts)
     name = {"none": None, "auto": "reduced" if model == "reduced" else None}.get(judge, judge)
     columns = None if name is None else (open_panel() if name == "reduced" else open_judge(name)).columns
-    sampling = options.sampling()
+    frames, fps = clip_length(model, options.frames, options.fps)
+    sampling = options.sampling(frames)
     with interruptible("Run the command again; it starts from the beginning."), joined() as first_process:
         result = evaluate(
             model_for(model, options.device, sampling.precision), listed, reward, out, options.seed or [0], sampling,
-            lora=options.lora, lora_scale=options.lora_scale, judge=columns, S=segments, fps=options.fps,
+            lora=options.lora, lora_scale=options.lora_scale, judge=columns, S=segments, fps=fps,
             processes=default_processes(options.processes, options.device), progress=True,
         )  # fmt: skip
     if not first_process:

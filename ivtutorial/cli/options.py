@@ -21,7 +21,10 @@ if TYPE_CHECKING:
     from ivtutorial.sampling.generation import Sampling
 
 Model = Annotated[
-    str, typer.Option(help="Text-to-video model: 'reduced', 'modelscope', a diffusers folder or a hub name.")
+    str,
+    typer.Option(
+        help="Text-to-video model: 'reduced', 'modelscope', 'wan2.1-1.3b', 'cogvideox-2b', a folder or a hub name."
+    ),
 ]
 Reward = Annotated[
     str,
@@ -43,8 +46,10 @@ D = Annotated[
     typer.Option("--ddim-steps", "-D", help="DDIM steps D of the full chain (paper: 20; 50 as a variant)."),
 ]
 Guidance = Annotated[float, typer.Option(help="Classifier-free guidance scale; 1 is none (authors: 3, diffusers: 9).")]
-Frames = Annotated[int, typer.Option(help="Frames F of a clip (paper: 16).")]
-Fps = Annotated[float, typer.Option(help="Frames a second of video files (paper: 8).")]
+Frames = Annotated[
+    int | None, typer.Option(help="Frames F of a clip; default the model's (paper: 16; Wan: 17, or any 4 k + 1).")
+]
+Fps = Annotated[float | None, typer.Option(help="Frames a second of video files; default the model's (paper: 8).")]
 Height = Annotated[int | None, typer.Option(help="Height in pixels; default the model's own.")]
 Width = Annotated[int | None, typer.Option(help="Width in pixels; default the model's own.")]
 Eta = Annotated[float, typer.Option(help="0 is deterministic DDIM, 1 as noisy as DDPM.")]
@@ -90,18 +95,18 @@ class SamplingOptions:
     seed: Seeds = None
     ddim_steps: D = 20
     guidance: Guidance = 3.0
-    frames: Frames = 16
+    frames: Frames = None
     height: Height = None
     width: Width = None
     eta: Eta = 0.0
-    fps: Fps = 8.0
+    fps: Fps = None
     batch_size: BatchSize = 8
     processes: Processes = None
     device: Device = None
     precision: Precision = "auto"
 
-    def sampling(self) -> Sampling:
-        """The library's settings, in the precision that the device allows.
+    def sampling(self, frames: int) -> Sampling:
+        """The library's settings, in the precision that the device allows, for clips of this many frames.
 
         Raises:
             InputError: a number out of range, an unknown precision or device.
@@ -111,7 +116,7 @@ class SamplingOptions:
 
         precision = chosen_precision(self.precision, self.device)
         return Sampling(
-            self.ddim_steps, self.guidance, self.frames, self.height, self.width, self.eta, self.batch_size, precision
+            self.ddim_steps, self.guidance, frames, self.height, self.width, self.eta, self.batch_size, precision
         )
 
 

@@ -8,7 +8,15 @@ from typing import Annotated
 import typer
 
 from ivtutorial.cli.options import Json, Model, Out, PromptFile, SamplingOptions, Texts, with_sampling_options
-from ivtutorial.cli.support import default_processes, interruptible, model_for, prompts_given, quiet_loading, show
+from ivtutorial.cli.support import (
+    clip_length,
+    default_processes,
+    interruptible,
+    model_for,
+    prompts_given,
+    quiet_loading,
+    show,
+)
 
 
 @with_sampling_options
@@ -43,18 +51,19 @@ def generate(
     from ivtutorial.video.sheet import contact_sheet, save_picture
 
     texts = [item.text for item in prompts_given(prompt, prompts)]
-    sampling = options.sampling()
+    frames, fps = clip_length(model, options.frames, options.fps)
+    sampling = options.sampling(frames)
     hint = f"The finished clips are in {out}; the same command makes the others."
     with interruptible(hint), joined() as first_process:
         clips = generate_files(
             model_for(model, options.device, sampling.precision), texts, out, options.seed or [0], sampling,
-            fps=options.fps, lora=options.lora, lora_scale=options.lora_scale, overwrite=overwrite,
+            fps=fps, lora=options.lora, lora_scale=options.lora_scale, overwrite=overwrite,
             processes=default_processes(options.processes, options.device), progress=True,
         )  # fmt: skip
     if not first_process:
         return
     first = clips[:96]
-    pictures = [read_video(clip.path, sampling.frames, options.fps) for clip in first]
+    pictures = [read_video(clip.path, frames, fps) for clip in first]
     titles = [clip.caption for clip in first]
     save_picture(out / "sheet.png", contact_sheet(pictures, titles, columns=8, scale=2))
     rows = [

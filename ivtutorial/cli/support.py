@@ -108,6 +108,20 @@ def model_for(name: str, device: str | None, precision: Precision) -> Any:
     return name if chosen.type == "cpu" else open_model(name, DTYPES[precision], chosen)
 
 
+def clip_length(model: str, frames: int | None, fps: float | None) -> tuple[int, float]:
+    """Frames of a clip and frames a second: as given, or as is usual for the model.
+
+    Raises:
+        InputError: no such model.
+    """
+    if frames is not None and fps is not None:
+        return frames, fps
+    from ivtutorial.models.named import clocks
+
+    usual = clocks(model)
+    return usual.frames if frames is None else frames, usual.fps if fps is None else fps
+
+
 def estimate_line(name: str, e: dict[str, Any]) -> str:
     """A line of a table: mean, standard deviation, interval of the mean, number of clips."""
     interval = f"{e['low']:.4f} to {e['high']:.4f}"

@@ -47,7 +47,11 @@ def finetune_command(
     ] = None,
     batch_size: Annotated[int | None, typer.Option(help="Clips a step in each process (paper: 8 in all).")] = None,
     tau: Annotated[
-        float | None, typer.Option(help="Noise level tau in (0, 1] of the edit (Eq. 4; paper: 0.6).")
+        float | None,
+        typer.Option(
+            help="Share tau in (0, 1] of the steps that the edit takes (Eq. 4; paper: 0.6; flow models: as noisy). "
+            "--set method.tau=noise:0.66 asks for a noise level."
+        ),
     ] = None,
     ddim_steps: Annotated[
         int | None, typer.Option("--ddim-steps", "-D", help="DDIM steps D (Eq. 3; paper: 20).")
@@ -117,7 +121,7 @@ def finetune_command(
         chosen["trackers"] = [] if trackers == "none" else [name.strip() for name in trackers.split(",")]
     if clips is not None and data is not None:
         raise InputError(f"the clips are given twice: {clips} and --data {data}.")
-    cfg = merge_settings(start, chosen, chosen_method, settings or [], official, preset)
+    cfg = merge_settings(start, chosen, chosen_method, settings or [], official, preset, model)
     count = default_processes(processes, device)
     with resumable(out):
         result = finetune(
@@ -182,22 +186,25 @@ def merge_settings(
     assignments: Sequence[str],
     official: bool,
     preset: str | None = None,
+    model: str = "reduced",
 ) -> Any:
     """A `FinetuneConfig` from a file, a preset and options; each wins over those before it, `--set` over all.
 
-    Another method than the file's (`method["name"]`) begins with its own defaults.
+    Another method than the file's (`method["name"]`) begins with its own defaults. What nobody sets follows from the
+    model, see `ivtutorial.training.presets.with_defaults`.
 
     Raises:
         InputError: an unreadable file, an unknown name, a value out of range, or an assignment without "=".
     """
     from ivtutorial.method.instructvideo import InstructVideo
+    from ivtutorial.training import presets
     from ivtutorial.training.config import FinetuneConfig, read_config
 
     base = (FinetuneConfig() if source is None else read_config(source)).to_dict()
+    if source is None:
+        del base["frames"], base["fps"], base["method"]["tau"]
     if preset is not None:
-        from ivtutorial.training.presets import preset as settings_of
-
-        base |= settings_of(preset)
+        base |= presets.preset(preset)
     if (method.get("name") or base["method"]["name"]).lower() != base["method"]["name"].lower():
         base["method"] = {"name": method["name"]}
     if official:
@@ -212,7 +219,7 @@ def merge_settings(
         part, dot, rest = name.partition(".")
         target = base[part] if dot and isinstance(base.get(part), dict) else base
         target[rest if target is not base else name] = _value(value)
-    return FinetuneConfig.from_dict(base)
+    return FinetuneConfig.from_dict(presets.with_defaults(base, model))
 
 
 def _value(text: str) -> Any:

@@ -11,6 +11,7 @@
 | `prompts`      | lists of prompts from files                       |
 | `preparation`  | `prepare`: from files to a checked, encoded set   |
 | `latent_cache` | encoded clips on disk                             |
+| `prompt_cache` | encoded captions on disk, for large text encoders |
 | `dataset`      | the seeded order in which a run sees its clips    |
 """
 

@@ -27,7 +27,6 @@ from ivtutorial.errors import InputError
 from ivtutorial.system.files import atomic_write, atomic_write_text, key, sha256
 from ivtutorial.system.out_of_memory import ENCODING_KNOBS, explain_out_of_memory
 from ivtutorial.video.reader import Frames, read_video
-from ivtutorial.weights.fingerprint import fingerprint
 
 if TYPE_CHECKING:
     from ivtutorial.models.backbone import Backbone
@@ -70,14 +69,8 @@ class LatentCache:
     """
 
     def __init__(self, folder: str | Path, backbone: Backbone, settings: FrameSettings) -> None:
-        vae = backbone.vae
         self.settings = settings
-        self.about = {
-            "vae": fingerprint(vae),
-            "scaling_factor": vae.config.scaling_factor,
-            "dtype": str(vae.dtype),
-            **asdict(settings),
-        }
+        self.about = {**backbone.encoding, **asdict(settings)}
         self.folder = Path(folder) / key(self.about)[:20]
         self._backbone = backbone
 

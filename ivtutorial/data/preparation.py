@@ -4,7 +4,7 @@ OUT/report.csv       one row an entry of the list: ok, too short, undecodable, n
 OUT/sheets/          contact sheets of the good clips
 OUT/manifest.jsonl   the good clips: path below the data root, caption, start, hash
 OUT/prepared.json    the data root, the frame settings, the counts
-OUT/latents/         encoded clips, see `ivtutorial.data.latent_cache`
+OUT/latents/         encoded clips, see `ivtutorial.data.latent_cache`, and captions, see `ivtutorial.data.prompt_cache`
 
 `finetune` takes OUT as its clips. It then needs neither the video files nor the encoder, unless another model or
 another choice of frames is wanted; then the files are read again, and must be those that were checked.
@@ -25,6 +25,7 @@ from ivtutorial.data.check import Checked, check_entries, counts, write_check_re
 from ivtutorial.data.latent_cache import FrameSettings, LatentCache
 from ivtutorial.data.lists import LATENTS, MANIFEST, PREPARED, Clip, list_in, read_entries
 from ivtutorial.data.places import below
+from ivtutorial.data.prompt_cache import encode_captions
 from ivtutorial.data.text import bad_entries, json_line
 from ivtutorial.errors import InputError
 from ivtutorial.models.named import open_model
@@ -138,7 +139,7 @@ def _with_length_of_caption(item: Checked, backbone: Backbone | None) -> Checked
     """Notes a caption that is longer than what the model reads; rewards warn of their own limits when they score."""
     if backbone is None or item.clip is None:
         return item
-    limit = backbone.tokenizer.model_max_length
+    limit = backbone.caption_limit
     count = len(backbone.tokenizer(item.clip.caption, verbose=False).input_ids)
     if count <= limit:
         return item
@@ -155,11 +156,13 @@ def _encode_share(
     progress: bool,
 ) -> None:
     rank, world = rank_and_world()
-    store = LatentCache(cache, open_model(model, dtype, device), settings)
+    backbone = open_model(model, dtype, device)
+    store = LatentCache(cache, backbone, settings)
     with bar(len(clips), progress and rank == 0, "encoding clips") as advance:
         problems = store.fill(own_share(clips), advance=lambda count: advance(count * world))
     if problems:
         raise bad_entries("while encoding", list(problems.values()), len(clips))
+    encode_captions(backbone, [clip.caption for clip in clips], cache)
 
 
 def _root(source: Path, root: str | Path | None) -> Path:

@@ -31,7 +31,7 @@ from ivtutorial.models.named import open_model
 from ivtutorial.models.precision import unet_in
 from ivtutorial.rewards.named import open_reward
 from ivtutorial.sampling.clip_files import check_clip_folder
-from ivtutorial.sampling.generation import Job, Sampling, adapter, make_jobs, sample_batches
+from ivtutorial.sampling.generation import Job, Sampling, adapter, embed_first, make_jobs, sample_batches
 from ivtutorial.system.processes import launch
 from ivtutorial.system.progress import bar
 from ivtutorial.system.provenance import describe
@@ -168,6 +168,7 @@ def _evaluate_share(
 ) -> list[MeasuredClip]:
     """The clips of this process, measured."""
     backbone = open_model(model, unet_in(sampling.precision))
+    embed_first(backbone, own_share(jobs))
     on_gpu = backbone.device.type != "cpu"  # where half of the memory and an eighth of the time are worth the rounding
     reward = open_reward(measuring.reward, backbone.device, backbone.unet.dtype if on_gpu else None)
     rank, world = rank_and_world()

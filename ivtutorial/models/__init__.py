@@ -5,7 +5,7 @@
 | `backbone`        | UNet, VAE, text encoder and scheduler as one |
 | `backbone_folder` | the same on disk                             |
 | `flow_view`       | such a model seen as a flow model            |
-| `wan`             | Wan 2.1: transformer and causal autoencoder  |
+| `dit`             | video transformers with causal autoencoders  |
 | `named`           | models by name                               |
 | `unet`            | diffusers' UNet and what fine-tuning adds    |
 | `modes`           | train and eval mode of a network             |

@@ -34,6 +34,7 @@ from ivtutorial.errors import InputError
 from ivtutorial.method.video_reward import FrameByFrame
 from ivtutorial.models.memory import Memory
 from ivtutorial.models.unet import VideoUNet
+from ivtutorial.weights.fingerprint import fingerprint
 
 Predictor = Callable[[Tensor, "Tensor | float"], Tensor]
 
@@ -84,6 +85,26 @@ class Backbone(FrameByFrame):
     def vae_factor(self) -> int:
         """Pixels per latent cell along one side; 8 at full size."""
         return 2 ** (len(self.vae.config.block_out_channels) - 1)
+
+    @property
+    def encoding(self) -> dict[str, Any]:
+        """What latents depend on besides frames, for the cache of encoded clips: the VAE, its factor and precision."""
+        factor = self.vae.config.scaling_factor
+        return {"vae": fingerprint(self.vae), "scaling_factor": factor, "dtype": str(self.vae.dtype)}
+
+    @property
+    def caption_limit(self) -> int:
+        """Tokens of a caption that are read."""
+        return int(self.tokenizer.model_max_length)
+
+    @property
+    def text_device(self) -> torch.device:
+        """Where the text encoder is."""
+        return self.text_encoder.device  # type: ignore[no-any-return]
+
+    def move_text(self, device: torch.device | str) -> None:
+        """Move the text encoder; embeddings that are known stay so."""
+        self.text_encoder.to(device)
 
     def latent_shape(self, frames: int = 16, height: int | None = None, width: int | None = None) -> tuple[int, ...]:
         """Shape (C, F, h, w) of one clip's latents; height and width in pixels, default the model's own."""

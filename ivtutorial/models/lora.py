@@ -30,7 +30,8 @@ from ivtutorial.models.unet import VideoUNet
 
 TARGETS = ("to_q", "to_k", "to_v", "to_out.0")
 ADAPTER = "default"
-PREFIX = "unet."
+PREFIX, _TRANSFORMER = "unet.", "transformer."  # before the names of a network in a file
+PREFIXES = (PREFIX, _TRANSFORMER)
 
 
 def attach_lora(unet: VideoUNet, rank: int = 4, seed: int = 0) -> list[torch.nn.Parameter]:
@@ -150,8 +151,9 @@ def load_lora(unet: VideoUNet, folder: str | Path) -> list[torch.nn.Parameter]:
     path = find_adapter(folder)
     _require_no_lora(unet)
     matrices = read_adapter(path, unet)
-    state = {f"{PREFIX}{name}": tensor for name, tensor in matrices.items()}
-    unet.load_lora_adapter(state, prefix="unet", adapter_name=ADAPTER)
+    prefix = prefix_of(unet)
+    state = {f"{prefix}{name}": tensor for name, tensor in matrices.items()}
+    unet.load_lora_adapter(state, prefix=prefix.removesuffix("."), adapter_name=ADAPTER)
     parameters = _only_lora_trains(unet)
     with torch.no_grad():
         # PEFT creates an adapter in its layer's precision, so a half-precision UNet has rounded what the file holds.
@@ -159,6 +161,11 @@ def load_lora(unet: VideoUNet, folder: str | Path) -> list[torch.nn.Parameter]:
             layer.lora_A[ADAPTER].weight.copy_(matrices[f"{name}.lora_A.weight"])
             layer.lora_B[ADAPTER].weight.copy_(matrices[f"{name}.lora_B.weight"])
     return parameters
+
+
+def prefix_of(unet: torch.nn.Module) -> str:
+    """What diffusers puts before a network's names in an adapter file: "unet." or "transformer."."""
+    return PREFIX if isinstance(unet, VideoUNet) else _TRANSFORMER
 
 
 def _matrices(layer: Any) -> list[torch.nn.Parameter]:
@@ -181,14 +188,14 @@ def _only_lora_trains(unet: VideoUNet) -> list[torch.nn.Parameter]:
 def _lora_state(unet: VideoUNet) -> dict[str, Tensor]:
     """The adapter under diffusers' names; alpha / rank goes into B, so that the reader needs no alpha."""
     _require_lora(unet)
-    state = {}
+    state, prefix = {}, prefix_of(unet)
     for name, layer in lora_layers(unet):
         if len(layer.lora_A) != 1:
             raise InputError(f"The UNet has {len(layer.lora_A)} adapters; save_lora stores exactly one. Keep only one.")
         (adapter,) = layer.lora_A
         down, up = (matrix.detach().cpu() for matrix in _matrices(layer))
-        state[f"{PREFIX}{name}.lora_A.weight"] = down.contiguous()
-        state[f"{PREFIX}{name}.lora_B.weight"] = (up * (layer.lora_alpha[adapter] / layer.r[adapter])).contiguous()
+        state[f"{prefix}{name}.lora_A.weight"] = down.contiguous()
+        state[f"{prefix}{name}.lora_B.weight"] = (up * (layer.lora_alpha[adapter] / layer.r[adapter])).contiguous()
     return state
 
 

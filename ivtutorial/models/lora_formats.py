@@ -9,8 +9,9 @@
 
 Where an adapter is looked for: the file itself, a folder with it, or the folder of a run, finished or not.
 
-X.to_q is a projection of the UNet under diffusers' names. What cannot be identified for certain is refused: half
-adapters, matrices that fit no projection, values that are not numbers, and methods other than LoRA.
+X.to_q is a projection of the UNet, or of a transformer, under diffusers' names; for Wan also under its authors' names
+(`diffusion_model.blocks.0.self_attn.q`, `lora_unet_blocks_0_self_attn_q`). What cannot be identified for certain is
+refused: half adapters, matrices that fit no projection, values that are not numbers, and methods other than LoRA.
 """
 
 from __future__ import annotations
@@ -27,12 +28,13 @@ import torch
 from torch import Tensor, nn
 
 from ivtutorial.errors import InputError
+from ivtutorial.models.dit.wan_names import authors_name
 from ivtutorial.weights.files import read_weights, tensors_of
 
 LORA_FILE = "pytorch_lora_weights.safetensors"
 _FILES = (LORA_FILE, "adapter_model.safetensors", "pytorch_lora_weights.bin", "adapter_model.bin")
 _PREFIX = re.compile(
-    r"^(base_model\.model\.)?(unet\.|diffusion_model\.|transformer\.|model\.|module\.|lora_unet_|lora_transformer_)?"
+    r"^(base_model\.model\.)?(unet\.|diffusion_model\.|transformer\.|model\.|module\.|lora_unet_|lora_transformer_)?_?"
 )
 _SIDES = {"A": "A", "down": "A", "B": "B", "up": "B"}
 _MATRIX = re.compile(
@@ -166,7 +168,7 @@ def _sorted_out(
 def _misfit(path: Path, sides: Mapping[str, tuple[str, Tensor]]) -> InputError:
     shapes = ", ".join(f"{key} of shape {tuple(tensor.shape)}" for key, tensor in sides.values())
     return InputError(
-        f"The adapter {path} does not fit this UNet: no projection matches {shapes}. Load the base model that the "
+        f"The adapter {path} does not fit this model: no projection matches {shapes}. Load the base model that the "
         "adapter was trained on."
     )
 
@@ -191,7 +193,9 @@ def _check_whole(matrices: Mapping[str, Mapping[str, tuple[str, Tensor]]], path:
 def _by_name(unet: nn.Module) -> dict[str, str]:
     """Full name of each layer with weights, by its name and by that name with _ for dots."""
     names = [name for name, module in unet.named_modules() if isinstance(getattr(module, "weight", None), Tensor)]
-    return {name.replace(".", "_"): name for name in names} | {name: name for name in names}
+    full = {name: name for name in names}
+    full |= {other: name for name in names if (other := authors_name(name)) is not None and other not in full}
+    return {name.replace(".", "_"): layer for name, layer in full.items()} | full
 
 
 def _layer(modules: Mapping[str, str], name: str) -> str | None:
@@ -214,7 +218,7 @@ def _settings(path: Path) -> dict[str, Any]:
             settings = json.loads(file.read_text(encoding="utf-8"))
         else:
             text = _metadata(path).get("lora_adapter_metadata", "{}")
-            settings = {key.removeprefix("unet."): value for key, value in json.loads(text).items()}
+            settings = {re.sub("^(unet|transformer)[.]", "", key): value for key, value in json.loads(text).items()}
     except (OSError, ValueError, AttributeError) as error:
         raise InputError(f"The settings of the adapter {path} cannot be read ({error}). Save it again.") from error
     if settings.get("peft_type", "LORA") != "LORA" or settings.get("use_dora"):

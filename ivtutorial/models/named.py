@@ -5,6 +5,8 @@
 | `reduced`    | `data/models/reduced`            |
 | `modelscope` | damo-vilab/text-to-video-ms-1.7b |
 | `zeroscope`  | cerspense/zeroscope_v2_576w      |
+| `wan2.1-1.3b` | Wan-AI/Wan2.1-T2V-1.3B-Diffusers |
+| `cogvideox-2b` | zai-org/CogVideoX-2b             |
 
 Anything else is a folder or a hub name. Objects pass through unchanged, so every function that takes a model takes
 either form. Rewards have their names in `ivtutorial.rewards.named`.
@@ -13,18 +15,41 @@ either form. Rewards have their names in `ivtutorial.rewards.named`.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import torch
 
+from ivtutorial.method.flow import FlowSchedule, LevelSchedule
 from ivtutorial.system.files import data_path
 from ivtutorial.system.out_of_memory import OPENING_KNOBS, explain_out_of_memory
+from ivtutorial.weights.pipeline_folder import find_index, find_pipeline, read_index
 
 if TYPE_CHECKING:
     from ivtutorial.models.backbone import Backbone
 
-HUB_NAMES = {"modelscope": "damo-vilab/text-to-video-ms-1.7b", "zeroscope": "cerspense/zeroscope_v2_576w"}
+HUB_NAMES = {
+    "modelscope": "damo-vilab/text-to-video-ms-1.7b",
+    "zeroscope": "cerspense/zeroscope_v2_576w",
+    "wan2.1-1.3b": "Wan-AI/Wan2.1-T2V-1.3B-Diffusers",
+    "cogvideox-2b": "zai-org/CogVideoX-2b",
+}
+PAPERS = ("reduced", "modelscope", "zeroscope")  # of the paper's kind: a frame a latent, a table of alphas
+
+
+@dataclass(frozen=True)
+class Clocks:
+    """What is usual for the clips of a model, and its levels if it has its own.
+
+    Attributes:
+        frames: F. fps: frames a second.
+        schedule: levels and grid; None with a table of alphas, as the paper's model has.
+    """
+
+    frames: int = 16
+    fps: float = 8.0
+    schedule: LevelSchedule | None = None
 
 
 def model_location(name: str | Path) -> str:
@@ -50,7 +75,8 @@ def open_model(
     """A text-to-video model by name, folder or hub name; a `Backbone` is returned as it is, where it is.
 
     Args:
-        model: "reduced", "modelscope", a folder, a hub name, or a `Backbone`.
+        model: "reduced", "modelscope", "wan2.1-1.3b", a folder, a hub name, or a `Backbone`. Of a video transformer
+            a backbone of `ivtutorial.models.dit` is returned, which has the same methods.
         dtype: of the weights in memory, for all parts or by part ("unet", "vae", "text_encoder"); float32 by default.
             With a UNet in half precision the hub's half-precision files are fetched, where it has such.
         device: where to put the models.
@@ -60,9 +86,40 @@ def open_model(
     """
     if not isinstance(model, (str, Path)):
         return model
-    from ivtutorial.models.backbone_folder import load_backbone
-
     chosen = dtype or torch.float32
     unet = chosen if isinstance(chosen, torch.dtype) else chosen.get("unet", torch.float32)
+    variant = None if unet == torch.float32 else "fp16"
     with explain_out_of_memory(OPENING_KNOBS):
-        return load_backbone(model_location(model), chosen, device, None if unet == torch.float32 else "fp16")
+        folder = find_pipeline(model_location(model), variant)
+        if "transformer" in read_index(folder):
+            from ivtutorial.models.dit.dit_folder import load_dit
+
+            return cast("Backbone", load_dit(folder, chosen, device, variant))
+        from ivtutorial.models.backbone_folder import load_backbone
+
+        return load_backbone(folder, chosen, device, variant)
+
+
+def clocks(model: Backbone | str | Path) -> Clocks:
+    """Frames, rate and levels that are usual for a model; its weights are not read.
+
+    Raises:
+        InputError: no such model, or one of an unknown family.
+
+    Example:
+        >>> clocks("reduced")
+        Clocks(frames=16, fps=8.0, schedule=None)
+    """
+    if str(model) in PAPERS:
+        return Clocks()
+    if isinstance(model, (str, Path)):
+        from ivtutorial.models.dit.dit_folder import schedule_in
+
+        schedule = schedule_in(find_index(model_location(model)))
+    else:
+        schedule = model.scheduler if isinstance(model.scheduler, LevelSchedule) else None
+        if model.frame_count(2) == 2:  # a frame a latent, as the paper's model
+            return Clocks(schedule=schedule)
+    if schedule is None:
+        return Clocks()
+    return Clocks(17, 16.0 if isinstance(schedule, FlowSchedule) else 8.0, schedule)  # Wan's, CogVideoX's

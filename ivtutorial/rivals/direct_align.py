@@ -42,6 +42,7 @@ Where this differs from SRPO
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -121,6 +122,11 @@ class DirectAlign(RewardMethod):
         check_scheduler(scheduler)
         predict = backbone.predictor(batch.embeds, batch.uncond_embeds, self.guidance)
         timesteps = chain_timesteps(scheduler, self.D, self.tau)
+        if self.inversion and noise_to_signal(scheduler, timesteps[0]) == math.inf:
+            raise InputError(
+                f"inversion = True with tau = {self.tau}: this model's chain starts at pure noise, and no clip can be "
+                f"recovered from there. Use tau = {(len(timesteps) - 1) / self.D:g} or less."
+            )
         moves = draw_moves(scheduler, steps(timesteps)[: self.steps], self.draw, len(z), generator)
         noise = draw_noise(z.shape, generator, like=z)
 

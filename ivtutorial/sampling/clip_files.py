@@ -21,7 +21,7 @@ import numpy as np
 from ivtutorial.data.clips import Clip, write_clips
 from ivtutorial.errors import InputError
 from ivtutorial.models.named import open_model
-from ivtutorial.sampling.generation import Job, Sampling, adapter, make_jobs, sample_batches
+from ivtutorial.sampling.generation import Job, Sampling, adapter, embed_first, make_jobs, sample_batches
 from ivtutorial.system.files import atomic_write_text, check_writable
 from ivtutorial.system.processes import launch
 from ivtutorial.system.progress import bar
@@ -80,6 +80,8 @@ def generate_files(
     check_clip_folder(folder, fps, crf)
     files = {folder / f"{job.index:04d}-{job.seed}.mp4": job for job in jobs}
     backbone = open_model(model)
+    if processes == 1:
+        embed_first(backbone, own_share(jobs))
     with adapter(backbone, lora, lora_scale):
         weights = fingerprint(backbone.unet)
     settings = {name: value for name, value in asdict(sampling).items() if name != "batch_size"}
@@ -142,6 +144,7 @@ def _sample_share(
 ) -> None:
     backbone, names = open_model(model), {job: file for file, job in files.items()}
     mine, (rank, world) = own_share(list(names)), rank_and_world()
+    embed_first(backbone, mine)
     with adapter(backbone, lora, lora_scale), bar(len(names), progress and rank == 0, "clips") as advance:
         for jobs, clips in sample_batches(backbone, mine, sampling):
             for job, clip in zip(jobs, clips, strict=True):

@@ -21,6 +21,7 @@ from ivtutorial.data.captions import check_caption
 from ivtutorial.errors import InputError
 from ivtutorial.method.chain import sample
 from ivtutorial.method.schedule import ddim_timesteps
+from ivtutorial.models.dit.prompt_side import PromptSide
 from ivtutorial.models.memory import DTYPES, Precision
 from ivtutorial.models.modes import network_mode
 from ivtutorial.models.named import open_model
@@ -170,6 +171,12 @@ def sample_batches(backbone: Backbone, jobs: Sequence[Job], sampling: Sampling) 
         yield batch, clips
 
 
+def embed_first(backbone: Backbone, jobs: Sequence[Job]) -> None:
+    """Let a model whose text encoder is large encode all prompts before its transformer is loaded."""
+    if isinstance(backbone, PromptSide):
+        backbone.embed(list(dict.fromkeys(["", *(job.prompt for job in jobs)])))
+
+
 @contextmanager
 def adapter(backbone: Backbone, lora: str | Path | None, scale: float = 1.0) -> Iterator[None]:
     """Use an adapter for a while; afterwards the model is as it was. Without a folder nothing happens.
@@ -204,6 +211,7 @@ def _generate_share(
     progress: bool,
 ) -> list[tuple[Job, Tensor]]:
     backbone = open_model(model, unet_in(sampling.precision))
+    embed_first(backbone, own_share(jobs))
     rank, world = rank_and_world()
     made: list[tuple[Job, Tensor]] = []
     with adapter(backbone, lora, lora_scale), bar(len(jobs), progress and rank == 0) as advance:

@@ -4,7 +4,7 @@
 |---------------|-----------------------------------------------------------|
 | `finetuning`  | `finetune`, the whole run                                 |
 | `config`      | its settings                                              |
-| `presets`     | settings for a kind of GPU                                |
+| `presets`     | settings by the GPU, and by the model                     |
 | `methods`     | every method behind one call                              |
 | `guards`      | losses against over-optimisation                          |
 | `fit`         | precision and recomputation, for the time of a run        |

@@ -14,5 +14,5 @@ from ivtutorial.training.guards import (
     kl_to_base as kl_to_base,
 )
 from ivtutorial.training.methods import METHODS as METHODS, step_losses as step_losses
-from ivtutorial.training.presets import PRESETS as PRESETS, preset as preset
+from ivtutorial.training.presets import PRESETS as PRESETS, default_config as default_config, preset as preset
 from ivtutorial.training.run_folder import FinetuneResult as FinetuneResult, read_metrics as read_metrics

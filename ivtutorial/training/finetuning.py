@@ -23,8 +23,9 @@ import torch
 
 from ivtutorial.data.dataset import LatentDataset
 from ivtutorial.data.lists import LATENTS, PREPARED, Clip
+from ivtutorial.data.prompt_cache import encode_captions
 from ivtutorial.errors import InputError
-from ivtutorial.models.lora import LORA_FILE, PREFIX, has_lora, load_lora, merge_lora
+from ivtutorial.models.lora import LORA_FILE, PREFIXES, has_lora, load_lora, merge_lora
 from ivtutorial.models.lora_formats import find_adapter
 from ivtutorial.models.named import open_model
 from ivtutorial.rewards.named import open_reward
@@ -35,8 +36,9 @@ from ivtutorial.system.provenance import describe
 from ivtutorial.system.share import rank_and_world, wait_for_all
 from ivtutorial.training import run_folder
 from ivtutorial.training.config import FinetuneConfig
-from ivtutorial.training.fit import fitted
+from ivtutorial.training.fit import fitted, using
 from ivtutorial.training.loop import finish, take_steps
+from ivtutorial.training.presets import default_config
 from ivtutorial.training.run_folder import FinetuneResult
 from ivtutorial.training.start import load_data, make_accelerator, start, weights_dtypes
 from ivtutorial.training.step import Evaluations, LossFn
@@ -72,7 +74,8 @@ def finetune(
             encoded ones.
         reward: any image reward, "reduced", or a folder.
         out: folder of the run, see `ivtutorial.training.run_folder`.
-        config: all settings; default those of the paper.
+        config: all settings; default those of the paper, for a flow model with the tau that noises as much (see
+            `ivtutorial.training.presets`).
         resume: continue the run in `out`, if there is one. `steps`, the settings of samples and checkpoints, and the
             split into processes and accumulation may differ; anything else may not.
         processes: number of single-threaded processes on this machine, CPU only, each with `batch_size` clips. For
@@ -105,7 +108,7 @@ def finetune(
     if cache is None:
         prepared = isinstance(clips, (str, Path)) and (Path(clips) / PREPARED).is_file()
         cache = Path(str(clips)) / LATENTS if prepared else folder / "cache"
-    settings = config or FinetuneConfig()
+    settings = config or default_config(model)
     base = None if root is None else Path(root)
     arguments = (model, clips, reward, folder, settings, loss_fn, Path(cache), device, progress, skip_bad, base)
     return launch(_run, processes, *arguments)[0]
@@ -119,7 +122,7 @@ def export_merged(
     dtype: torch.dtype | None = None,
     device: str | None = None,
 ) -> Path:
-    """Write the model with the adapter merged in, as a folder that stock `TextToVideoSDPipeline` opens without us.
+    """Write the model with the adapter merged in, as a folder that the stock pipeline opens without us.
 
     Args:
         model: the base model, as for `finetune`; a `Backbone` is copied, not changed.
@@ -137,22 +140,28 @@ def export_merged(
         InputError: unusable model or adapter, the memory is too small, or the folder cannot be written.
     """
     from ivtutorial.models.backbone_folder import save_backbone
+    from ivtutorial.models.dit import DitBackbone, save_dit
 
     if rank_and_world()[0] == 0:
         if isinstance(model, (str, Path)):
             tuned = open_model(model, dtype, choose_device(device))
         else:
-            tuned = replace(model, unet=copy.deepcopy(model.unet))
+            name = "transformer" if isinstance(model, DitBackbone) else "unet"
+            tuned = replace(model, **{name: copy.deepcopy(model.unet)})
         load_lora(tuned.unet, lora)
         merge_lora(tuned.unet, scale)
-        same = {dtype} == {tuned.unet.dtype, tuned.vae.dtype, tuned.text_encoder.dtype}
-        save_backbone(tuned, folder, None if same else dtype)
+        if isinstance(tuned, DitBackbone):
+            save_dit(tuned, folder, dtype)
+        else:
+            same = {dtype} == {tuned.unet.dtype, tuned.vae.dtype, tuned.text_encoder.dtype}
+            save_backbone(tuned, folder, None if same else dtype)
     wait_for_all()
     return Path(folder)
 
 
 def export_adapter(lora: str | Path, folder: str | Path) -> Path:
-    """Write an adapter alone, in the format of diffusers' `load_lora_weights`, for a pipeline that holds a `VideoUNet`.
+    """Write an adapter alone, in the format of diffusers' `load_lora_weights`, for a stock pipeline (of
+    a UNet: one that holds a `VideoUNet`).
 
     Args:
         lora: folder of a run (of one that has not ended, the newest checkpoint) or of an adapter that this package
@@ -167,7 +176,7 @@ def export_adapter(lora: str | Path, folder: str | Path) -> Path:
     """
     path = find_adapter(lora)
     names = tensors_of(read_weights(path, "LoRA weights"), path, "state_dict")
-    if not all(name.startswith(PREFIX) and name.endswith((".lora_A.weight", ".lora_B.weight")) for name in names):
+    if not all(name.startswith(PREFIXES) and name.endswith((".lora_A.weight", ".lora_B.weight")) for name in names):
         raise InputError(f"{path} is not in diffusers' format: it can be merged into its model, but not copied.")
     if rank_and_world()[0] == 0:
         with atomic_write(Path(folder) / LORA_FILE) as file:
@@ -197,12 +206,15 @@ def _run(
     scorer = open_reward(reward, backbone.device, dtypes["reward"])
     names = {"model": describe(model), "reward": describe(reward)}
     devices = [backbone.device] if backbone.device.type == "cuda" else []
+    with torch.random.fork_rng(devices), using(backbone, config.memory):
+        # Clips and captions first: a model of `ivtutorial.models.dit` loads its transformer after that.
+        data = load_data(clips, backbone, config, cache, skip_bad, progress, root)
+        encode_captions(backbone, [*data.captions, *config.sample_prompts], cache)
     with (
         torch.random.fork_rng(devices),
         _borrowed(backbone) as evaluations,
         fitted(backbone, scorer, config.memory) as scorer,
     ):
-        data = load_data(clips, backbone, config, cache, skip_bad, progress, root)
         run, state = start(out, config, accelerator, backbone, scorer, data, evaluations, names, loss_fn)
         with tracking(accelerator, config.trackers, out, state.step, config.to_dict()):
             take_steps(run, state, progress)

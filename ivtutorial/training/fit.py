@@ -33,7 +33,7 @@ def fitted(backbone: Backbone, reward: ImageReward, memory: Memory) -> Iterator[
     Yields:
         The reward to use inside.
     """
-    before, text_device = backbone.memory, backbone.text_encoder.device
+    before, text_device = backbone.memory, backbone.text_device
     backbone.memory = memory
     if memory.recompute_unet:
         backbone.unet.enable_gradient_checkpointing()
@@ -50,12 +50,23 @@ def fitted(backbone: Backbone, reward: ImageReward, memory: Memory) -> Iterator[
         _bring_back(backbone, reward, memory, text_device)
 
 
+@contextmanager
+def using(backbone: Backbone, memory: Memory) -> Iterator[None]:
+    """`memory` for a while, and advice where the GPU's memory ends; for encoding, before the network is needed."""
+    before, backbone.memory = backbone.memory, memory
+    try:
+        with explain_out_of_memory():
+            yield
+    finally:
+        backbone.memory = before
+
+
 def _bring_back(backbone: Backbone, reward: ImageReward, memory: Memory, device: torch.device) -> None:
     """The text towers go back to the other parts of model and reward; on a full GPU they stay in main memory."""
     if not memory.offload_text:
         return
     try:
-        backbone.text_encoder.to(device)
+        backbone.move_text(device)
         if isinstance(reward, HasTextTower):
             reward.offload_text(backbone.device)
     except RuntimeError as error:
@@ -65,7 +76,7 @@ def _bring_back(backbone: Backbone, reward: ImageReward, memory: Memory, device:
 
 
 def _to_main_memory(backbone: Backbone, reward: ImageReward) -> None:
-    backbone.text_encoder.to("cpu")
+    backbone.move_text("cpu")
     if isinstance(reward, HasTextTower):
         reward.offload_text("cpu")
 

@@ -1,4 +1,6 @@
-"""Settings for a kind of GPU, as plain data: what `--preset` of the command line stands for.
+"""What a run is set to where the user says nothing: by the GPU, and by the model.
+
+By the GPU, as plain data; what `--preset` of the command line stands for:
 
 | preset | card | precision | what it does |
 |---|---|---|---|
@@ -9,16 +11,38 @@
 
 Each makes 8 clips a step on one GPU, as the paper has on four. On N GPUs divide `accumulation` by N. The method's
 settings (tau, D, K, S) are the same in all of them, and so is what is computed, up to rounding.
+
+By the model, see :func:`with_defaults`:
+
+| setting  | the paper's model | a video transformer (Wan 2.1)                                   |
+|----------|-------------------|-----------------------------------------------------------------|
+| `frames` | 16                | 17 = 1 + 4 * 4                                                  |
+| `fps`    | 8                 | 16                                                              |
+| `tau`    | 0.6               | the share of the steps with the noise that 0.6 has in the paper |
+
+tau is a share of the steps everywhere. With shift 3, 5 or 8 a flow model has the paper's noise-to-signal ratio at 0.4,
+0.3 or 0.2 of them (`ivtutorial.models.scheduler.same_noise`). The number is worked out here, once, and stands in the
+run's config.json like one that was given; `tau = "noise:0.66"` asks for a noise level, 0 (clip) .. 1 (noise).
 """
 
 from __future__ import annotations
 
 import copy
-from typing import Any
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from ivtutorial.errors import InputError
+from ivtutorial.models.named import clocks
+from ivtutorial.models.scheduler import make_scheduler, same_noise, tau_of_noise
+from ivtutorial.training.config import FinetuneConfig
+
+if TYPE_CHECKING:
+    from ivtutorial.models.backbone import Backbone
+
+NOISE = "noise:"
 
 _RECOMPUTE = {"recompute_unet": True, "recompute_decode": True, "decode_chunk": 1}
 _SMALL = {**_RECOMPUTE, "recompute_reward": True, "offload_text": True}
@@ -81,3 +105,47 @@ def preset_here() -> str:
     """The preset for this machine's GPUs; where they differ, for the smallest, so that all processes agree."""
     cards = [torch.cuda.get_device_properties(index) for index in range(torch.cuda.device_count())]
     return preset_for(min(card.total_memory for card in cards) / 2**30, all(card.major >= 8 for card in cards))
+
+
+def default_config(model: Backbone | str | Path) -> FinetuneConfig:
+    """The settings of a run on a model for which nothing else is said.
+
+    Example:
+        >>> default_config("wan2.1-1.3b").method.tau  # doctest: +SKIP
+        0.4
+    """
+    return FinetuneConfig.from_dict(with_defaults({}, model))
+
+
+def with_defaults(settings: Mapping[str, Any], model: Backbone | str | Path) -> dict[str, Any]:
+    """Settings as plain values, completed for a model; what is given stays, and a noise level becomes a tau.
+
+    Args:
+        settings: as of `FinetuneConfig.to_dict`, any part of them.
+        model: by name, or opened; its weights are not read.
+
+    Raises:
+        InputError: no such model, or a noise level out of range.
+    """
+    usual = clocks(model)
+    method = dict(settings.get("method", {}))
+    tau, D = method.get("tau"), int(method.get("D", 20))
+    if isinstance(tau, str):
+        method["tau"] = tau_of_noise(usual.schedule or make_scheduler(), _level(tau), D)
+    elif tau is None and usual.schedule is not None and _has_tau(method):
+        method["tau"] = same_noise(usual.schedule, D=D)
+    return {"frames": usual.frames, "fps": usual.fps, **settings, **({"method": method} if method else {})}
+
+
+def _has_tau(method: Mapping[str, Any]) -> bool:
+    name = {"name": method["name"]} if "name" in method else {}
+    return hasattr(FinetuneConfig.from_dict({"method": name}).method, "tau")
+
+
+def _level(text: str) -> float:
+    try:
+        if text.startswith(NOISE):
+            return float(text.removeprefix(NOISE))
+    except ValueError:
+        pass
+    raise InputError(f"tau = {text!r}: expected a share of the steps in (0, 1], or a noise level such as 'noise:0.66'.")

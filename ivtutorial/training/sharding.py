@@ -75,8 +75,15 @@ def shard_frozen(unet: VideoUNet, device_type: str) -> None:
     mesh = init_device_mesh(device_type, (torch.distributed.get_world_size(),))
     adapter = set(lora_parameters(unet))
     try:
-        for block in (*unet.down_blocks, unet.mid_block, *unet.up_blocks):
+        for block in blocks_of(unet):
             fully_shard(block, mesh=mesh, ignored_params=adapter)
         fully_shard(unet, mesh=mesh, ignored_params=adapter)
     except TypeError as error:
         raise InputError(f"FSDP needs torch 2.7 or newer, this is {torch.__version__}.") from error
+
+
+def blocks_of(unet: Any) -> list[torch.nn.Module]:
+    """The parts that are gathered one at a time: a transformer's blocks, or a UNet's."""
+    if hasattr(unet, "down_blocks"):
+        return [*unet.down_blocks, unet.mid_block, *unet.up_blocks]
+    return list(getattr(unet, "blocks", None) or unet.transformer_blocks)

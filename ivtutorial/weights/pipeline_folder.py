@@ -46,6 +46,31 @@ def find_pipeline(path_or_name: str | Path, variant: str | None = None) -> Path:
     return _download(str(path_or_name), variant)
 
 
+def find_index(path_or_name: str | Path) -> Path:
+    """A folder with a pipeline's index and its scheduler's settings; of a hub model nothing else is downloaded.
+
+    Raises:
+        InputError: as for `find_pipeline`.
+    """
+    if Path(path_or_name).exists() or not is_hub_name(path_or_name):
+        return find_pipeline(path_or_name)
+    return hub_folder(str(path_or_name), [INDEX_FILE, "scheduler/*.json"])
+
+
+def read_index(folder: Path) -> dict[str, Any]:
+    """model_index.json: for each part that is there the library and class it is of, and `_class_name`, the pipeline's.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    try:
+        index = json.loads((folder / INDEX_FILE).read_text(encoding="utf-8"))
+        parts = {name: value for name, value in index.items() if isinstance(value, list) and value[1] is not None}
+        return {"_class_name": str(index.get("_class_name", "pipeline")), **parts}
+    except (OSError, ValueError, LookupError, AttributeError, TypeError) as error:
+        raise InputError(f"{folder / INDEX_FILE} is not the index of a pipeline ({error}). Copy it again.") from error
+
+
 def check_kind(folder: Path, part: str, expected: str) -> None:
     """Reject the pipeline of another kind of model by what its index says.
 
@@ -57,21 +82,18 @@ def check_kind(folder: Path, part: str, expected: str) -> None:
     Raises:
         InputError: the index is unreadable, or names no such part or another class.
     """
-    try:
-        index = json.loads((folder / INDEX_FILE).read_text(encoding="utf-8"))
-        actual = index.get(part, [None, None])[1]
-    except (OSError, ValueError, LookupError, AttributeError, TypeError) as error:
-        raise InputError(f"{folder / INDEX_FILE} is not the index of a pipeline ({error}). Copy it again.") from error
+    index = read_index(folder)
+    actual = index.get(part, [None, None])[1]
     if actual != expected:
         raise InputError(
-            f"{folder} holds a {index.get('_class_name', 'pipeline')} whose {part} is {actual or 'absent'}; expected "
+            f"{folder} holds a {index['_class_name']} whose {part} is {actual or 'absent'}; expected "
             f"{expected}, as in ModelScope-1.7B or zeroscope: give a text-to-video model of that family."
         )
 
 
 def _download(name: str, variant: str | None) -> Path:
     """One set of weights for each part, the best that the hub has: see `_choices`."""
-    folder = hub_folder(name, [INDEX_FILE, "*/*.json", "*/*.txt"])
+    folder = hub_folder(name, [INDEX_FILE, "*/*.json", "*/*.txt", "tokenizer/*.model"])
     parts = [path.parent.name for path in folder.glob("*/config.json")]
     for safe, kind in _choices(variant):
         lacking = [part for part in parts if not _weight_files(folder / part, variant)]
@@ -144,7 +166,9 @@ def _dtype_argument(kind: Any) -> str:
     return "dtype" if renamed else "torch_dtype"
 
 
-def write_pipeline(parts: Mapping[str, Any], folder: Path, dtype: torch.dtype | None = None) -> Path:
+def write_pipeline(
+    parts: Mapping[str, Any], folder: Path, dtype: torch.dtype | None = None, source: Path | None = None
+) -> Path:
     """Write the parts of a text-to-video pipeline, each under its own name, and the index.
 
     Everything is written into a hidden folder first and moved when complete; the index comes last.
@@ -153,6 +177,7 @@ def write_pipeline(parts: Mapping[str, Any], folder: Path, dtype: torch.dtype | 
         parts: "unet", "vae", "text_encoder", "tokenizer" and "scheduler"; a single one is written without an index.
         folder: made if absent.
         dtype: of the stored weights; default as in memory.
+        source: folder of a pipeline whose index and other parts are copied.
 
     Raises:
         InputError: the folder cannot be written. What was in it is unchanged.
@@ -161,6 +186,8 @@ def write_pipeline(parts: Mapping[str, Any], folder: Path, dtype: torch.dtype | 
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".writing-", dir=folder) as temporary:
             _write_parts(parts, Path(temporary), dtype)
+            if source is not None:
+                _copy_others(source, Path(temporary), parts)
             # Sorting by depth puts the index, the one file at the top, last.
             files = sorted((p for p in Path(temporary).rglob("*") if p.is_file()), key=lambda p: -len(p.parts))
             for path in files:
@@ -203,6 +230,14 @@ def _write_parts(parts: Mapping[str, Any], folder: Path, dtype: torch.dtype | No
             _store_as(path, dtype)
         # safetensors makes files that only their owner may read; these are meant to be shared.
         shutil.copymode(path.parent / "config.json", path)
+
+
+def _copy_others(source: Path, folder: Path, parts: Mapping[str, Any]) -> None:
+    """The index, and every part but the given ones."""
+    shutil.copyfile(source / INDEX_FILE, folder / INDEX_FILE)
+    for path in source.iterdir():
+        if path.is_dir() and path.name not in parts and not path.name.startswith("."):
+            shutil.copytree(path, folder / path.name)
 
 
 def _store_as(path: Path, dtype: torch.dtype) -> None:

@@ -250,7 +250,7 @@ def test_an_adapter_of_another_model_is_refused(tuned: VideoUNet, tmp_path: Path
     state[new_key.get(change, key)] = tensor[:, :-1].contiguous() if change == "resized" else tensor
     save_file(state, tmp_path / LORA_FILE)
     merge_lora(tuned)
-    with pytest.raises(InputError, match="does not fit this UNet"):
+    with pytest.raises(InputError, match="does not fit this model"):
         load_lora(tuned, tmp_path)
     assert not has_lora(tuned)
 

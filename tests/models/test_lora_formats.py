@@ -168,7 +168,7 @@ BROKEN: list[tuple[Callable[[dict[str, Tensor]], dict[str, Tensor]], str]] = [
     (lambda s: {n: t for n, t in s.items() if "lora_B" in n}, "half of one: 72 of 72 projections"),
     (lambda s: {n: t for n, t in s.items() if n != f"{KEY}.lora_B.weight"}, f"half of one: 1 of 72 .*{KEY}"),
     (lambda s: s | {f"{KEY}.lora_A.weight": torch.ones(8, 16)}, r"do not fit each other: .* \(8, 16\) .*, 4\)"),
-    (lambda s: s | {f"{KEY}.lora_A.weight": torch.ones(4, 999)}, "does not fit this UNet"),
+    (lambda s: s | {f"{KEY}.lora_A.weight": torch.ones(4, 999)}, "does not fit this model"),
     (lambda s: s | {f"{KEY}.lora_B.weight": torch.full_like(s[f"{KEY}.lora_B.weight"], torch.nan)}, "not finite"),
     (lambda s: s | {f"{KEY}.lora_{x}.weight": torch.ones(n, 16 - n) for x, n in (("A", 0), ("B", 16))}, "at least 1"),
     (lambda s: {n: t.int() for n, t in s.items()}, "not finite numbers"),
@@ -179,7 +179,7 @@ BROKEN: list[tuple[Callable[[dict[str, Tensor]], dict[str, Tensor]], str]] = [
     (lambda s: {"input_blocks.1.1.to_q_lora.down_linear.weight": torch.ones(4, 4)}, "ivtutorial convert"),
     (lambda s: {"conv_in.weight": torch.ones(4, 4), "conv_in.bias": torch.ones(4)}, "2 of its 2 entries are no LoRA"),
     (lambda s: s | {"conv_in.weight": torch.ones(4, 4)}, "1 of its 145 entries are no LoRA matrices"),
-    (lambda s: {f"blocks.0.attn.{n}": t for n, t in s.items()}, "does not fit this UNet"),
+    (lambda s: {f"blocks.0.attn.{n}": t for n, t in s.items()}, "does not fit this model"),
     (lambda s: s | {f"unet.{KEY}.lora_A.weight": s[f"{KEY}.lora_A.weight"].clone()}, "twice"),
 ]  # fmt: skip
 

@@ -13,13 +13,14 @@ from torch import Tensor
 from ivtutorial.errors import InputError
 from ivtutorial.method.chain import denoise
 from ivtutorial.method.ddim import ddim_step
+from ivtutorial.method.flow import FlowSchedule
 from ivtutorial.method.gain import gains, noise_to_signal
 from ivtutorial.method.noise import corrupt, level, target
 from ivtutorial.method.schedule import partial_timesteps, steps
 from ivtutorial.models.scheduler import make_scheduler
 from ivtutorial.rivals.direct_align import DirectAlign, direct_gain, draw_moves, recovered
 from tests.tolerances import assert_close
-from tests.toy import brightness, clips, line, seeded, text_backbone, text_batch
+from tests.toy import TextBackbone, brightness, clips, line, seeded, text_backbone, text_batch
 
 TYPES = ("epsilon", "v_prediction")
 CHAIN = partial_timesteps(0.6, 20)
@@ -188,3 +189,13 @@ def test_cost_and_settings() -> None:
 def test_settings_out_of_range_are_refused(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         DirectAlign(**changes)
+
+
+def test_inversion_from_pure_noise_is_refused() -> None:
+    """A flow model's chain starts at s = 1 for tau = 1, where nsr is infinite; a step below it trains."""
+    backbone = TextBackbone(scheduler=FlowSchedule())
+    backbone.unet.eval()
+    with pytest.raises(InputError, match="pure noise.*tau = 0.75"):
+        list(DirectAlign(D=4, tau=1.0, inversion=True).losses(backbone, text_batch(), brightness, seeded(0)))
+    [(loss, _)] = DirectAlign(D=4, tau=0.75, inversion=True).losses(backbone, text_batch(), brightness, seeded(0))
+    assert loss.isfinite()

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from ivtutorial.errors import InputError
-from ivtutorial.models.wan import chunk_of, decode_chosen, from_vae, to_vae
-from tests.models.wan.tiny import tiny_vae
+from ivtutorial.models.dit import WanDecoder, decode_chosen, from_vae, to_vae
+from tests.models.dit.tiny import tiny_vae
 from tests.tolerances import assert_close, roundings
 from tests.toy import seeded
 
@@ -30,7 +30,7 @@ def z(count: int = 1) -> Tensor:
 def chosen(vae: Any, latents: Tensor, g: Tensor, recompute: bool = False) -> Tensor:
     """Frames (B, S, 3, H, W) numbered (B, S)."""
     clips = torch.arange(len(latents))[:, None].expand(-1, g.shape[-1])
-    return decode_chosen(vae, latents, clips.flatten(), g.flatten(), recompute).unflatten(0, g.shape)
+    return decode_chosen(WanDecoder(vae), latents, clips.flatten(), g.flatten(), recompute).unflatten(0, g.shape)
 
 
 def full_decode(vae: Any, latents: Tensor) -> Tensor:
@@ -64,7 +64,7 @@ def test_the_gradient_is_the_full_ones_part_through_the_frames_own_latent(
     expected = torch.zeros_like(latents)
     for i, frame in enumerate(frames):
         own = torch.zeros(1, 1, f, 1, 1)
-        own[:, :, chunk_of(frame)] = 1
+        own[:, :, -(-frame // 4)] = 1  # latent 0 is frame 0, latent 1 frames 1 .. 4
         leaf = z().requires_grad_()
         (full_decode(vae, own * leaf + (1 - own) * leaf.detach())[:, frame] * weights[:, i]).sum().backward()
         expected += leaf.grad
@@ -101,7 +101,7 @@ def test_latents_are_normalised_channel_by_channel(vae: Any) -> None:
 def test_a_clip_without_chosen_frames_is_not_decoded(vae: Any) -> None:
     """Pairs in any order: frame 3 of the second clip, frame 8 of the first, none of the third."""
     latents = z(3)
-    frames = decode_chosen(vae, latents, torch.tensor([1, 0]), torch.tensor([3, 8]))
+    frames = decode_chosen(WanDecoder(vae), latents, torch.tensor([1, 0]), torch.tensor([3, 8]))
     expected = full_decode(vae, latents[:2])
     assert_close(frames, torch.stack([expected[1, 3], expected[0, 8]]), n=f * roundings(vae.decoder))
 

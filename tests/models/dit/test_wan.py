@@ -18,10 +18,10 @@ from ivtutorial.method.instructvideo import InstructVideo
 from ivtutorial.method.noise import draw_noise
 from ivtutorial.method.segvr import choose_frames
 from ivtutorial.method.tar import temporal_attenuation
+from ivtutorial.models.dit import WanBackbone, pad_prompts
 from ivtutorial.models.lora import attach_lora, count_lora, lora_parameters
 from ivtutorial.models.memory import Memory
-from ivtutorial.models.wan import WanBackbone, pad_prompts
-from tests.models.wan.tiny import tiny_wan
+from tests.models.dit.tiny import tiny_wan
 from tests.tolerances import assert_close, roundings
 from tests.toy import brightness, seeded
 
@@ -144,7 +144,7 @@ def test_captions_are_encoded_before_the_text_encoder_goes(wan: WanBackbone) -> 
     embeds = own.embed([CAPTION])
     own.text_encoder = None
     assert torch.equal(own.embed([CAPTION]), embeds)
-    with pytest.raises(InputError, match="text encoder is not loaded"):
+    with pytest.raises(InputError, match="no text encoder"):
         own.embed(["a new caption"])
 
 
@@ -158,7 +158,7 @@ def test_parts_of_other_widths_are_refused(wan: WanBackbone) -> None:
 
 @pytest.mark.parametrize("shape", [(1, 8, 3, 16, 16), (1, 9, 3, 24, 16), (9, 3, 16, 16)])
 def test_clips_of_another_length_or_size_are_refused(wan: WanBackbone, shape: tuple[int, ...]) -> None:
-    with pytest.raises(InputError, match="4 k \\+ 1"):
+    with pytest.raises(InputError, match="4 k \\+ 1|multiples of 16|must have shape"):
         wan.encode(torch.zeros(shape))
 
 

@@ -37,15 +37,21 @@ def clean_prompt(caption: str) -> str:
 
 @torch.no_grad()
 def encode_prompts(
-    text_encoder: nn.Module, tokenizer: Any, captions: Sequence[str], length: int = PROMPT_TOKENS
+    text_encoder: nn.Module,
+    tokenizer: Any,
+    captions: Sequence[str],
+    length: int = PROMPT_TOKENS,
+    whole: bool = False,
 ) -> list[Tensor]:
-    """Embeddings of captions without padding, (L_i, E) each, on the CPU.
+    """Embeddings of captions without padding, (L_i, E) each, on the CPU; of CogVideoX with it.
 
     Args:
         text_encoder: UMT5.
         tokenizer: its tokenizer.
         captions: "" is the unconditional one.
         length: tokens at most; longer captions are cut.
+        whole: captions are not cleaned, the encoder attends to the padding, and all `length` embeddings are returned,
+            as in `CogVideoXPipeline`.
 
     Raises:
         InputError: no caption, or one that is not text.
@@ -54,10 +60,12 @@ def encode_prompts(
     if not captions:
         raise InputError("The list of captions is empty. Give at least one caption.")
     tokens = tokenizer(
-        [clean_prompt(caption) for caption in captions],
+        [caption if whole else clean_prompt(caption) for caption in captions],
         padding="max_length", max_length=length, truncation=True, return_attention_mask=True, return_tensors="pt",
     )  # fmt: skip
     device = next(text_encoder.parameters()).device
+    if whole:
+        return list(text_encoder(tokens.input_ids.to(device)).last_hidden_state.cpu())
     mask = tokens.attention_mask.to(device)
     hidden = text_encoder(tokens.input_ids.to(device), mask).last_hidden_state
     return [row[:count].cpu() for row, count in zip(hidden, mask.sum(dim=1).tolist(), strict=True)]

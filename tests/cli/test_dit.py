@@ -1,0 +1,185 @@
+"""The whole command line on a tiny Wan folder: true classes, random weights, nothing downloaded."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from ivtutorial import cli
+from ivtutorial.lab.world.clip_set import draw_clip, plan_clips
+from ivtutorial.models.lora import LORA_FILE
+from ivtutorial.video.writer import write_video
+from tests.models.dit.tiny import tiny_wan_folder
+from tests.tolerances import assert_close, roundings
+
+ROOT = Path(__file__).resolve().parents[2]
+SIZE = ("--height", "16", "--width", "16", "--frames", "9")
+REWARD = ("--reward", "tests.models.dit.tiny:redness")
+RUN = (
+    *("--steps", "3", "--ddim-steps", "5", "-S", "2", "--lr", "0.01", "--batch-size", "1", "--processes", "1", *REWARD),
+    *("--set", "frames=9", "--set", "height=16", "--set", "width=16", "--set", "checkpoint_every=1"),
+)
+Start = Callable[..., tuple[int, str]]
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Start:
+    """`run("score", ...)` gives exit code and stderr."""
+
+    def start(*arguments: object) -> tuple[int, str]:
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            cli.main([str(argument) for argument in arguments])
+        return int(ended.value.code or 0), capsys.readouterr().err
+
+    return start
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_wan_folder(tmp_path_factory.mktemp("wan"))
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = tmp_path_factory.mktemp("clips")
+    for k, plan in enumerate(plan_clips(2, species=["fox"])):
+        write_video(place / f"{k}.mp4", draw_clip(plan), 16)
+    (place / "captions.csv").write_text("video,caption\n0.mp4,a red fox\n1.mp4,a fox running\n")
+    return place
+
+
+@pytest.fixture(scope="module")
+def prepared(folder: Path, clips: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("prepared")
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["prepare", str(clips), "--model", str(folder), "--out", str(out), *SIZE, "--processes", "1"])
+    assert not ended.value.code
+    return out
+
+
+@pytest.fixture(scope="module")
+def tuned(folder: Path, prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that was not disturbed."""
+    out = tmp_path_factory.mktemp("run") / "whole"
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["finetune", str(prepared), "--model", str(folder), "--out", str(out), *RUN])
+    assert not ended.value.code
+    return out
+
+
+def test_prompts_are_kept_without_padding(prepared: Path) -> None:
+    """Two captions of three words and the empty one, each with its end: (4, 32) and (1, 32), not (512, 32)."""
+    [texts] = (prepared / "latents").glob("text-*")
+    shapes = sorted(tuple(load_file(path)["embedding"].shape) for path in texts.glob("*.safetensors"))
+    assert shapes == [(1, 32), (4, 32), (4, 32)]
+
+
+def test_the_config_names_the_tau_that_noises_as_the_paper_does(tuned: Path) -> None:
+    """Three of its five steps start at t = 401, s = 0.54; with shift 3 s is 1, .92, .82, .67, .43: one step."""
+    settings = json.loads((tuned / "config.json").read_text())["finetune"]
+    assert settings["method"]["tau"] == 0.2 and settings["frames"] == 9
+
+
+def test_a_run_that_was_killed_goes_on_bit_for_bit(folder: Path, prepared: Path, tuned: Path, tmp_path: Path) -> None:
+    """kill -9 as soon as there is a checkpoint; then --resume, without any text encoder."""
+    out = tmp_path / "killed"
+    command = [sys.executable, "-m", "ivtutorial.cli", "finetune", prepared, "--model", folder, "--out", out, *RUN]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(list(map(str, command)), env=environment, cwd=ROOT, stderr=subprocess.DEVNULL)
+    while process.poll() is None and not (out / "checkpoints" / "latest").is_file():
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["finetune", str(prepared), "--model", str(folder), "--out", str(out), *RUN, "--resume"])
+    assert not ended.value.code
+    first, second = (load_file(place / "lora" / LORA_FILE) for place in (tuned, out))
+    assert first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
+
+
+STOCK = """
+import sys, torch
+from diffusers import WanPipeline
+folder, lora, out = sys.argv[1:]
+pipe = WanPipeline.from_pretrained(folder)
+if lora != "none":
+    pipe.load_lora_weights(lora)
+z = torch.randn(1, 16, 3, 2, 2, generator=torch.Generator().manual_seed(0))
+embeds = torch.randn(1, 512, 32, generator=torch.Generator().manual_seed(1))
+with torch.no_grad():
+    torch.save(pipe.transformer(z, torch.tensor([500.0]), embeds).sample, out)
+"""
+
+
+def test_stock_diffusers_loads_the_adapter_and_the_merged_model(folder: Path, tuned: Path, tmp_path: Path) -> None:
+    """In a fresh process without this package: the same velocity as ours, and another than the base model's."""
+    from ivtutorial.models import load_lora, open_model
+    from ivtutorial.training import export_merged
+
+    merged = export_merged(folder, tuned / "lora", tmp_path / "merged", device="cpu")
+    outputs = []
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    for place, lora in ((folder, tuned / "lora"), (merged, "none"), (folder, "none")):
+        out = tmp_path / "velocity.pt"
+        arguments = [sys.executable, "-c", STOCK, str(place), str(lora), str(out)]
+        subprocess.run(arguments, env=environment, cwd=tmp_path, check=True, capture_output=True)
+        outputs.append(torch.load(out, weights_only=True))
+    backbone = open_model(folder)
+    load_lora(backbone.unet, tuned / "lora")
+    z = torch.randn(1, 16, 3, 2, 2, generator=torch.Generator().manual_seed(0))
+    embeds = torch.randn(1, 512, 32, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        ours = backbone.predictor(embeds)(z, 500.0)
+    n = roundings(backbone.unet)
+    assert_close(outputs[0], ours, n)
+    assert_close(outputs[1], ours, n)
+    assert (outputs[2] - ours).abs().max() > 100 * (outputs[0] - ours).abs().max()
+
+
+def test_generate_evaluate_and_compare(run: Start, folder: Path, tuned: Path, tmp_path: Path) -> None:
+    quick = ("--model", folder, "--ddim-steps", "2", "--processes", "1", *SIZE)
+    prompts = ("a red fox", "a bear by the river")
+    assert run("generate", *prompts, *quick, "--lora", tuned / "lora", "--out", tmp_path / "clips")[0] == 0
+    assert len(list((tmp_path / "clips").glob("*.mp4"))) == 2
+    for name, adapter in (("before", ()), ("after", ("--lora", tuned / "lora"))):
+        code, err = run("evaluate", *prompts, *quick, *adapter, *REWARD, "--out", tmp_path / name)
+        assert code == 0, err
+    assert run("compare", tmp_path / "before", tmp_path / "after")[0] == 0
+    rewards = [json.loads((tmp_path / name / "evaluation.json").read_text()) for name in ("before", "after")]
+    assert rewards[0] != rewards[1]
+
+
+WRONG: list[tuple[str, list[Any], str]] = [
+    ("16 frames", ["finetune", "{clips}", "--set", "frames=16", "-S", "4"], "use 13 or 17"),
+    ("sides", ["generate", "a fox", "--frames", "9", "--height", "24", "--width", "16"], "multiples of 16"),
+    ("an adapter of ModelScope", ["generate", "a fox", *SIZE, "--lora", "{unet_lora}"], "does not fit"),
+]
+
+
+@pytest.mark.parametrize(("name", "arguments", "message"), WRONG, ids=[row[0] for row in WRONG])
+def test_what_does_not_fit_is_one_clear_error(
+    run: Start, folder: Path, clips: Path, tiny_tokenizer: Any, tmp_path: Path, name: str, arguments: Any, message: str
+) -> None:
+    from ivtutorial.models import attach_lora, save_lora
+    from tests.toy import toy_backbone
+
+    places = {"clips": clips, "unet_lora": tmp_path / "lora"}
+    if "{unet_lora}" in arguments:
+        backbone = toy_backbone(tiny_tokenizer)
+        attach_lora(backbone.unet)
+        save_lora(backbone.unet, places["unet_lora"])
+    full = [text.format(**places) for text in arguments] + ["--model", folder, "--out", tmp_path / "out"]
+    code, err = run(*full, "--processes", "1")
+    assert code == 2 and message in " ".join(err.split()), err
