@@ -15,6 +15,7 @@
 | `lora`            | the adapter (Sec. 3.3, chapter 8)            |
 | `lora_layer`      | its projection in half precision             |
 | `lora_formats`    | adapter files of other trainers              |
+| `wan_names`       | names of Wan's layers in its authors' code   |
 | `memory`          | precision and recomputation of each part     |
 | `official`        | the authors' weights in diffusers' layout    |
 """

@@ -28,7 +28,7 @@ import torch
 from torch import Tensor, nn
 
 from ivtutorial.errors import InputError
-from ivtutorial.models.dit.wan_names import authors_name
+from ivtutorial.models.wan_names import authors_name
 from ivtutorial.weights.files import read_weights, tensors_of
 
 LORA_FILE = "pytorch_lora_weights.safetensors"

@@ -9,7 +9,6 @@
 | `prompts`      | prompt embeddings without padding, and padded        |
 | `wan`          | Wan 2.1                                              |
 | `cogvideox`    | CogVideoX-2B                                         |
-| `wan_names`    | its layers' names in the authors' code               |
 | `dit_folder`   | opened from a folder or the hub, and written         |
 """
 

@@ -11,8 +11,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from ivtutorial.errors import InputError
-from ivtutorial.models.dit.wan_names import authors_name
 from ivtutorial.models.lora import LORA_FILE, attach_lora, count_lora, load_lora, lora_layers, save_lora
+from ivtutorial.models.wan_names import authors_name
 from tests.models.dit.tiny import tiny_wan
 from tests.tolerances import assert_close
 from tests.toy import seeded
