@@ -4,6 +4,7 @@
     python benchmarks/full_size.py --out runs/full                           # random weights of full size, then
     python benchmarks/bench_step.py --model runs/full/model --reward hpsv2:runs/full/HPS_v2_compressed.pt --device cuda
     python benchmarks/bench_step.py --show                                   # the tables measured so far
+    python benchmarks/bench_step.py --only base gradient --out data/results/bench_gradients.json    # cheaper gradients
 
 Every row changes one thing against the base row, and runs in a process of its own; its first step is not timed. A step
 is loss and backward pass of one batch. `step_mb` is what it needs on top of the models: peak allocation on a GPU, the
@@ -15,7 +16,7 @@ from __future__ import annotations
 
 import argparse
 import statistics
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from torch import Tensor
 from ivtutorial.method.batch import Batch
 from ivtutorial.method.editing import edit
 from ivtutorial.method.instructvideo import InstructVideo
+from ivtutorial.method.settings import RewardMethod
 from ivtutorial.models.backbone import Backbone
 from ivtutorial.models.lora import attach_lora
 from ivtutorial.models.memory import DTYPES, Memory
@@ -33,6 +35,7 @@ from ivtutorial.models.modes import network_mode
 from ivtutorial.models.named import open_model
 from ivtutorial.rewards.named import open_reward
 from ivtutorial.training.fit import fitted, offload_text
+from ivtutorial.training.methods import METHODS
 from ivtutorial.training.presets import PRESETS
 
 RESULT = Path("data/results/bench_step.json")
@@ -51,7 +54,7 @@ class Row:
 
     Attributes:
         name: as shown.
-        method: settings of the method. memory: settings of `Memory`.
+        method: settings of the method, and as `name` which one, default InstructVideo. memory: settings of `Memory`.
         batch: clips, default as given. frames: of a clip, default as given.
         decode_all: decode every frame with gradient, then choose, as the authors do.
         unfrozen: keep gradients of the reward's weights. encode: encode clips and captions in every step.
@@ -88,6 +91,14 @@ ROWS = (
     Row("UNet recomputed", memory={"recompute_unet": True}),
     Row("decoder recomputed, frame by frame", memory={"recompute_decode": True, "decode_chunk": 1}),
     Row("reward recomputed", memory={"recompute_reward": True}),
+    Row("gradient in two phases", {"two_phase": True}),
+    Row("gradient of the strongest step", {"K": "strongest"}),
+    Row("gradient of three steps, DRTune", {"K": (2, 6, 10), "stop_gradient": True}),
+    Row("gradient of three steps, DRTune in two phases", {"K": (2, 6, 10), "stop_gradient": True, "two_phase": True}),
+    Row("gradient of the branch with caption", {"branch": "caption"}),
+    Row("gradient of two frames drawn by TAR", {"S": 2, "selection": "attenuated"}),
+    Row("gradient by Direct-Align", {"name": "DirectAlign"}),
+    Row("gradient by QuickEdit", {"name": "QuickEdit"}),
     Row("8 frames", frames=8),
     Row("twice the clips", batch=4),
     Row(DECODE_ALL, decode_all=True),
@@ -109,7 +120,13 @@ GPU_ROWS = (
 )  # fmt: skip
 
 
-def step_loss(method: InstructVideo, backbone: Any, batch: Batch, reward: Any, generator: Any = None) -> Tensor:
+def method_of(row: Row) -> RewardMethod:
+    """The method of a row, with its settings."""
+    settings = dict(row.method)
+    return METHODS[settings.pop("name", InstructVideo.__name__)](**settings)
+
+
+def step_loss(method: RewardMethod, backbone: Any, batch: Batch, reward: Any, generator: Any = None) -> Tensor:
     """The loss of the package: frames are chosen, then decoded."""
     return next(method.losses(backbone, batch, reward, generator))[0]
 
@@ -141,7 +158,7 @@ def measure(row: Row, options: argparse.Namespace) -> dict[str, Any]:
     captions = [f"clip {i}" for i in range(batch)]
     backbone.embed([*captions, ""])
     getattr(reward, "text_features", lambda texts: None)(captions)
-    config = replace(InstructVideo(), **row.method)
+    config = method_of(row)
     with fitted(backbone, reward, memory) as scorer:
         offload_text(backbone, reward)
         loss_of = all_frames_loss if row.decode_all else step_loss
@@ -156,7 +173,7 @@ def _step(
     backbone: Backbone,
     scorer: Any,
     loss_of: Any,
-    config: InstructVideo,
+    config: Any,
     row: Row,
     latents: Tensor,
     clips: Tensor | None,

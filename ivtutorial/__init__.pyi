@@ -42,6 +42,8 @@ from ivtutorial.rewards.named import open_reward as open_reward
 from ivtutorial.rivals.ddpo import DDPO as DDPO
 from ivtutorial.rivals.direct_align import DirectAlign as DirectAlign
 from ivtutorial.rivals.draft import Draft as Draft
+from ivtutorial.rivals.kept_prefix import KeptPrefix as KeptPrefix
+from ivtutorial.rivals.quick_edit import QuickEdit as QuickEdit
 from ivtutorial.rivals.rwr import RWR as RWR
 from ivtutorial.rivals.supervised import Supervised as Supervised
 from ivtutorial.sampling.generation import Sampling as Sampling, generate as generate

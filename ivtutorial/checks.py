@@ -5,6 +5,7 @@ Settings are checked in `__post_init__`, one line a rule; each check raises for 
     whole(self, steps=1, warmup=0)      # whole numbers of at least 1 and 0
     positive(self, "lr", "fps")         # finite, > 0
     not_negative(self, "guidance")      # finite, >= 0
+    finite(self, "threshold")           # finite, or None
     share(self, "caption_dropout")      # 0 <= p < 1
     within(self, eta=(0, 1))            # 0 <= eta <= 1
     one_of(self, selection=("random", "first"))
@@ -49,6 +50,16 @@ def not_negative(settings: object, *names: str) -> None:
         InputError: the first of them.
     """
     _numbers(settings, names, lambda value: 0 <= value < math.inf, "a finite number >= 0")
+
+
+def finite(settings: object, *names: str) -> None:
+    """Refuse settings that are neither finite numbers nor None.
+
+    Raises:
+        InputError: the first of them.
+    """
+    given = [name for name in names if getattr(settings, name) is not None]
+    _numbers(settings, given, math.isfinite, "a finite number, or None")
 
 
 def share(settings: object, *names: str) -> None:

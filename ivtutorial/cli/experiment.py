@@ -15,7 +15,7 @@ def experiment_command(
     name: Annotated[
         str,
         typer.Argument(
-            help="fig5a, fig5b, fig5c, fig7, fig8, fig9, table1, tableA1, figA1, figA7 or guards; or 'verdicts'."
+            help="fig5a, fig5b, fig5c, fig7, fig8, fig9, table1, tableA1, figA1, figA7, guards, frontier or 'verdicts'."
         ),
     ],
     quick: Annotated[
@@ -54,6 +54,7 @@ def experiment_command(
     if name == "verdicts":
         return _verdicts(results, json_output)
     from ivtutorial.lab.experiments.catalogue import experiment
+    from ivtutorial.lab.experiments.frontier import frontier_text
     from ivtutorial.lab.experiments.results import rates_tried, table
     from ivtutorial.lab.experiments.runner import run_experiment
 
@@ -65,9 +66,10 @@ def experiment_command(
     folder = out / (plan.name + ("-quick" if quick else ""))
     if results is not None:
         _publish(folder, results / folder.name)
+    text = frontier_text(result) if plan.kind == "frontier" else table(result)
     show(
         {"out": str(folder), **result},
-        "\n".join([table(result), *rates_tried(result), f"{folder / 'result.json'}", f"{folder / 'plot.png'}"]),
+        "\n".join([text, *rates_tried(result), f"{folder / 'result.json'}", f"{folder / 'plot.png'}"]),
         json_output,
     )
 

@@ -13,8 +13,10 @@ from ivtutorial.evaluation.flow import (
 )
 from ivtutorial.evaluation.intervals import (
     Estimate as Estimate,
+    TwoWay as TwoWay,
     bootstrap_interval as bootstrap_interval,
     estimate as estimate,
+    two_way as two_way,
 )
 from ivtutorial.evaluation.judging import ClipJudge as ClipJudge
 from ivtutorial.evaluation.looks import measure as measure

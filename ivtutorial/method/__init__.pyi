@@ -1,4 +1,4 @@
-from ivtutorial.method.batch import Batch as Batch, motion as motion
+from ivtutorial.method.batch import Batch as Batch, motion as motion, repeated as repeated
 from ivtutorial.method.chain import (
     denoise as denoise,
     gradient_steps as gradient_steps,
@@ -28,8 +28,8 @@ from ivtutorial.method.schedule import (
     partial_steps as partial_steps,
     partial_timesteps as partial_timesteps,
 )
-from ivtutorial.method.segvr import choose_frames as choose_frames
-from ivtutorial.method.settings import RewardMethod as RewardMethod
+from ivtutorial.method.segvr import attenuated_frames as attenuated_frames, choose_frames as choose_frames
+from ivtutorial.method.settings import GradientMethod as GradientMethod, RewardMethod as RewardMethod
 from ivtutorial.method.tar import temporal_attenuation as temporal_attenuation
 from ivtutorial.method.two_phase import cut_off as cut_off, rejoin as rejoin
 from ivtutorial.method.video_reward import (

@@ -75,6 +75,17 @@ class Batch:
         return replace(self, latents=latents, embeds=embeds, uncond_embeds=uncond)
 
 
+def repeated(batch: Batch, count: int) -> Batch:
+    """Every clip and caption `count` times, copies beside each other: (B * count, ...)."""
+    empty = batch.uncond_embeds
+    return Batch(
+        batch.latents.repeat_interleave(count, 0),
+        batch.embeds.repeat_interleave(count, 0),
+        empty if len(empty) == 1 else empty.repeat_interleave(count, 0),
+        [caption for caption in batch.captions for _ in range(count)],
+    )
+
+
 def check_batch(backbone: BackboneLike, batch: Batch, train_mode: bool) -> None:
     """Refuse latents of another model, or a UNet in the wrong mode.
 

@@ -108,6 +108,7 @@ def denoise(
     generator: torch.Generator | None = None,
     recompute: bool = False,
     stop_gradient: bool = False,
+    end: float = -1,
 ) -> Tensor:
     """Run a DDIM chain over `timesteps`; the model's parameters get gradient from the chosen steps only.
 
@@ -124,9 +125,10 @@ def denoise(
         recompute: recompute each recorded call of `predict` in the backward pass instead of storing it
             (worth it for K > 1; inside one call the UNet's own recomputing saves more).
         stop_gradient: DRTune: a recorded call takes its z as a constant.
+        end: timestep to stop at, so that another chain may go on from there; -1 is the clean end.
 
     Returns:
-        z_0, latents (B, C, F, h, w).
+        z_0 (z_t of t = `end`, if that is given), latents (B, C, F, h, w).
 
     Raises:
         InputError: wrong latents, a position outside the chain, or a scheduler this chain cannot follow.
@@ -137,7 +139,7 @@ def denoise(
     if not all(0 <= i < n for i in grad_steps):
         raise InputError(f"grad_steps {sorted(grad_steps)}: expected positions from 0 (first step) to {n - 1} (last).")
     recording, first = torch.is_grad_enabled(), min(grad_steps, default=n)
-    for i, (t, t_prev) in enumerate(steps(timesteps)):
+    for i, (t, t_prev) in enumerate(steps(timesteps, end)):
         if i == first:
             torch.clear_autocast_cache()  # it may hold half-precision weights cut off from their gradient
         with torch.set_grad_enabled(recording and i in grad_steps):

@@ -34,7 +34,7 @@ from ivtutorial.method.gain import gains
 from ivtutorial.method.noise import corrupt, draw_noise
 from ivtutorial.method.schedule import partial_steps
 from ivtutorial.method.segvr import choose_frames
-from ivtutorial.method.settings import Losses, RewardMethod
+from ivtutorial.method.settings import GradientMethod, Losses
 from ivtutorial.method.tar import temporal_attenuation
 from ivtutorial.method.two_phase import cut_off, rejoin
 from ivtutorial.method.video_reward import VideoRewardOutput, score_frames
@@ -42,8 +42,8 @@ from ivtutorial.rewards.base import ImageReward
 
 
 @dataclass(frozen=True, kw_only=True)
-class InstructVideo(RewardMethod):
-    """Settings of the method, checked when made; `D`, `guidance`, `S`, `lambda_tar`, ... are `RewardMethod`'s.
+class InstructVideo(GradientMethod):
+    """Settings of the method, checked when made; `D`, `guidance`, `S`, `lambda_tar`, ... are `GradientMethod`'s.
 
     Attributes:
         tau: noise level, 0 < tau <= 1 (Eq. 4); the edit takes tau * D of the chain's D steps.
@@ -52,8 +52,6 @@ class InstructVideo(RewardMethod):
         eta: 0 is deterministic DDIM, 1 as noisy as DDPM.
         offset_noise: size of the offset noise, see :func:`ivtutorial.method.noise.draw_noise`.
         stop_gradient: DRTune: each step with gradient takes its input as a constant. Not the paper's.
-        two_phase: free decoder and reward before the network's backward pass, and recompute the network's recorded
-            calls; see :mod:`ivtutorial.method.two_phase`.
 
     Raises:
         InputError: a value out of range.
@@ -68,7 +66,6 @@ class InstructVideo(RewardMethod):
     eta: float = 0.0
     offset_noise: float = 0.0
     stop_gradient: bool = False
-    two_phase: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -102,24 +99,24 @@ class InstructVideo(RewardMethod):
         check_batch(backbone, batch, self.train_mode)
         z, scheduler = batch.z, backbone.scheduler
         B, F = len(z), backbone.frame_count(z.shape[2])
-        predict = backbone.predictor(batch.embeds, batch.uncond_embeds, self.guidance)
+        predict = self.predictor(backbone, batch)
         timesteps = chain_timesteps(scheduler, self.D, self.tau)  # Eq. 3, 4
         chosen = gradient_steps(self.K, len(timesteps), generator, gains(scheduler, timesteps, self.eta))
         noise = draw_noise(z.shape, generator, self.offset_noise, like=z)
         z_noi = corrupt(z, timesteps[0], scheduler, noise)  # Eq. 5
-        again, cut = self.recompute or self.two_phase, self.stop_gradient
+        again, cut = self.again, self.stop_gradient
         z_0 = denoise(predict, z_noi, timesteps, scheduler, chosen, self.eta, generator, again, cut)
         x_0 = cut_off(z_0) if self.two_phase else z_0
         g = choose_frames(F, self.S, B, generator, self.selection, self.lambda_tar).to(z.device)  # Eq. 6
-        f = temporal_attenuation(g, F, self.lambda_tar, self.normalise, self.drawn)  # Eq. 7
+        f = temporal_attenuation(g, F, self.lambda_tar, self.normalise, self.selection == "attenuated")  # Eq. 7
         r = score_frames(image_reward, backbone, x_0, g, batch.captions)
-        R = (f * r).mean(dim=1)  # Eq. 8
-        yield rejoin(-R.mean(), x_0, z_0), edit_metrics(VideoRewardOutput(R, r, f, g), z_0, batch.latents)  # Eq. 2, 9
+        R = (f * self.bounded(r)).mean(dim=1)  # Eq. 8
+        yield rejoin(-R.mean(), x_0, z_0), edit_metrics(VideoRewardOutput(R, r, f, g), z_0, z)  # Eq. 2, 9
 
     def passes(self) -> int:
         """Cost of a step for one clip, see :meth:`ivtutorial.method.settings.RewardMethod.passes`."""
         recorded = recorded_steps(self.K, self.steps)
-        return self.predictions * (self.steps - recorded + (3 + (self.recompute or self.two_phase)) * recorded)
+        return self.predictions * (self.steps - recorded) + self.recorded_passes * recorded
 
 
 def edit_metrics(output: VideoRewardOutput, z0: Tensor, z: Tensor) -> dict[str, float]:

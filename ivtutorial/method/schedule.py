@@ -147,17 +147,18 @@ def partial_timesteps(tau: float, D: int, T: int = 1000) -> tuple[int, ...]:
     return ddim_timesteps(D, T)[-partial_steps(tau, D) :]
 
 
-def steps(timesteps: Sequence[float]) -> list[tuple[float, float]]:
-    """The steps of a chain, (t, t_prev) each: from every timestep to the next, and from the last to the end, -1.
+def steps(timesteps: Sequence[float], end: float = -1) -> list[tuple[float, float]]:
+    """The steps of a chain, (t, t_prev) each: from every timestep to the next, and from the last to the end.
 
     Args:
         timesteps: descending, as of :func:`ddim_timesteps` or :func:`partial_timesteps`.
+        end: where the last step goes; -1 is the end of the whole chain.
 
     Example:
         >>> steps((201, 101, 1))
         [(201, 101), (101, 1), (1, -1)]
     """
-    return list(zip(timesteps, (*timesteps[1:], -1), strict=True))
+    return list(zip(timesteps, (*timesteps[1:], end)))
 
 
 def noising_timestep(tau: float, D: int, T: int = 1000) -> int:

@@ -9,23 +9,30 @@
 
 A method is a frozen dataclass of its settings with `losses`, what a training step minimises, and `passes`, what the
 step costs. Every method sees the same reward, SegVR and TAR around one image reward, as in the paper's comparison.
+Methods with a gradient through the reward are `GradientMethod`s.
+
+Gradient of one branch. A guided prediction is e_u + g (e_c - e_u), so its gradient is g J_c - (g - 1) J_u with the
+Jacobians of the two calls. With `branch = "caption"` the call without the caption is a constant: g J_c is left, for
+half the graph and two thirds of the passes of a recorded prediction. It is another gradient, not the same for less.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
 
-from ivtutorial.checks import not_negative
+from ivtutorial.checks import finite, not_negative, one_of
 from ivtutorial.method.batch import BackboneLike, Batch
 from ivtutorial.method.schedule import ddim_timesteps
 from ivtutorial.method.video_reward import VideoReward, VideoRewardSettings
 from ivtutorial.rewards.base import ImageReward
 
+Branch = Literal["both", "caption"]
 Losses = Iterator[tuple[Tensor, dict[str, float]]]
 
 
@@ -52,6 +59,7 @@ class RewardMethod(VideoRewardSettings, ABC):
         super().__post_init__()
         ddim_timesteps(self.D)
         not_negative(self, "guidance")
+        finite(self, "threshold")
 
     @abstractmethod
     def losses(
@@ -79,6 +87,10 @@ class RewardMethod(VideoRewardSettings, ABC):
     def passes(self) -> int:
         """Cost of a step for one caption, in passes of the UNet: 1 forward, 2 backward, twice with guidance."""
 
+    def scored(self) -> int:
+        """Frames that a step decodes and scores for one caption, where `selection` is not 'dense'."""
+        return self.S
+
     @property
     def updates(self) -> int:
         """Optimiser updates a step of the training loop makes."""
@@ -92,3 +104,53 @@ class RewardMethod(VideoRewardSettings, ABC):
     def video_reward(self, image_reward: ImageReward) -> VideoReward:
         """SegVR and TAR with these settings around an image reward."""
         return VideoReward(image_reward, **{f.name: getattr(self, f.name) for f in fields(VideoRewardSettings)})
+
+
+@dataclass(frozen=True, kw_only=True)
+class GradientMethod(RewardMethod):
+    """Settings of the methods that follow the gradient of the reward; neither is the paper's, both are off.
+
+    Attributes:
+        two_phase: free decoder and reward before the network's backward pass, and recompute the network's recorded
+            calls; see :mod:`ivtutorial.method.two_phase`.
+        branch: of a guided prediction that carries gradient: "both", or "caption" alone, see the module.
+
+    Raises:
+        InputError: a value out of range.
+    """
+
+    two_phase: bool = False
+    branch: Branch = "both"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        one_of(self, branch=get_args(Branch))
+
+    @property
+    def again(self) -> bool:
+        """Whether recorded calls of the network run again in the backward pass."""
+        return self.recompute or self.two_phase
+
+    @property
+    def recorded_passes(self) -> int:
+        """Cost of a prediction with gradient: forward 1, backward 2, twice with guidance, 1 more where run `again`."""
+        if self.guidance == 1 or self.branch == "both":
+            return self.predictions * (3 + self.again)
+        return 1 + 3 + 2 * self.again
+
+    def predictor(self, backbone: BackboneLike, batch: Batch) -> Callable[..., Tensor]:
+        """Guided prediction for a batch, (z, t) -> the UNet's output, with gradient through `branch`."""
+        embeds, empty = batch.embeds, batch.uncond_embeds.expand_as(batch.embeds)
+        guided = backbone.predictor(embeds, batch.uncond_embeds, self.guidance)
+        if self.guidance == 1 or self.branch == "both":
+            return guided
+        with_caption, without = (backbone.predictor(texts, empty, 1.0) for texts in (embeds, empty))
+
+        def predict(z: Tensor, t: int | Tensor) -> Tensor:
+            if not torch.is_grad_enabled():
+                return guided(z, t)
+            with torch.no_grad():
+                e_u = without(z, t)
+            return e_u + self.guidance * (with_caption(z, t) - e_u)
+
+        return predict

@@ -116,6 +116,7 @@ class VideoRewardSettings:
         lambda_tar: steepness of the temporal attenuation (Eq. 7); 0 gives the plain mean over the segments.
         normalise: scale the weights of a clip to mean 1.
         selection: how a frame is chosen in its segment, see :func:`ivtutorial.method.segvr.choose_frames`.
+        threshold: c; a frame counts min(r, c), as in ReFL and SRPO: good enough is no gradient. None: no bound.
 
     Raises:
         InputError: a value out of range.
@@ -125,16 +126,16 @@ class VideoRewardSettings:
     lambda_tar: float = 1.0
     normalise: bool = False
     selection: Selection = "random"
+    threshold: float | None = None
 
     def __post_init__(self) -> None:
         whole(self, S=1)
         not_negative(self, "lambda_tar")
         one_of(self, selection=SELECTIONS)
 
-    @property
-    def drawn(self) -> bool:
-        """Whether frames are drawn in proportion to their weight, and so all weigh the same."""
-        return self.selection == "attenuated"
+    def bounded(self, scores: Tensor) -> Tensor:
+        """Scores as they count, min(r, c) with a threshold c."""
+        return scores if self.threshold is None else scores.clamp(max=self.threshold)
 
 
 @dataclass(frozen=True)
@@ -177,8 +178,8 @@ class VideoReward(VideoRewardSettings):
             indices = choose_frames(F, self.S, B, generator, self.selection, self.lambda_tar)
         g = indices.to(latents.device)
         r = score_frames(self.image_reward, decoder, latents, g, captions)
-        f = temporal_attenuation(g, F, self.lambda_tar, self.normalise, self.drawn)
-        return VideoRewardOutput((f * r).mean(dim=1), r, f, g)
+        f = temporal_attenuation(g, F, self.lambda_tar, self.normalise, self.selection == "attenuated")
+        return VideoRewardOutput((f * self.bounded(r)).mean(dim=1), r, f, g)
 
     def of_frames(
         self,

@@ -1,3 +1,4 @@
+from ivtutorial.rivals.copies import low_variance as low_variance, tail as tail
 from ivtutorial.rivals.ddpo import (
     DDPO as DDPO,
     clipped_loss as clipped_loss,
@@ -13,7 +14,9 @@ from ivtutorial.rivals.direct_align import (
     draw_moves as draw_moves,
     recovered as recovered,
 )
-from ivtutorial.rivals.draft import Draft as Draft, low_variance as low_variance, sample_batch as sample_batch
+from ivtutorial.rivals.draft import Draft as Draft, sample_batch as sample_batch
 from ivtutorial.rivals.groups import group_advantages as group_advantages, score_groups as score_groups
+from ivtutorial.rivals.kept_prefix import KeptPrefix as KeptPrefix
+from ivtutorial.rivals.quick_edit import QuickEdit as QuickEdit
 from ivtutorial.rivals.rwr import RWR as RWR, rwr_weights as rwr_weights, weighted_loss as weighted_loss
 from ivtutorial.rivals.supervised import Supervised as Supervised

@@ -43,7 +43,7 @@ from torch import Tensor
 
 from ivtutorial.checks import positive, whole
 from ivtutorial.errors import InputError
-from ivtutorial.method.batch import BackboneLike, Batch, check_batch, reward_metrics
+from ivtutorial.method.batch import BackboneLike, Batch, check_batch, repeated, reward_metrics
 from ivtutorial.method.chain import GradientSteps, call, check_steps, gradient_steps, recorded_steps
 from ivtutorial.method.ddim import check_scheduler, ddim_moments
 from ivtutorial.method.flow import chain_timesteps
@@ -51,7 +51,7 @@ from ivtutorial.method.noise import draw_noise, randn
 from ivtutorial.method.schedule import steps
 from ivtutorial.method.settings import Losses, RewardMethod
 from ivtutorial.rewards.base import ImageReward
-from ivtutorial.rivals.groups import group_advantages, repeated, score_groups
+from ivtutorial.rivals.groups import group_advantages, score_groups
 
 Moments = Callable[[int, Tensor], tuple[Tensor, float]]
 
@@ -118,6 +118,10 @@ class DDPO(RewardMethod):
             loss, clipped = surrogate(backbone, batch, chains, advantages, self, generator)
             yield loss, {**metrics, "clipped": clipped}
             metrics = {**metrics, "reward_calls": 0.0}
+
+    def scored(self) -> int:
+        """Frames that a round scores for one caption."""
+        return self.group * self.S
 
     def passes(self) -> int:
         """Cost of a round for one caption, see :meth:`ivtutorial.method.settings.RewardMethod.passes`."""

@@ -60,7 +60,7 @@ from ivtutorial.method.gain import noise_to_signal, step_weights
 from ivtutorial.method.instructvideo import edit_metrics
 from ivtutorial.method.noise import corrupt, draw_noise, level, split
 from ivtutorial.method.schedule import NoiseSchedule, partial_steps, steps
-from ivtutorial.method.settings import Losses, RewardMethod
+from ivtutorial.method.settings import GradientMethod, Losses
 from ivtutorial.method.two_phase import cut_off, rejoin
 from ivtutorial.rewards.base import ImageReward
 
@@ -69,16 +69,14 @@ Move = tuple[float, float]
 
 
 @dataclass(frozen=True, kw_only=True)
-class DirectAlign(RewardMethod):
-    """Settings of Direct-Align on clips; those of the reward are `RewardMethod`'s.
+class DirectAlign(GradientMethod):
+    """Settings of Direct-Align on clips; the others are `GradientMethod`'s.
 
     Attributes:
         tau: highest noise level, 0 < tau <= 1: steps are drawn from the partial chain of Eq. 4.
         skip_last: this many steps at the end of that chain are never drawn; the very last has hardly any gain.
         draw: 'uniform', or 'gain' to draw steps in proportion to their gain.
         inversion: reward the opposite step, too, with the sign reversed; costs twice as much.
-        two_phase: free decoder and reward before the network's backward pass, and recompute the network's recorded
-            calls; see :mod:`ivtutorial.method.two_phase`.
 
     Raises:
         InputError: a value out of range, or no step left to draw.
@@ -92,7 +90,6 @@ class DirectAlign(RewardMethod):
     skip_last: int = 1
     draw: StepDraw = "uniform"
     inversion: bool = False
-    two_phase: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -120,7 +117,7 @@ class DirectAlign(RewardMethod):
         check_batch(backbone, batch, self.train_mode)
         z, scheduler = batch.z, backbone.scheduler
         check_scheduler(scheduler)
-        predict = backbone.predictor(batch.embeds, batch.uncond_embeds, self.guidance)
+        predict = self.predictor(backbone, batch)
         timesteps = chain_timesteps(scheduler, self.D, self.tau)
         if self.inversion and noise_to_signal(scheduler, timesteps[0]) == math.inf:
             raise InputError(
@@ -133,7 +130,7 @@ class DirectAlign(RewardMethod):
         def step(moves: Sequence[Move]) -> Tensor:
             t = torch.tensor([start for start, _ in moves], device=z.device)
             z_t = corrupt(z, t, scheduler, noise)  # Eq. 5
-            output = call(predict, z_t, t, self.recompute or self.two_phase)
+            output = call(predict, z_t, t, self.again)
             return recovered(scheduler, output, z_t, noise, moves)
 
         video_reward = self.video_reward(image_reward)
@@ -148,9 +145,13 @@ class DirectAlign(RewardMethod):
             loss = (loss + rejoin(against.reward.mean(), x_up, up)) / 2
         yield loss, edit_metrics(output, z_0, z)
 
+    def scored(self) -> int:
+        """Frames that a step scores for one clip."""
+        return self.S * (1 + self.inversion)
+
     def passes(self) -> int:
         """Cost of a step for one clip, see :meth:`ivtutorial.method.settings.RewardMethod.passes`."""
-        return self.predictions * (3 + (self.recompute or self.two_phase)) * (1 + self.inversion)
+        return self.recorded_passes * (1 + self.inversion)
 
 
 def direct_gain(scheduler: NoiseSchedule, t: float, t_prev: float) -> float:

@@ -16,7 +16,8 @@ from a noised training clip and is tau * D steps long. So the same K, reward, fr
 | noise      | z_T    | N(0, 1)      | N(0, 1), shaped like the training clips' latents           |
 
 DRaFT-LV ("low variance", K = 1): noise the finished clip n times more to the chain's last timestep, denoise
-each of these in one step with gradient, and average the n + 1 rewards. It costs n UNet evaluations, not n chains.
+each of these in one step with gradient, and average the n + 1 rewards. It costs n UNet evaluations, not n chains; see
+:mod:`ivtutorial.rivals.copies`.
 
 Where this differs from the paper
 ---------------------------------
@@ -28,7 +29,6 @@ Where this differs from the paper
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -37,20 +37,19 @@ from torch import Tensor
 from ivtutorial.checks import whole, within
 from ivtutorial.errors import InputError
 from ivtutorial.method.batch import BackboneLike, Batch, check_batch, reward_metrics
-from ivtutorial.method.chain import GradientSteps, call, check_steps, denoise, gradient_steps, recorded_steps
-from ivtutorial.method.ddim import ddim_step
+from ivtutorial.method.chain import GradientSteps, check_steps, denoise, gradient_steps, recorded_steps
 from ivtutorial.method.flow import chain_timesteps
 from ivtutorial.method.gain import gains
-from ivtutorial.method.noise import corrupt, draw_noise
-from ivtutorial.method.settings import Losses, RewardMethod
+from ivtutorial.method.noise import draw_noise
+from ivtutorial.method.settings import GradientMethod, Losses
 from ivtutorial.method.two_phase import cut_off, rejoin
 from ivtutorial.rewards.base import ImageReward
-from ivtutorial.rivals.groups import repeated
+from ivtutorial.rivals.copies import low_variance
 
 
 @dataclass(frozen=True, kw_only=True)
-class Draft(RewardMethod):
-    """Settings of DRaFT-K; those of the reward are :class:`ivtutorial.method.settings.RewardMethod`'s.
+class Draft(GradientMethod):
+    """Settings of DRaFT-K; the others are :class:`ivtutorial.method.settings.GradientMethod`'s.
 
     Attributes:
         K: steps with gradient: the last K of D; 'uniform' to draw K for each batch; 'strongest' for the step of largest
@@ -58,8 +57,6 @@ class Draft(RewardMethod):
         eta: 0 is deterministic DDIM, 1 as noisy as DDPM.
         variants: n of DRaFT-LV, 0 for plain DRaFT-K.
         stop_gradient: DRTune: each step with gradient takes its input as a constant.
-        two_phase: free decoder and reward before the network's backward pass, and recompute the network's recorded
-            calls; see :mod:`ivtutorial.method.two_phase`.
 
     Raises:
         InputError: a value out of range, or DRaFT-LV with another K than 1.
@@ -73,7 +70,6 @@ class Draft(RewardMethod):
     eta: float = 0.0
     variants: int = 0
     stop_gradient: bool = False
-    two_phase: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -90,17 +86,21 @@ class Draft(RewardMethod):
 
         Of the batch's clips only the shape is used. See :meth:`ivtutorial.method.settings.RewardMethod.losses`.
         """
-        z0, captions = sample_batch(backbone, batch, self, generator), batch.captions
-        if self.variants:
-            z0, captions = low_variance(backbone, z0, batch, self, generator)
+        z0 = sample_batch(backbone, batch, self, generator)
+        last = chain_timesteps(backbone.scheduler, self.D)[-1:]
+        z0, captions = low_variance(backbone, z0, batch, self, last, (0,), generator)
         x_0 = cut_off(z0) if self.two_phase else z0
         output = self.video_reward(image_reward)(backbone, x_0, captions, generator)
         yield rejoin(-output.reward.mean(), x_0, z0), reward_metrics(output, z0)
 
+    def scored(self) -> int:
+        """Frames that a step scores for one caption."""
+        return self.S * (1 + self.variants)
+
     def passes(self) -> int:
         """Cost of a step for one caption, see :meth:`ivtutorial.method.settings.RewardMethod.passes`."""
-        recorded, again = recorded_steps(self.K, self.D), self.recompute or self.two_phase
-        return self.predictions * (self.D - recorded + (3 + again) * recorded + (3 + self.two_phase) * self.variants)
+        recorded = recorded_steps(self.K, self.D)
+        return self.predictions * (self.D - recorded) + self.recorded_passes * (recorded + self.variants)
 
 
 def sample_batch(
@@ -124,30 +124,5 @@ def sample_batch(
     timesteps = chain_timesteps(backbone.scheduler, config.D)
     chosen = gradient_steps(config.K, config.D, generator, gains(backbone.scheduler, timesteps, config.eta))
     noise = draw_noise(batch.latents.shape, generator, like=batch.z)
-    predict = backbone.predictor(batch.embeds, batch.uncond_embeds, config.guidance)
-    again, cut = config.recompute or config.two_phase, config.stop_gradient
+    predict, again, cut = config.predictor(backbone, batch), config.again, config.stop_gradient
     return denoise(predict, noise, timesteps, backbone.scheduler, chosen, config.eta, generator, again, cut)
-
-
-def low_variance(
-    backbone: BackboneLike, z0: Tensor, batch: Batch, config: Draft, generator: torch.Generator | None = None
-) -> tuple[Tensor, Sequence[str]]:
-    """DRaFT-LV: the samples and, beside each, n more that are noised to the last timestep and denoised again.
-
-    Args:
-        backbone: UNet, scheduler and guided prediction.
-        z0: finished samples (B, C, F, h, w); gradient flows through the one-step copies and through z0 itself.
-        batch: their captions.
-        config: `variants` is n.
-        generator: source of the noise.
-
-    Returns:
-        Latents (B + B n, C, F, h, w), the samples first, and their captions.
-    """
-    copies = repeated(batch, config.variants)
-    start = z0.detach().repeat_interleave(config.variants, 0)
-    t = chain_timesteps(backbone.scheduler, config.D)[-1]
-    z = corrupt(start, t, backbone.scheduler, draw_noise(start.shape, generator, like=start))
-    output = call(backbone.predictor(copies.embeds, copies.uncond_embeds, config.guidance), z, t, config.two_phase)
-    again = ddim_step(backbone.scheduler, output, t, -1, z)
-    return torch.cat([z0, again]), [*batch.captions, *copies.captions]

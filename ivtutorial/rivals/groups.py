@@ -22,17 +22,6 @@ from ivtutorial.method.segvr import choose_frames
 from ivtutorial.method.video_reward import VideoReward, VideoRewardOutput
 
 
-def repeated(batch: Batch, count: int) -> Batch:
-    """Every clip and caption `count` times, copies beside each other: (B * count, ...)."""
-    empty = batch.uncond_embeds
-    return Batch(
-        batch.latents.repeat_interleave(count, 0),
-        batch.embeds.repeat_interleave(count, 0),
-        empty if len(empty) == 1 else empty.repeat_interleave(count, 0),
-        [caption for caption in batch.captions for _ in range(count)],
-    )
-
-
 def group_advantages(rewards: Tensor, epsilon: float = 1e-6) -> Tensor:
     """Rewards (B, G) normalised within each row to mean 0 and standard deviation 1 (divisor G).
 

@@ -13,4 +13,6 @@ METHOD_MODULES = {
     "DDPO": "ivtutorial.rivals.ddpo",
     "Supervised": "ivtutorial.rivals.supervised",
     "DirectAlign": "ivtutorial.rivals.direct_align",
+    "KeptPrefix": "ivtutorial.rivals.kept_prefix",
+    "QuickEdit": "ivtutorial.rivals.quick_edit",
 }

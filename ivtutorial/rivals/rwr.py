@@ -34,13 +34,13 @@ import torch
 from torch import Tensor
 
 from ivtutorial.checks import positive, share, whole
-from ivtutorial.method.batch import BackboneLike, Batch, check_batch, reward_metrics
+from ivtutorial.method.batch import BackboneLike, Batch, check_batch, repeated, reward_metrics
 from ivtutorial.method.chain import sample
 from ivtutorial.method.noise import draw_noise
 from ivtutorial.method.settings import Losses, RewardMethod
 from ivtutorial.rewards.base import ImageReward
 from ivtutorial.rivals.denoising import drawn_errors
-from ivtutorial.rivals.groups import group_advantages, repeated, score_groups
+from ivtutorial.rivals.groups import group_advantages, score_groups
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,6 +96,10 @@ class RWR(RewardMethod):
         for _ in range(self.inner_updates):
             yield weighted_loss(backbone, z0, batch, weights, self, generator), metrics
             metrics = {**metrics, "reward_calls": 0.0}
+
+    def scored(self) -> int:
+        """Frames that a round scores for one caption."""
+        return self.group * self.S
 
     def passes(self) -> int:
         """Cost of a round for one caption, see :meth:`ivtutorial.method.settings.RewardMethod.passes`."""

@@ -66,6 +66,10 @@ class Supervised(RewardMethod):
         errors = drawn_errors(backbone, batch.z, batch, self.draws, self.caption_dropout, generator)
         yield errors.mean(), {"source_motion": motion(batch.latents)}
 
+    def scored(self) -> int:
+        """None: there is no reward."""
+        return 0
+
     def passes(self) -> int:
         """Cost of a step for one clip, see :meth:`ivtutorial.method.settings.RewardMethod.passes`."""
         return 3 * self.draws

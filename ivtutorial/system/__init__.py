@@ -5,6 +5,7 @@
 | `files`         | files written whole or not at all; shipped data; hashes           |
 | `processes`     | a function run in several processes                               |
 | `share`         | the share of one of several processes, and what all of them found |
+| `moving_average` | averages of parameters along a run                               |
 | `progress`      | progress bars                                                     |
 | `device`        | the GPU or the CPU                                                |
 | `interruption`  | Ctrl-C and SIGTERM noted, so that a step can finish               |

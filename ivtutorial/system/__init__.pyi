@@ -8,6 +8,7 @@ from ivtutorial.system.files import (
     plain_json as plain_json,
     sha256 as sha256,
 )
+from ivtutorial.system.moving_average import MovingAverage as MovingAverage
 from ivtutorial.system.out_of_memory import explain_out_of_memory as explain_out_of_memory
 from ivtutorial.system.processes import launch as launch
 from ivtutorial.system.progress import bar as bar

@@ -2,7 +2,7 @@
 
 RUN/checkpoints/latest              name of the newest checkpoint
 RUN/checkpoints/step-000100/        pytorch_lora_weights.safetensors   the adapter
-                                    optimizer.pt                       AdamW's moments, fp16's loss scale
+                                    optimizer.pt                       AdamW's moments, fp16's loss scale, ema's average
                                     state.json                         step and counters, and what the run is made of
 
 Nothing else is needed to take the same steps (how exactly, see `ivtutorial.training.finetuning`): learning rate, data

@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_args
 
-from ivtutorial.checks import not_negative, one_of, positive, whole
+from ivtutorial.checks import not_negative, one_of, positive, share, whole
 from ivtutorial.data.captions import check_caption
 from ivtutorial.errors import InputError
 from ivtutorial.method.instructvideo import InstructVideo
@@ -78,6 +78,8 @@ class FinetuneConfig:
             The best adapter is then the result.
         min_rise: how much better a round must be to count as a new best.
         trackers: where curves and samples are shown, some of `ivtutorial.training.trackers.TRACKERS` or none.
+        ema: decay of a moving average of the adapter, such as 0.95, which samples and the result then are; 0 for none,
+            as in the paper. See `ivtutorial.system.moving_average`.
         guards: further terms of the loss against over-optimisation, see `ivtutorial.training.guards`.
 
     Raises:
@@ -114,6 +116,7 @@ class FinetuneConfig:
     patience: int | None = None
     min_rise: float = 0.0
     trackers: tuple[str, ...] = ("tensorboard",)
+    ema: float = 0.0
     guards: Guards = field(default_factory=Guards)
 
     def __post_init__(self) -> None:
@@ -144,6 +147,7 @@ class FinetuneConfig:
         whole(self, **{name: 1 for name in ("height", "width", "patience") if getattr(self, name) is not None})
         positive(self, "lr", "fps", *(["grad_clip"] if self.grad_clip is not None else []))
         not_negative(self, "weight_decay", "min_rise")
+        share(self, "ema")
         if len(self.betas) != 2 or not all(0 <= beta < 1 for beta in self.betas):
             raise InputError(f"betas = {self.betas!r}: expected two numbers from 0 up to, not including, 1.")
 

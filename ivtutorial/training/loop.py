@@ -47,7 +47,7 @@ def take_steps(run: Run, progress: Progress, show: bool) -> None:
 
 
 def finish(run: Run, progress: Progress) -> FinetuneResult:
-    """Write the adapter of a run that has ended: the last, or with `patience` the best.
+    """Write the adapter of a run that has ended: the last, or with `patience` the best; with `ema` its average.
 
     Raises:
         InputError: it cannot be written.
@@ -57,7 +57,10 @@ def finish(run: Run, progress: Progress) -> FinetuneResult:
         if run.config.patience is not None and best.is_dir():
             run.backbone.unet.unload_lora()
             load_lora(run.backbone.unet, best)
-        save_lora(run.backbone.unet, lora)
+            save_lora(run.backbone.unet, lora)
+        else:
+            with run.average.in_place():
+                save_lora(run.backbone.unet, lora)
     run.accelerator.wait_for_everyone()
     p = progress
     return FinetuneResult(run.out, lora, p.step, p.stopped, p.skipped, p.unet_evaluations, p.seconds)
@@ -88,7 +91,7 @@ def _log(run: Run, row: dict[str, float]) -> None:
 
 def _checkpoint(run: Run, progress: Progress) -> None:
     if run.main:
-        state = {"optimizer": run.optimizer.state_dict()}
+        state = {"optimizer": run.optimizer.state_dict(), "average": run.average.means}
         if run.accelerator.scaler is not None:
             state["scaler"] = run.accelerator.scaler.state_dict()
         checkpoints.save_checkpoint(run.out, run.backbone.unet, state, progress, run.made_of, run.config.keep)

@@ -3,8 +3,8 @@
 A new method is a class in `ivtutorial.rivals` and a row in `ivtutorial.rivals.named`.
 
 A method with a gradient through the reward (InstructVideo, DRaFT, Direct-Align) and supervised tuning yield one loss. A
-round of RWR or DDPO samples once and yields one loss for each of its `updates`; the training loop updates the adapter
-between two of them, and a step of the loop, as a checkpoint sees it, is the whole round.
+round of RWR, DDPO or KeptPrefix samples once and yields one loss for each of its `updates`; the training loop updates
+the adapter between two of them, and a step of the loop, as a checkpoint sees it, is the whole round.
 """
 
 from __future__ import annotations

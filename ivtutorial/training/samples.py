@@ -43,7 +43,8 @@ def sample_round(run: Run, progress: Progress) -> dict[str, float]:
     config = run.config
     prompts = list(config.sample_prompts) or list(dict.fromkeys(run.data.captions))[:FEW]
     jobs = make_jobs(prompts, config.sample_seed)
-    sampled = gather(_sample(run, own_jobs(run.accelerator, jobs)))
+    with run.average.in_place():
+        sampled = gather(_sample(run, own_jobs(run.accelerator, jobs)))
     results = {job.index: (pixels, reward) for job, pixels, reward in sampled}
     clips = [results[job.index][0] for job in jobs]
     pixels = torch.stack(clips).float().div(255)
@@ -53,7 +54,8 @@ def sample_round(run: Run, progress: Progress) -> dict[str, float]:
         run_folder.write_samples(run.out, progress.step, prompts, clips, config.fps)
         log_clips(run.accelerator, run.out, progress.step, prompts, clips, config.fps)
         if best and config.patience is not None:
-            save_lora(run.backbone.unet, run.out / run_folder.BEST)
+            with run.average.in_place():
+                save_lora(run.backbone.unet, run.out / run_folder.BEST)
     return {"sample_reward": reward, "sample_motion": motion(pixels.transpose(1, 2))}
 
 

@@ -14,6 +14,7 @@ from ivtutorial.errors import InputError
 from ivtutorial.method.segvr import check_segments
 from ivtutorial.models.lora import attach_lora, load_lora
 from ivtutorial.rewards.base import HasTextTower
+from ivtutorial.system.moving_average import MovingAverage
 from ivtutorial.system.progress import bar
 from ivtutorial.system.provenance import provenance
 from ivtutorial.system.share import gather, rank_and_world
@@ -153,10 +154,12 @@ def start(
     if is_sharded(accelerator):
         shard_frozen(backbone.unet, accelerator.device.type)
     optimizer = _optimizer(config, accelerator, parameters, checkpoint)
+    average = _average(config, parameters, checkpoint)
     losses = step_losses(config.method, reward, config.guards) if loss_fn is None else once(loss_fn)
     updates = config.method.updates if loss_fn is None else 1
     run = Run(
-        out, config, accelerator, backbone, data, reward, losses, updates, parameters, optimizer, made_of, evaluations
+        out, config, accelerator, backbone, data, reward, losses, updates, parameters, optimizer, average, made_of,
+        evaluations,
     )  # fmt: skip
     if run.main:
         run_folder.trim_metrics(out, -1 if checkpoint is None else progress.step)
@@ -209,6 +212,16 @@ def _optimizer(
     except (KeyError, ValueError) as error:
         raise InputError(f"the optimizer's state in {checkpoint} belongs to another model ({error}).") from error
     return optimizer
+
+
+def _average(config: FinetuneConfig, parameters: list[torch.nn.Parameter], checkpoint: Path | None) -> MovingAverage:
+    average = MovingAverage(parameters, config.ema)
+    if config.ema and checkpoint is not None:
+        try:
+            average.restore(checkpoints.read_optimizer(checkpoint)["average"])
+        except (KeyError, ValueError) as error:
+            raise InputError(f"the adapter's average in {checkpoint} belongs to another model ({error}).") from error
+    return average
 
 
 def _description(run: Run, names: Mapping[str, str]) -> dict[str, Any]:

@@ -29,6 +29,7 @@ from ivtutorial.errors import InputError
 from ivtutorial.method.batch import Batch
 from ivtutorial.models.memory import DTYPES
 from ivtutorial.models.modes import network_mode
+from ivtutorial.system.moving_average import MovingAverage
 from ivtutorial.system.share import average_gradients
 from ivtutorial.training.checkpoints import Progress, latest_checkpoint
 from ivtutorial.training.config import FinetuneConfig
@@ -69,6 +70,7 @@ class Run:
         updates: losses, and so optimiser updates, that it has for a step.
         parameters: of the adapter.
         optimizer: AdamW on them, prepared by the accelerator.
+        average: of the parameters along the run, empty without `ema`.
         made_of: what must be the same when the run is continued.
         evaluations: of the UNet, counted.
     """
@@ -83,6 +85,7 @@ class Run:
     updates: int
     parameters: list[torch.nn.Parameter]
     optimizer: Any
+    average: MovingAverage
     made_of: dict[str, Any]
     evaluations: Evaluations
 
@@ -130,6 +133,7 @@ def take_step(run: Run, progress: Progress) -> dict[str, float]:
     numbers = {name: sum(update[name] for update in updates) / len(updates) for name in updates[0]}
     seconds = time.perf_counter() - began
     _note(progress, good, seconds, sums)
+    run.average.follow(progress.step)
     totals = {"skipped": progress.skipped, **{name: getattr(progress, name) for name in COUNTED}}
     return {"step": progress.step, **numbers, "lr": lr, "seconds": seconds, "elapsed": progress.seconds, **totals}
 

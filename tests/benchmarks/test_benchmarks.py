@@ -38,7 +38,7 @@ def test_every_row_has_valid_settings_and_the_compared_ones_are_there(bench: Any
     rows = (*bench.ROWS, *bench.GPU_ROWS)
     for row in rows:
         try:
-            InstructVideo(**row.method)
+            bench.method_of(row)
             Memory(**row.memory)
         except InputError as error:
             pytest.fail(f"{row.name}: {error}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -10,10 +9,9 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 
 from ivtutorial.errors import InputError
+from ivtutorial.lab.experiments.peak import LiveBytes
 from ivtutorial.method.instructvideo import InstructVideo
 from ivtutorial.method.settings import RewardMethod
 from ivtutorial.method.video_reward import FrameByFrame
@@ -49,30 +47,6 @@ def test_loss_and_gradient_are_those_of_one_phase(prediction_type: str, kind: An
     for expected, actual in zip(gradient, joint, strict=True):
         torch.testing.assert_close(actual, expected, rtol=1e-6, atol=1e-12)
         assert actual.abs().max() > 0
-
-
-class LiveBytes(TorchDispatchMode):
-    """Counts the bytes of all tensors that are made in it and still alive: now, and at most."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.now = self.peak = 0
-        self.storages: dict[int, int] = {}
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        result = func(*args, **(kwargs or {}))
-        for tensor in tree_leaves(result):
-            if isinstance(tensor, Tensor):
-                storage = tensor.untyped_storage()
-                if storage._cdata not in self.storages:
-                    self.storages[storage._cdata] = storage.nbytes()
-                    self.now += storage.nbytes()
-                    weakref.finalize(storage, self.freed, storage._cdata)
-        self.peak = max(self.peak, self.now)
-        return result
-
-    def freed(self, key: int) -> None:
-        self.now -= self.storages.pop(key)
 
 
 class Wide(TextToy):

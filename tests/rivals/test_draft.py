@@ -13,7 +13,7 @@ from torch import Tensor
 from ivtutorial.errors import InputError
 from ivtutorial.method.instructvideo import InstructVideo
 from ivtutorial.method.schedule import ddim_timesteps
-from ivtutorial.rivals import draft
+from ivtutorial.rivals.copies import low_variance
 from ivtutorial.rivals.draft import Draft
 from tests.tolerances import FEW, assert_close
 from tests.toy import (
@@ -79,7 +79,7 @@ def test_low_variance_draft_rewards_one_step_copies() -> None:
         return lambda z, t: (z - abar**0.5 * start) / (1 - abar) ** 0.5
 
     backbone.predictor = knows  # type: ignore[method-assign]
-    every, captions = draft.low_variance(backbone, z0, batch, config, seeded(2))
+    every, captions = low_variance(backbone, z0, batch, config, (t,), (0,), seeded(2))
     assert captions == [*batch.captions, *[c for c in batch.captions for _ in range(3)]]
     assert torch.equal(every[:2], z0)
     last = float(backbone.scheduler.final_alpha_cumprod)

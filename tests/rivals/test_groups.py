@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from ivtutorial.errors import InputError
-from ivtutorial.rivals.groups import group_advantages, repeated, score_groups
+from ivtutorial.method.batch import repeated
+from ivtutorial.rivals.groups import group_advantages, score_groups
 from ivtutorial.rivals.rwr import RWR
 from tests.tolerances import assert_close
 from tests.toy import (

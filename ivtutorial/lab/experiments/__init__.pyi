@@ -6,6 +6,17 @@ from ivtutorial.lab.experiments.catalogue import (
 )
 from ivtutorial.lab.experiments.claims import Condition as Condition
 from ivtutorial.lab.experiments.clip_sets import clip_set as clip_set
+from ivtutorial.lab.experiments.contrasts import (
+    Contrast as Contrast,
+    annotators_choice as annotators_choice,
+    change as change,
+)
+from ivtutorial.lab.experiments.frontier import (
+    frontier_rows as frontier_rows,
+    frontier_text as frontier_text,
+    questions as questions,
+)
+from ivtutorial.lab.experiments.peak import peak_of_step as peak_of_step
 from ivtutorial.lab.experiments.plan import (
     Arm as Arm,
     ClipSet as ClipSet,

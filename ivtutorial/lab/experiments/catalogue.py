@@ -13,11 +13,13 @@
 | figA1   | Fig. A.1   | tuned at D = 50                                                         | 7     |
 | figA7   | Fig. A.7   | another reward                                                          | 8     |
 | guards  | -          | a learning rate that over-optimises, plain and with each guard          | 9     |
+| frontier | -         | cheaper gradients: what each gains for its seconds and memory           | -     |
 
 All arms of an experiment have the same budget of UNet passes (:mod:`ivtutorial.lab.experiments.plan`), reward, adapter,
 clips and prompts. In fig5a, table1 and tableA1 each method has the same three learning rates to choose from, by two
-runs of each; elsewhere all arms have the demo's, 2e-3. The full version is sized for two hours at most on two
-cores, the quick one for a quarter of an hour.
+runs of each; elsewhere all arms have the demo's, 2e-3; the frontier tunes every arm on seeds and prompts of its own
+(:mod:`ivtutorial.lab.experiments.frontier`). The full version is sized for two hours at most on two
+cores (the frontier's for half a day), the quick one for a quarter of an hour.
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from ivtutorial.errors import InputError
+from ivtutorial.lab.experiments.frontier import frontier, quick_frontier
 from ivtutorial.lab.experiments.plan import Arm, Experiment, quicker
 from ivtutorial.method.instructvideo import InstructVideo
 from ivtutorial.rivals.ddpo import DDPO
@@ -169,6 +172,7 @@ EXPERIMENTS: dict[str, Callable[[], Experiment]] = {
     "figA1": fig_a1,
     "figA7": fig_a7,
     "guards": guards,
+    "frontier": frontier,
 }
 
 
@@ -193,6 +197,8 @@ def experiment(name: str, quick: bool = False) -> Experiment:
     full = known[name.lower()]()
     if not quick:
         return full
+    if full.kind == "frontier":
+        return quick_frontier()
     most = 4 if len(full.lists) > 1 else 8
     lists = tuple((prompts, min(count, most)) for prompts, count in full.lists)
     budget = QUICK * full.arms[0].budget // BUDGET

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ivtutorial.evaluation.table import Evaluation
 from ivtutorial.lab.experiments.plan import Arm
@@ -34,9 +34,13 @@ class ArmResult:
     Attributes:
         arm: as planned. lr: learning rate used. tried: learning rate -> reward, where there was a choice.
         runs: seed -> points, the last one at the end.
+        looked: learning rate -> column -> mean over the tuning prompts, beside the reward that decides.
+        peak_mb: memory of a training step, in 2^20 bytes, see `ivtutorial.lab.experiments.peak`; None if not measured.
     """
 
     arm: Arm
     lr: float
     tried: Mapping[str, float]
     runs: Mapping[int, list[Point]]
+    looked: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    peak_mb: float | None = None

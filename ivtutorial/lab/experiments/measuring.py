@@ -98,6 +98,16 @@ def measure_list(
     )  # fmt: skip
 
 
+def peak_of_arm(conduct: Conduct, arm: Arm) -> float:
+    """Memory of one training step of an arm, all its clips in one pass, in 2^20 bytes; see `peak_of_step`."""
+    from ivtutorial.lab.experiments.peak import peak_of_step
+
+    opened = conduct.opened or open_models(conduct)
+    return peak_of_step(
+        opened[0], opened[1], arm.method, [clip.caption for clip in conduct.clips[arm.name]][: arm.captions]
+    )
+
+
 def evaluation_name(plan: Experiment, name: str, count: int, D: int, scale: float) -> str:
     """Folder of an evaluation within that of a moment."""
     return f"{name}-{count}x{len(plan.sample_seeds)}-D{D}" + ("" if scale == 1 else f"-scale{scale:g}")

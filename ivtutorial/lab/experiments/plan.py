@@ -3,6 +3,7 @@
 The budget of a run is counted in passes of one clip through the UNet: a pass without gradient is 1, one with gradient 3
 (the backward pass costs about two forward ones), and 4 where it is recomputed. Arms with the same `budget` cost about
 the same time, whatever their method does in a step; what they really took, UNet evaluations and seconds, is measured.
+Where methods differ in the frames they score, decoding and rewarding counts, too: `frame_passes` a frame.
 """
 
 from __future__ import annotations
@@ -34,6 +35,10 @@ class Arm:
         captions: clips or captions a step, over all processes.
         reward: image reward to fine-tune on, by name.
         clips: which clips to fine-tune on. clip_count: how many of them.
+        ema: see `ivtutorial.training.config.FinetuneConfig`.
+        accumulation: passes that make a step. Two in place of one change nothing but the noise that is drawn, which
+            makes an A/A arm: what differs between it and its twin is what chance alone does.
+        frame_passes: passes that decoding and rewarding one frame, with its gradient, counts as.
         guards: further terms of the loss, see `ivtutorial.training.guards`.
         patience: rounds of held-out samples without a better reward after which a run stops; None never.
         lora_scale: how much of the adapter is used at evaluation.
@@ -47,6 +52,9 @@ class Arm:
     reward: str = "reduced"
     clips: ClipSet = "web"
     clip_count: int = 225
+    ema: float = 0.0
+    accumulation: int = 1
+    frame_passes: float = 0.0
     guards: Guards = field(default_factory=Guards)
     patience: int | None = None
     lora_scale: float = 1.0
@@ -68,11 +76,13 @@ class Arm:
         Raises:
             InputError: processes that cannot share the captions of a step.
         """
-        if self.captions % processes:
-            raise InputError(f"{self.captions} captions a step cannot be shared by {processes} processes.")
+        if self.captions % (processes * self.accumulation):
+            split = f"{processes} processes" + (f" in {self.accumulation} passes" if self.accumulation > 1 else "")
+            raise InputError(f"{self.captions} captions a step cannot be shared by {split}.")
         steps = self.steps(points)
         return FinetuneConfig(
-            method=self.method, steps=steps, lr=lr, batch_size=self.captions // processes, seed=seed,
+            method=self.method, steps=steps, lr=lr, batch_size=self.captions // (processes * self.accumulation),
+            accumulation=self.accumulation, seed=seed, ema=self.ema,
             warmup=min(10, steps // 4), checkpoint_every=steps // points, keep=points,
             sample_every=0 if self.patience is None else max(1, steps // 8), patience=self.patience,
             guards=self.guards, precision=precision,
@@ -104,8 +114,12 @@ class Experiment:
         everywhere: measure every list with every D at the end.
         sample_seeds: noises for each prompt at evaluation.
         tuning_prompts: how many prompts, of another list, decide on the learning rate.
+        tuning_seeds: of the runs that decide on it; none takes the first two of `seeds`.
+        widen: how many rates may be added where the best one is the smallest or the largest that was tried.
+        measured: which of the points are measured, counted from 1; none takes all. The last one always is.
+        peak: measure the memory of a step of each arm.
         kind: how it is drawn: "curve" over cost, "bars", or a "strip" of frames, along the run of a single arm or at
-            the ends of several.
+            the ends of several, or "frontier", changes over seconds.
         columns: what is drawn.
         quick: made for minutes.
     """
@@ -120,7 +134,11 @@ class Experiment:
     D: tuple[int, ...] = (20,)
     sample_seeds: tuple[int, ...] = (0,)
     tuning_prompts: int = 8
-    kind: Literal["curve", "bars", "strip"] = "curve"
+    tuning_seeds: tuple[int, ...] = ()
+    widen: int = 0
+    measured: tuple[int, ...] = ()
+    peak: bool = False
+    kind: Literal["curve", "bars", "strip", "frontier"] = "curve"
     columns: tuple[str, ...] = ("reward",)
     everywhere: bool = False
     quick: bool = False
@@ -131,6 +149,10 @@ class Experiment:
             raise InputError(f"{self.name}: expected at least one arm, with names that differ, got {names}.")
         if min(len(self.seeds), len(self.lists), len(self.D), len(self.sample_seeds), self.points) < 1:
             raise InputError(f"{self.name}: seeds, lists, D, sample_seeds and points must not be empty.")
+
+    def moments(self) -> tuple[int, ...]:
+        """The points that are measured, from 1 to `points`."""
+        return tuple(sorted({*(self.measured or range(1, self.points + 1)), self.points}))
 
     def conditions(self, end: bool = True) -> list[tuple[str, int, int]]:
         """(list, prompts, D) of what is measured at the end of a run, or along it."""
@@ -149,12 +171,13 @@ class Experiment:
         return values
 
 
-def step_cost(arm: Arm) -> int:
+def step_cost(arm: Arm) -> float:
     """Passes that one caption costs in a training step, see the module.
 
     InstructVideo with tau 0.6, D 20, K 1 and guidance: 2 * (11 + 3) = 28; DRaFT-1: 2 * (19 + 3) = 44.
     """
-    return arm.method.passes() + arm.guards.passes()
+    frames = arm.frame_passes * arm.method.scored() if arm.frame_passes else 0
+    return arm.method.passes() + arm.guards.passes() + frames
 
 
 def quicker(experiment: Experiment, budget: int, **changes: Any) -> Experiment:

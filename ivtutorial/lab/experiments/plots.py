@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ivtutorial.errors import InputError
+from ivtutorial.lab.experiments.contrasts import BASE, change, interval
 from ivtutorial.lab.experiments.results import read_result, result_file, to_be_measured
 from ivtutorial.notebook.style import OKABE_ITO
 from ivtutorial.pages.embed import picture
@@ -85,7 +86,10 @@ def draw(result: Mapping[str, Any], strips: Sequence[tuple[str, Mapping[str, Any
             "plots need matplotlib: pip install 'ivtutorial[book]'. The result itself is written."
         ) from error
     kind = result["plan"]["kind"]
-    if kind == "strip" and strips:
+    if kind == "frontier":
+        figure = Figure(figsize=(9, 4.2), layout="constrained")
+        _frontier(figure, result, result["plan"]["columns"])
+    elif kind == "strip" and strips:
         figure = Figure(figsize=(1.6 * len(strips[0][1]), 2.0 * len(strips) + 0.3), layout="constrained")
         _strip(figure, strips)
     else:
@@ -135,6 +139,25 @@ def _arm_curve(
     ends = [[change["mean"] - change["low"]], [change["high"] - change["mean"]]]
     beside = x[-1] * (1 + 0.015 * (k + 1))  # many arms end at the same place
     axis.errorbar(beside, before + change["mean"], yerr=ends, color=colour, lw=1, capsize=3, fmt="none")
+
+
+def _frontier(figure: Any, result: Mapping[str, Any], columns: Sequence[str]) -> None:
+    """A panel a column: its change from the untouched model over measured seconds, a line an arm, 95 % two-way bars."""
+    words = {"utility": "truth: change of the utility u", "reward": "change of the reward"}
+    for axis, column in zip(figure.subplots(1, len(columns), squeeze=False)[0], columns, strict=True):
+        axis.axhline(0, color="grey", linestyle="--", linewidth=1, label="untouched")
+        for k, (name, arm) in enumerate(result["arms"].items()):
+            colour, marker = OKABE_ITO[k % len(OKABE_ITO)], MARKERS[k % len(MARKERS)]
+            tables = [change(result, BASE, name, column, (None, i)) for i in range(len(arm["moments"]))]
+            x, y = [np.mean(moment["seconds"]) for moment in arm["moments"]], [table.mean() for table in tables]
+            axis.plot([0, *x], [0, *y], color=colour, lw=1.5, marker=marker, ms=5, label=name)
+            end = interval(tables[-1])
+            if end is not None:
+                ends = [[end.mean - end.low], [end.high - end.mean]]
+                axis.errorbar(x[-1], end.mean, yerr=ends, color=colour, lw=1, capsize=3, fmt="none")
+        axis.set_xlabel("seconds of training")
+        axis.set_ylabel(words.get(column, f"change of {column}") + ", higher is better")
+    axis.legend(fontsize=7, ncols=2)
 
 
 def _bars(figure: Any, result: Mapping[str, Any], columns: Sequence[str]) -> None:

@@ -9,6 +9,9 @@
 | `curve`         | one entry a point and seed: step, unet_evaluations, reward_calls, seconds, column -> mean       |
 | `final`         | LIST-D -> column -> paired change from the base model, by seed and over all seeds                |
 | `values`        | LIST-D -> column -> a number for each prompt and noise, averaged over seeds, for further pairing  |
+| `by_run`        | LIST-D -> column -> the same for each seed: a row a seed, see `contrasts`                        |
+| `moments`       | what was measured along the runs: share of the run, passes, seconds, and `by_run` of LIST-D        |
+| `looked`        | learning rate -> column -> mean over the tuning prompts. `peak_mb`: memory of a step             |
 | `base_values`   | the same of the base model                                                                      |
 | `data`          | clip set -> reward of the fine-tuning clips themselves                                          |
 | `provenance`    | date, hardware, versions, commit                                                                |
@@ -29,6 +32,7 @@ import numpy as np
 
 from ivtutorial.errors import InputError
 from ivtutorial.evaluation.comparison import Difference, difference
+from ivtutorial.lab.experiments.plan import step_cost
 from ivtutorial.system.files import data_path, plain_json
 from ivtutorial.system.provenance import provenance
 
@@ -149,7 +153,34 @@ def _arm(result: ArmResult, base: Measured) -> dict[str, Any]:
         "curve": [_moment(seed, point) for seed, points in result.runs.items() for point in points],
         "final": {where: _changes(base[where], [end.evaluations[where] for end in ends]) for where in base},
         "values": values,
+        "by_run": {where: _by_run([end.evaluations[where] for end in ends]) for where in base},
+        "moments": _moments(result, where=next(iter(base))),
+        "looked": {rate: {name: _round(x) for name, x in columns.items()} for rate, columns in result.looked.items()},
+        "peak_mb": None if result.peak_mb is None else _round(result.peak_mb),
     }
+
+
+def _by_run(tuned: Sequence[Evaluation]) -> dict[str, list[list[float]]]:
+    """Each column as a table of a row a seed and a number a prompt and noise."""
+    return {name: [[_round(v) for v in seed.column(name).tolist()] for seed in tuned] for name in tuned[0].numbers}
+
+
+def _moments(result: ArmResult, where: str) -> list[dict[str, Any]]:
+    """The measured moments of all runs, as far as every run got; the first seed's length is the whole."""
+    runs = list(result.runs.values())
+    rows = []
+    for points in zip(*runs):
+        rows.append(
+            {
+                "share": _round(points[0].step / runs[0][-1].step),
+                "step": points[0].step,
+                "passes": round(result.arm.captions * points[0].step * step_cost(result.arm)),
+                "unet_evaluations": points[0].unet_evaluations,
+                "seconds": [round(point.seconds, 2) for point in points],
+                "by_run": _by_run([point.evaluations[where] for point in points]),
+            }
+        )
+    return rows
 
 
 def _moment(seed: int, point: Point) -> dict[str, Any]:

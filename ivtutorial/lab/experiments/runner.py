@@ -29,6 +29,7 @@ from ivtutorial.lab.experiments.measuring import (
     measure_all,
     measure_list,
     open_models,
+    peak_of_arm,
     run_name,
     step_name,
     strips,
@@ -97,26 +98,40 @@ def _conduct(conduct: Conduct) -> tuple[Measured, list[ArmResult]]:
 
 def _run_arm(conduct: Conduct, arm: Arm) -> ArmResult:
     folder = arm_folder(conduct, arm)
-    lr, tried = _choose_rate(conduct, arm, folder)
+    lr, looked = _choose_rate(conduct, arm, folder)
+    tried = {rate: columns["reward"] for rate, columns in looked.items()}
     runs = {seed: _run_seed(conduct, arm, folder / run_name(lr, seed), seed, lr) for seed in conduct.plan.seeds}
-    return ArmResult(arm, lr, tried, runs)
+    return ArmResult(arm, lr, tried, runs, looked, peak_of_arm(conduct, arm) if conduct.plan.peak else None)
 
 
-def _choose_rate(conduct: Conduct, arm: Arm, folder: Path) -> tuple[float, dict[str, float]]:
-    """The learning rate with the best reward on prompts of another list, on average over the first two seeds."""
-    plan = conduct.plan
+def _choose_rate(conduct: Conduct, arm: Arm, folder: Path) -> tuple[float, dict[str, dict[str, float]]]:
+    """The learning rate with the best reward on prompts of another list, on average over the seeds of the tuning.
+
+    Where the best one is the smallest or largest, `widen` more are tried on that side.
+    """
     if len(arm.rates) == 1:
         return arm.rates[0], {}
-    tried: dict[str, float] = {}
-    for lr in arm.rates:
-        rewards = []
-        for seed in plan.seeds[:TUNING_SEEDS]:
-            run = folder / run_name(lr, seed)
-            step, lora = _finetune(conduct, arm, run / "run", seed, lr)[-1]
-            at = (run / step_name(step), lora, arm.lora_scale, TUNING_LIST, plan.tuning_prompts, plan.D[0])
-            rewards.append(measure_list(conduct, *at).summary()["reward"].mean)
-        tried[f"{lr:g}"] = sum(rewards) / len(rewards)
-    return max(arm.rates, key=lambda lr: tried[f"{lr:g}"]), tried
+    rates, left, looked = sorted(arm.rates), conduct.plan.widen, dict[float, dict[str, float]]()
+    while True:
+        for lr in rates:
+            looked[lr] = looked.get(lr) or _look(conduct, arm, folder, lr)
+        best = max(rates, key=lambda lr: looked[lr]["reward"])
+        if not left or rates[0] < best < rates[-1]:
+            return best, {f"{lr:g}": looked[lr] for lr in rates}
+        # as far beyond the edge as its neighbour lies within, to three digits
+        beyond = float(f"{best**2 / (rates[1] if best == rates[0] else rates[-2]):.3g}")
+        rates, left = sorted([*rates, beyond]), left - 1
+
+
+def _look(conduct: Conduct, arm: Arm, folder: Path, lr: float) -> dict[str, float]:
+    """Means of all columns on the tuning prompts at the end of runs with a learning rate."""
+    plan, tables = conduct.plan, []
+    for seed in plan.tuning_seeds or plan.seeds[:TUNING_SEEDS]:
+        run = folder / run_name(lr, seed)
+        step, lora = _finetune(conduct, arm, run / "run", seed, lr)[-1]
+        at = (run / step_name(step), lora, arm.lora_scale, TUNING_LIST, plan.tuning_prompts, plan.D[0])
+        tables.append(measure_list(conduct, *at))
+    return {name: sum(float(t.column(name).mean()) for t in tables) / len(tables) for name in tables[0].numbers}
 
 
 def _run_seed(conduct: Conduct, arm: Arm, folder: Path, seed: int, lr: float) -> list[Point]:
@@ -125,12 +140,17 @@ def _run_seed(conduct: Conduct, arm: Arm, folder: Path, seed: int, lr: float) ->
     adapters = _finetune(conduct, arm, folder / "run", seed, lr)
     log = {row["step"]: row for row in read_metrics(folder / "run") if "unet_evaluations" in row}
     points = []
-    for step, lora in adapters:
+    for step, lora in _chosen(conduct.plan, adapters):
         end = step == adapters[-1][0]
         evaluations = measure_all(conduct, folder / step_name(step), lora, arm.lora_scale, end)
         row = log[step]
         points.append(Point(step, row["unet_evaluations"], row["reward_calls"], row["elapsed"], evaluations))
     return points
+
+
+def _chosen(plan: Experiment, adapters: list[tuple[int, Path]]) -> list[tuple[int, Path]]:
+    """The moments that are measured; a run that stopped early has fewer."""
+    return [adapters[k - 1] for k in plan.moments() if k < len(adapters)] + adapters[-1:]
 
 
 def _finetune(conduct: Conduct, arm: Arm, out: Path, seed: int, lr: float) -> list[tuple[int, Path]]:

@@ -33,17 +33,19 @@ def test_every_experiment_can_be_planned(name: str, quick: bool) -> None:
 def test_sizes(name: str) -> None:
     """Two hours on two cores are 14,400 CPU-seconds, a quarter of an hour 1,800. As measured on two cores with bfloat16
     units: a pass takes 0.085 of them, a clip of 20 steps 2.3 (0.104 and 4.1 in float32), and opening the models for a
-    run or a measurement about 5."""
-    for quick, limit, a_pass, a_clip in ((False, 14_400, 0.085, 2.3), (True, 1_800, 0.104, 4.1)):
+    run or a measurement about 5. The frontier, with twelve arms of six runs, is for half a day in the background."""
+    full = 57_600 if name == "frontier" else 14_400
+    for quick, limit, a_pass, a_clip in ((False, full, 0.085, 2.3), (True, 1_800, 0.104, 4.1)):
         plan = experiment(name, quick)
         clips = sum(count * D / 20 for _, count, D in plan.conditions(end=True)) * len(plan.sample_seeds)
-        along = plan.lists[0][1] * plan.D[0] / 20 * (plan.points - 1) * len(plan.sample_seeds)
+        along = plan.lists[0][1] * plan.D[0] / 20 * (len(plan.moments()) - 1) * len(plan.sample_seeds)
         seconds = a_clip * clips
         for arm in plan.arms:
             training = a_pass * arm.budget + 5
             if len(arm.rates) > 1:
-                seconds += 2 * (len(arm.rates) - 1) * training + 2 * len(arm.rates) * (a_clip * plan.tuning_prompts + 5)
-            seconds += len(plan.seeds) * (training + a_clip * (clips + along) + 5 * plan.points)
+                extra = len(arm.rates) if plan.tuning_seeds else len(arm.rates) - 1
+                seconds += 2 * extra * training + 2 * len(arm.rates) * (a_clip * plan.tuning_prompts + 5)
+            seconds += len(plan.seeds) * (training + a_clip * (clips + along) + 5 * len(plan.moments()))
         assert seconds < limit, f"{quick}: {seconds:.0f}"
 
 

@@ -83,6 +83,33 @@ def test_changes_are_paired_and_averaged_over_seeds(root: Path) -> None:
         paired(found, "base", "none", "reward")
 
 
+def test_values_are_kept_by_run_and_prompt(root: Path) -> None:
+    """A row a seed; their mean is what the older column of values has, and the last moment is the end."""
+    edit = stored(root)["arms"]["edit"]
+    by_run, values = edit["by_run"]["things-2"]["reward"], edit["values"]["things-2"]["reward"]
+    assert len(by_run) == 2 and np.allclose(np.mean(by_run, axis=0), values, atol=1e-5)
+    assert [moment["share"] for moment in edit["moments"]] == [0.5, 1.0]
+    assert edit["moments"][-1]["by_run"] == edit["by_run"]["in_domain-2"]
+    assert [moment["passes"] for moment in edit["moments"]] == [6, 12] and len(edit["moments"][0]["seconds"]) == 2
+    assert set(edit["looked"]) == set(edit["tried"])
+    assert edit["looked"]["0.01"]["reward"] == pytest.approx(edit["tried"]["0.01"], abs=1e-5)
+
+
+def test_rates_beyond_the_edge_are_tried_on_seeds_of_their_own(models: Path, tmp_path: Path) -> None:
+    """Of two rates one is at the edge whichever is best: one more is tried beside it; memory is counted."""
+    arm = Arm("edit", TINY, budget=1, captions=2, clip_count=2, rates=(1e-3, 1e-2), accumulation=2, frame_passes=0.5)
+    lists = (("things", 1),)
+    plan = replace(
+        PLAN, arms=(arm,), seeds=(0,), tuning_seeds=(7,), widen=1, points=2, measured=(2,), lists=lists, peak=True
+    )
+    result = run_experiment(plan, tmp_path, models=models, progress=False)["arms"]["edit"]
+    assert len(result["tried"]) == 3 and set(result["tried"]) - {"0.001", "0.01"} <= {"0.0001", "0.1"}
+    folders = {path.name for path in next((tmp_path / "runs").glob("instructvideo-*")).iterdir()}
+    assert {f"{rate}-seed-7" for rate in result["tried"]} <= folders and f"{result['lr']:g}-seed-0" in folders
+    assert len(result["curve"]) == 1 and result["curve"][0]["step"] == 2 and result["peak_mb"] > 0.1
+    assert result["moments"][0]["passes"] == 2 * 2 * (6 + 0.5 * 4)
+
+
 def test_the_plot_is_a_picture(root: Path) -> None:
     from PIL import Image
 

@@ -1,0 +1,137 @@
+"""Contrasts and the frontier on made-up results: what is paired with what, which word follows, what is shown."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ivtutorial.data.dataset import positions
+from ivtutorial.errors import InputError
+from ivtutorial.lab.experiments.catalogue import experiment
+from ivtutorial.lab.experiments.contrasts import Contrast, annotators_choice, change, interval
+from ivtutorial.lab.experiments.frontier import (
+    AGAIN,
+    EQUAL_WITHIN,
+    OURS,
+    PAPER,
+    READINGS_SHOWN,
+    frontier_rows,
+    frontier_text,
+    questions,
+)
+from ivtutorial.lab.experiments.plan import step_cost
+from ivtutorial.lab.experiments.plots import draw
+
+READ = ("reward", "utility", *READINGS_SHOWN)
+
+
+def made_up(gains: dict[str, float], runs: int = 6, prompts: int = 8, noise: float = 0.01) -> dict[str, Any]:
+    """A result in which an arm's columns lie that far above the untouched model's at its end, half of it before."""
+    rng = np.random.default_rng(0)
+    base = {column: rng.normal(size=prompts).tolist() for column in READ}
+
+    def tables(gain: float) -> dict[str, Any]:
+        return {c: (np.array(base[c]) + gain + noise * rng.normal(size=(runs, prompts))).tolist() for c in READ}
+
+    arms = {}
+    for name, gain in gains.items():
+        moments = [
+            {"share": share, "step": 5, "passes": 100, "seconds": [9.0 * share] * runs, "by_run": tables(share * gain)}
+            for share in (0.5, 1.0)
+        ]
+        arms[name] = {"lr": 1e-3, "peak_mb": 50.0, "moments": moments, "by_run": {"in_domain-20": tables(gain)}}
+    plan = {"kind": "frontier", "columns": ["utility", "reward"], "title": "A frontier"}
+    return {
+        "experiment": "frontier", "quick": runs < 6, "plan": plan, "base": {"in_domain-20": {}},
+        "base_values": {"in_domain-20": base}, "arms": arms,
+    }  # fmt: skip
+
+
+def contrast(values: Any, **settings: Any) -> Contrast:
+    return Contrast("a claim", interval(values), **settings)
+
+
+def test_words_by_hand() -> None:
+    """Six runs of eight prompts around a difference, with a spread of a hundredth."""
+    noise = 0.01 * np.random.default_rng(1).normal(size=(6, 8))
+    assert contrast(0.3 + noise).word == "reproduced" and contrast(-0.3 + noise).word == "not reproduced"
+    assert contrast(noise, margin=0.05).word == "equivalent" and contrast(noise).word == "undecided"
+    assert contrast(noise, bound=-0.05).word == "reproduced"
+    assert contrast(10 * noise, margin=0.001).word == "undecided"
+
+
+@pytest.mark.parametrize("runs", [1, 5])
+def test_fewer_than_six_runs_decide_nothing(runs: int) -> None:
+    values = 0.3 + 0.01 * np.random.default_rng(1).normal(size=(runs, 8))
+    assert contrast(values).word == "undecided" and "reproduced (" not in str(contrast(values))
+    assert contrast(values).to_dict()["word"] == "undecided"
+
+
+def test_runs_are_paired_by_seed() -> None:
+    """What two arms share in a run cancels: spread 1 between runs in both arms, none in the difference."""
+    result = made_up({PAPER: 0.0, OURS: 0.5}, noise=0.0)
+    shared = np.random.default_rng(2).normal(size=(6, 1))
+    for name in (PAPER, OURS):
+        where = result["arms"][name]["by_run"]["in_domain-20"]
+        where["utility"] = (np.array(where["utility"]) + shared).tolist()
+    assert np.allclose(change(result, PAPER, OURS, "utility"), 0.5)
+    assert not np.allclose(change(result, "base", OURS, "utility"), 0.5, atol=0.1)
+    assert np.allclose(annotators_choice(result, PAPER, OURS), 1 / (1 + np.exp(-0.5)) - 0.5)
+
+
+def test_what_is_not_there() -> None:
+    result = made_up({PAPER: 0.0})
+    with pytest.raises(InputError, match="'none'"):
+        change(result, "base", "none", "utility")
+    result["arms"][OURS] = made_up({OURS: 0.0}, runs=3)["arms"][OURS]
+    with pytest.raises(InputError, match="same seeds and prompts"):
+        change(result, PAPER, OURS, "utility")
+
+
+def test_questions_of_the_frontier() -> None:
+    """Ours gains .4 at the end and .2 at its first moment, the paper .2: above at equal cost, and as good early on."""
+    result = made_up({PAPER: 0.2, AGAIN: 0.2, OURS: 0.4})
+    again, ours, early = questions(result)
+    assert (again.word, ours.word, early.word) == ("equivalent", "reproduced", "reproduced")
+    assert early.bound == -EQUAL_WITHIN and ours.text.startswith(OURS)
+    assert {one.word for one in questions(made_up({PAPER: 0.2, OURS: 0.4}, runs=1))} == {"undecided"}
+
+
+def test_rows_and_text_of_the_frontier() -> None:
+    rows = {row["arm"]: row for row in frontier_rows(made_up({PAPER: 0.2, OURS: 0.4}))}
+    mean, low, high = rows[OURS]["utility"]
+    assert low < mean < high and mean == pytest.approx(0.4, abs=0.02) and rows[OURS]["seconds"] == 9.0
+    assert rows[PAPER]["preferred"][0] == pytest.approx(1 / (1 + np.exp(-0.2)), abs=0.01)
+    text = frontier_text(made_up({PAPER: 0.2, OURS: 0.4}, runs=1))
+    assert f"{OURS}:" in text and "undecided" in text and "50" in text.splitlines()[1]
+
+
+@pytest.mark.parametrize("runs", [1, 6])
+def test_the_picture_has_a_line_for_each_arm_that_begins_at_the_untouched_model(runs: int) -> None:
+    figure = draw(made_up({PAPER: 0.2, OURS: 0.4}, runs=runs))
+    truth, reward = figure.axes
+    for axis in (truth, reward):
+        lines = [line for line in axis.get_lines() if line.get_label() in (PAPER, OURS)]
+        assert len(lines) == 2 and all(line.get_xydata()[0].tolist() == [0.0, 0.0] for line in lines)
+        assert lines[1].get_xydata()[-1, 1] == pytest.approx(0.4, abs=0.02)
+
+
+def test_the_plan_of_the_frontier() -> None:
+    """Every arm costs the paper's budget within a step; the twin differs from it in the noise alone; rates are tuned on
+    seeds of their own."""
+    plan = experiment("frontier")
+    paper = next(arm for arm in plan.arms if arm.name == PAPER)
+    assert len(plan.seeds) >= 6 and not set(plan.seeds) & set(plan.tuning_seeds)
+    for arm in plan.arms:
+        cost = arm.steps(plan.points) * arm.captions * step_cost(arm)
+        assert abs(cost - paper.budget) <= plan.points * arm.captions * step_cost(arm) / 2, arm.name
+    twin = next(arm for arm in plan.arms if arm.name == AGAIN)
+    ours, theirs = (arm.finetuning(1, 0, 1e-3, 5).to_dict() for arm in (twin, paper))
+    assert {name for name in ours if ours[name] != theirs[name]} == {"batch_size", "accumulation"}
+    assert twin.key() != paper.key()
+    halves = positions(225, 2, 3, 0, 2, seed=0) + positions(225, 2, 3, 1, 2, seed=0)
+    assert halves == positions(225, 4, 3, 0, 1, seed=0), "the same clips in every step"
+    quick = experiment("frontier", quick=True)
+    assert quick.quick and len(quick.seeds) == 1 and {PAPER, AGAIN, OURS} <= {arm.name for arm in quick.arms}
