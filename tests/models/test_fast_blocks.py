@@ -76,6 +76,7 @@ def as_stock(unet: VideoUNet) -> None:
     unet.set_attn_processor(AttnProcessor2_0())
 
 
+@pytest.mark.usefixtures("bfloat16_attention")
 def test_bf16_is_as_close_to_float32_as_the_stock_blocks_in_bf16(tiny_backbone: Backbone) -> None:
     """Both round at every layer; neither may be much worse than the other."""
     z, t, embeds = inputs()
