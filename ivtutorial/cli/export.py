@@ -58,7 +58,7 @@ def export_command(
             name = model or model_of(run)
             dtype = merged_dtype(name, precision)
             written["merged"] = str(export_merged(name, run, merged, lora_scale, dtype, device))
-    show(written, "\n".join(f"{kind}: {place}" for kind, place in written.items()), json_output)
+    show(written, "\n".join(f"{kind}: {path}" for kind, path in written.items()), json_output)
 
 
 def merged_dtype(model: str, precision: str) -> torch.dtype:
