@@ -17,7 +17,7 @@ Work = Annotated[Path, typer.Option(help="Folder of all trainings; parts that ar
 Models = Annotated[Path, typer.Option(help="Folder with the models: reduced, reward, judge.")]
 
 
-@app.command("train-all", short_help="everything, from nothing to the text-to-video model")
+@app.command("train-all", short_help="everything, from nothing")
 def train_all(
     out: Work = Path("runs/zoo"),
     budget: Annotated[
@@ -40,10 +40,11 @@ def train_all(
         bool, typer.Option("--rehearse", help="Go through all of it as on a GPU, on a CPU, with tiny networks.")
     ] = False,
 ) -> None:
-    """Draw the world and train text encoder, autoencoder, image model, video model and decoder, in this order.
+    """Draw the world and train text encoder, autoencoder, image and video model, decoder, and then judges and reward.
 
     All schedules follow the budget. Killed at any moment, the same command goes on from the last state, also with
-    another number of processes, and with a larger budget. On a GPU one process trains while the others draw.
+    another number of processes, and with a larger budget. On a GPU one process trains while the others draw;
+    judges and reward are trained on a CPU alone. OUT/models gets what is shipped.
 
     \b
     Examples:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,12 +14,14 @@ from torch import Tensor
 
 from ivtutorial.errors import InputError
 from ivtutorial.lab.reduced_models.train_all.budget import Budget
+from ivtutorial.lab.reduced_models.train_all.shipping import ship_viewers
 from ivtutorial.lab.reduced_models.viewers.pairs import PAIRS_A_BLOCK, SampledPairs, asked_pair
 from ivtutorial.lab.reduced_models.viewers.run import Viewers, train_viewers
 from ivtutorial.lab.world import facts as world
 from ivtutorial.lab.world.drawing.subjects import subject
-from ivtutorial.lab.world.judges.judge import Judge
-from ivtutorial.lab.world.judges.second import SecondNet
+from ivtutorial.lab.world.judges.features import FeatureNet
+from ivtutorial.lab.world.judges.judge import JudgeNet
+from ivtutorial.lab.world.judges.panel import open_panel
 from ivtutorial.rewards.clip import ClipReward
 from tests.tiny_models import make_models
 
@@ -79,18 +82,23 @@ def model(tiny_backbone: Backbone, tiny_tokenizer: Any, tmp_path_factory: pytest
     return make_models(tmp_path_factory.mktemp("models"), tiny_backbone, tiny_tokenizer) / "reduced"
 
 
-def test_everything_is_trained_once(model: Path, tmp_path: Path) -> None:
-    train_viewers(model, tmp_path, TINY, Budget(steps=2))
-    clips = torch.rand(1, 16, 3, 64, 64)
-    first, second = Judge.load(tmp_path / "judge"), Judge.load(tmp_path / "judge_2", SecondNet)
-    assert first(clips).subject[0] in {s.name for s in map(subject, first(clips).subject)} and second(clips).subject
-    reward = ClipReward.from_folder(tmp_path / "reward")
-    assert torch.isfinite(reward(clips[0, :2], ["a red fox", "a red fox"])).all()
-    stages = json.loads((tmp_path / "stages.json").read_text())
+def test_everything_is_trained_once_and_shipped(model: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "viewers"
+    train_viewers(model, folder, TINY, Budget(steps=2))
+    stages = json.loads((folder / "stages.json").read_text())
     assert list(stages) == ["judge", "judge_2", "samples", "words", "taste"]
-    (tmp_path / "taste.state.pt").unlink()
-    train_viewers(model, tmp_path, TINY, Budget(steps=2))
-    assert json.loads((tmp_path / "stages.json").read_text()) == stages and not (tmp_path / "taste.state.pt").exists()
+    (folder / "taste.state.pt").unlink()
+    train_viewers(model, folder, TINY, Budget(steps=2))
+    assert json.loads((folder / "stages.json").read_text()) == stages and not (folder / "taste.state.pt").exists()
+
+    FeatureNet().save(tmp_path / "features")
+    ship_viewers(tmp_path)
+    panel = open_panel(tmp_path / "models")
+    assert isinstance(panel.judge.net, JudgeNet) and panel.second is not None and panel.artefacts is not None
+    clips = torch.rand(1, 16, 3, 64, 64)
+    reward = ClipReward.from_folder(tmp_path / "models" / "reward")
+    assert torch.isfinite(reward(clips[0, :2], ["a red fox", "a red fox"])).all()
+    assert {"subject_2", "disagreement"} <= panel.columns(clips, [asdict(asked_pair(0).facts)]).keys()
 
 
 def test_no_model(tmp_path: Path) -> None:
