@@ -54,12 +54,13 @@ def train_all(
     """
     began = time.monotonic()  # importing torch takes part of the minutes
     from ivtutorial.lab.reduced_models.train_all.budget import parse_budget
-    from ivtutorial.lab.reduced_models.train_all.run import Sizes, begin_training
+    from ivtutorial.lab.reduced_models.train_all.run import Sizes
+    from ivtutorial.lab.reduced_models.viewers.from_nothing import train_from_nothing
 
     count = processes if processes is not None else default_processes(None, "cpu")
     with interruptible("Run the same command again to go on from the last state."):
         chosen, sizes = parse_budget(budget, minutes, since=began), Sizes(seed, frames, clips)
-        begin_training(out, chosen, count, device, until, sizes, parcel, resume_from, rehearse)
+        train_from_nothing(out, chosen, count, device, until, sizes, parcel, resume_from, rehearse)
     typer.echo(f"trained: see {out}")
 
 

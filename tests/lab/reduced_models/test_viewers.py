@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ivtutorial.errors import InputError
 from ivtutorial.lab.reduced_models.train_all.budget import Budget
-from ivtutorial.lab.reduced_models.train_all.shipping import ship_viewers
+from ivtutorial.lab.reduced_models.viewers.from_nothing import ship_viewers
 from ivtutorial.lab.reduced_models.viewers.pairs import PAIRS_A_BLOCK, SampledPairs, asked_pair
 from ivtutorial.lab.reduced_models.viewers.run import Viewers, train_viewers
 from ivtutorial.lab.world import facts as world

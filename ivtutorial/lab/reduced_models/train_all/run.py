@@ -14,7 +14,6 @@ from ivtutorial.lab.reduced_models.train_all.drawing import Drawing
 from ivtutorial.lab.reduced_models.train_all.loop import Group
 from ivtutorial.lab.reduced_models.train_all.parcel import unpack
 from ivtutorial.lab.reduced_models.train_all.plan import Plan
-from ivtutorial.lab.reduced_models.train_all.shipping import ship_viewers
 from ivtutorial.lab.reduced_models.train_all.stages import RUN, TOKENIZER
 from ivtutorial.lab.reduced_models.train_all.states import read_stage_state
 from ivtutorial.lab.reduced_models.train_all.work import Work
@@ -22,7 +21,6 @@ from ivtutorial.system.device import choose_device
 from ivtutorial.system.files import atomic_write_text
 from ivtutorial.system.processes import launch
 
-VIEWERS_SHARE = 0.15  # of a budget, for judges and reward
 LEAST_MINUTES, LEAST_CORE_HOURS = 0.5, 0.01  # of a budget: less cannot even draw and load
 
 
@@ -160,8 +158,6 @@ def begin_training(
         resume_from: a parcel to go on from, unless the folder was begun already.
         rehearse: go through everything as on a GPU, on a CPU and with tiny networks.
 
-    Judges and reward come last, and on a CPU: they draw what they learn from step by step, and a GPU would wait for it.
-
     Raises:
         InputError: an unknown device, or as :func:`.parcel.unpack`, :func:`chosen_plan` and :func:`train_all`.
     """
@@ -170,16 +166,7 @@ def begin_training(
         taken = unpack(resume_from, folder)
         print(f"{folder} " + (f"goes on from {resume_from}" if taken else "was begun already and goes on"), flush=True)
     plan = chosen_plan(folder, chosen, sizes, rehearse)
-    if until is not None or rehearse or chosen != "cpu":
-        train_all(folder, plan, budget, processes, chosen, until, rehearse or None, parcel)
-        return
-    # Imported here, since a GPU's minutes count from the first import on.
-    from ivtutorial.lab.reduced_models.viewers.run import Viewers, train_viewers
-
-    train_all(folder, plan, replace(budget.part(1 - VIEWERS_SHARE), since=budget.since), processes, parcel=parcel)
-    viewers = Viewers(seed=plan.seed)
-    train_viewers(folder / "models" / "reduced", folder / "viewers", viewers, budget.part(VIEWERS_SHARE), processes)
-    ship_viewers(folder)
+    train_all(folder, plan, budget, processes, chosen, until, rehearse or None, parcel)
 
 
 def train_all(

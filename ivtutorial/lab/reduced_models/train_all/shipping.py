@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -38,15 +37,3 @@ def ship(work: Path, out: Path, stages: dict[str, Any]) -> DiffusionPipeline:
     pipeline.save_pretrained(out, safe_serialization=True, max_shard_size=LARGEST_FILE)
     atomic_write_text(out / "training.json", json.dumps(stages, indent=1) + "\n")
     return pipeline
-
-
-def ship_viewers(work: Path) -> None:
-    """Put judges, reward and features beside the pipeline, in WORK/models, each with how it was trained."""
-    viewers, models = work / "viewers", work / "models"
-    stages = json.loads((viewers / "stages.json").read_text(encoding="utf-8"))
-    parts = {"judge": ["judge"], "judge_2": ["judge_2"], "reward": ["words", "samples", "taste"]}
-    for name, made_by in parts.items():
-        shutil.copytree(viewers / name, models / name, dirs_exist_ok=True)
-        rows = {stage: stages[stage] for stage in made_by}
-        atomic_write_text(models / name / "training.json", json.dumps(rows, indent=1) + "\n")
-    shutil.copytree(work / "features", models / "features", dirs_exist_ok=True)

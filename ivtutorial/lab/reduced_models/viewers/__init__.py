@@ -6,6 +6,7 @@
 | `pairs`   | pairs of samples that differ in one fact, with what both judges read in them      |
 | `taste`   | what the reward learns from: captions, annotators' choices, and pairs of samples  |
 | `run`     | the stages one after another, resumable                                           |
+| `from_nothing` | the text-to-video model first, then these: `ivtutorial zoo train-all`        |
 """
 
 from ivtutorial.system.lazy import offer
