@@ -17,7 +17,7 @@ VIEWERS_SHARE = 0.15  # of a budget, for judges and reward
 
 def train_from_nothing(
     folder: Path, budget: Budget, processes: int = 1, device: str | None = None, until: str | None = None,
-    sizes: Sizes = Sizes(), parcel: Path | None = None, resume_from: Path | None = None, rehearse: bool = False,
+    sizes: Sizes | None = None, parcel: Path | None = None, resume_from: Path | None = None, rehearse: bool = False,
 ) -> None:  # fmt: skip
     """Train everything that is missing, as `ivtutorial zoo train-all`.
 
@@ -33,7 +33,7 @@ def train_from_nothing(
     """
     alone = until is not None or rehearse or choose_device(device).type != "cpu"
     own = budget if alone else replace(budget.part(1 - VIEWERS_SHARE), since=budget.since)
-    begin_training(folder, own, processes, device, until, sizes, parcel, resume_from, rehearse)
+    begin_training(folder, own, processes, device, until, sizes or Sizes(), parcel, resume_from, rehearse)
     if alone:
         return
     # Imported here, since a GPU's minutes count from the first import on.
