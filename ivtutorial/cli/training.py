@@ -38,7 +38,9 @@ def finetune_command(
     ] = None,
     preset: Annotated[
         str | None,
-        typer.Option(help="Memory and batch for a GPU: t4, 8gb, 24gb or a100; default by the card's memory."),
+        typer.Option(
+            help="Memory and batch for a GPU: t4, 8gb, 24gb, a100; transformers: 16gb, 24gb, 80gb; default by card."
+        ),
     ] = None,
     method: Method = None,
     steps: Annotated[int | None, typer.Option(help="Optimiser steps in all (paper: 20000).")] = None,

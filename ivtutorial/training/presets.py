@@ -8,6 +8,8 @@ By the GPU, as plain data; what `--preset` of the command line stands for:
 | `8gb` | 8 GiB | fp16, loss scaling | as `t4`, and guidance in two passes |
 | `24gb` | 24 GiB, e.g. RTX 3090, 4090, L4, A10 | bf16 | two clips, UNet and decoder recomputed |
 | `a100` | 40 GiB and more | bf16 | the authors' two clips a GPU, only the UNet recomputed |
+| `16gb` | 16 GiB, for video transformers | bf16 | one clip of 256x256 pixels, all recomputed, guidance in two passes |
+| `80gb` | 80 GiB, for video transformers | bf16 | two clips, transformer and decoder recomputed |
 
 Each makes 8 clips a step on one GPU, as the paper has on four. On N GPUs divide `accumulation` by N. The method's
 settings (tau, D, K, S) are the same in all of them, and so is what is computed, up to rounding.
@@ -64,12 +66,31 @@ PRESETS: dict[str, dict[str, Any]] = {
     "a100": {"batch_size": 2, "accumulation": 4, "precision": "bf16", "memory": {"recompute_unet": True}},
 }
 
+# For video transformers, whose decoder needs more: a chunk of frames at a time, 8.3 GiB in all for a clip of 17 frames of
+# 256x256 pixels (counted, benchmarks/count_wan.py). 24gb serves them, too.
+DIT_PRESETS: dict[str, dict[str, Any]] = {
+    "16gb": {
+        "batch_size": 1,
+        "accumulation": 8,
+        "precision": "bf16",
+        "height": 256,
+        "width": 256,
+        "memory": {**_SMALL, "guidance_passes": 2},
+    },
+    "80gb": {
+        "batch_size": 2,
+        "accumulation": 4,
+        "precision": "bf16",
+        "memory": {"recompute_unet": True, "recompute_decode": True},
+    },
+}
+
 
 def preset(name: str) -> dict[str, Any]:
     """A copy of the settings of one preset, as a part of a run's configuration.
 
     Args:
-        name: "t4", "8gb", "24gb" or "a100".
+        name: "t4", "8gb", "24gb" or "a100"; for video transformers "16gb" or "80gb".
 
     Raises:
         InputError: an unknown name.
@@ -78,9 +99,10 @@ def preset(name: str) -> dict[str, Any]:
         >>> preset("8gb")["memory"]["guidance_passes"]
         2
     """
-    if name not in PRESETS:
-        raise InputError(f"Unknown preset {name!r}: there are {', '.join(PRESETS)}.")
-    return copy.deepcopy(PRESETS[name])
+    known = PRESETS | DIT_PRESETS
+    if name not in known:
+        raise InputError(f"Unknown preset {name!r}: there are {', '.join(known)}.")
+    return copy.deepcopy(known[name])
 
 
 def preset_for(memory: float, bf16: bool) -> str:

@@ -13,10 +13,10 @@ from ivtutorial.cli.training import merge_settings
 from ivtutorial.errors import InputError
 from ivtutorial.models.memory import Memory
 from ivtutorial.training.config import read_config
-from ivtutorial.training.presets import PRESETS, preset, preset_here
+from ivtutorial.training.presets import DIT_PRESETS, PRESETS, preset, preset_here
 
 
-@pytest.mark.parametrize("name", PRESETS)
+@pytest.mark.parametrize("name", PRESETS | DIT_PRESETS)
 def test_a_preset_is_valid_and_keeps_the_papers_eight_clips_a_step(name: str) -> None:
     chosen = preset(name)
     assert chosen["batch_size"] * chosen["accumulation"] == 8
