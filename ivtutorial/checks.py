@@ -116,7 +116,8 @@ def check_frames(frames: Tensor, captions: Sequence[str] | None = None) -> None:
     """Reject input that would be scored silently wrong.
 
     Values that are not numbers pass: they give a score that is not a number, which a training loop guards
-    against.
+    against. On a GPU the values of frames with gradient are not looked at, since that would wait for the GPU:
+    `ivtutorial.method.video_reward.score_frames` has looked at them before.
 
     Args:
         frames: must be (N, 3, H, W), floating point, within [0, 1] (up to 1e-3 for rounding in half
@@ -132,14 +133,19 @@ def check_frames(frames: Tensor, captions: Sequence[str] | None = None) -> None:
         raise InputError(f"Frames must have shape (N, 3, H, W), got {tuple(frames.shape)}.")
     if not frames.is_floating_point():
         raise InputError(f"Frames must be floats in [0, 1], got {frames.dtype}. Divide 8-bit values by 255.")
-    if frames.numel() and (frames.min() < -1e-3 or frames.max() > 1 + 1e-3):
-        low, high = frames.min().item(), frames.max().item()
-        raise InputError(
-            f"Frames must lie in [0, 1], got [{low:.3g}, {high:.3g}]. Map [-1, 1] by frames * 0.5 + 0.5; "
-            "divide 8-bit values by 255."
-        )
+    if frames.numel() and (frames.device.type == "cpu" or not frames.requires_grad):
+        _check_range(*frames.detach().aminmax())
     if captions is not None:
         check_captions(captions, len(frames))
+
+
+def _check_range(low: Tensor, high: Tensor) -> None:
+    lowest, highest = low.item(), high.item()  # one wait: the second number is there when the first one is
+    if lowest < -1e-3 or highest > 1 + 1e-3:
+        raise InputError(
+            f"Frames must lie in [0, 1], got [{lowest:.3g}, {highest:.3g}]. Map [-1, 1] by frames * 0.5 + 0.5; "
+            "divide 8-bit values by 255."
+        )
 
 
 def check_captions(captions: Sequence[str], n: int | None = None) -> None:

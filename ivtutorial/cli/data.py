@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -25,12 +25,14 @@ from ivtutorial.cli.support import (
     clip_length,
     default_processes,
     interruptible,
-    model_for,
     prompts_given,
     quiet_loading,
     show,
 )
 from ivtutorial.errors import InputError
+
+if TYPE_CHECKING:
+    import torch
 
 
 def prepare_command(
@@ -53,9 +55,13 @@ def prepare_command(
     fps: Fps = None,
     height: Height = None,
     width: Width = None,
+    preset: Annotated[
+        str | None, typer.Option(help="That of `finetune`, for its precision; default by the card's memory.")
+    ] = None,
     precision: Annotated[
-        str, typer.Option(help="Of the encoder on a GPU: 'fp32', 'bf16' or 'fp16'; as --precision of `finetune`.")
-    ] = "fp32",
+        str,
+        typer.Option(help="Of the encoder on a GPU: 'fp32', 'bf16' or 'fp16'; 'auto': that of the preset."),
+    ] = "auto",
     from_prompts: Annotated[
         bool, typer.Option("--from-prompts", help="Make the clips by sampling the model itself; resumable.")
     ] = False,
@@ -76,7 +82,8 @@ def prepare_command(
 
     Writes OUT/report.csv (ok, too short, undecodable, no caption, duplicate, missing, refused), OUT/sheets,
     OUT/manifest.jsonl and OUT/latents. A clip is the first 16 frames at 8 fps (--frames, --fps), scaled to the model's
-    size by its shorter side and cut in the centre.
+    size by its shorter side and cut in the centre. Latents of one precision are not those of another: encode as
+    `finetune` computes, and it need not encode again. Only the model's autoencoder is downloaded and opened.
 
     \b
     Examples:
@@ -91,7 +98,7 @@ def prepare_command(
     if (clips is None) != from_prompts or (prompts is not None and not from_prompts):
         raise InputError("give either CLIPS, or --from-prompts (and then perhaps --prompts FILE).")
     frames, fps = (frames or 16, fps or 8.0) if check_only else clip_length(model, frames, fps)
-    count = default_processes(processes, device)
+    count, dtype = default_processes(processes, device), encoder_dtype(model, preset, precision, device)
     with interruptible("Run the command again: it goes on where it stopped."), joined() as first_process:
         if from_prompts:
             clips = _sampled(
@@ -99,7 +106,7 @@ def prepare_command(
                 frames=frames, height=height, width=width, batch_size=batch_size,
             )  # fmt: skip
         result = _prepared(
-            clips, out, model, check_only, precision, device, count, frames=frames, fps=fps, height=height, width=width,
+            clips, out, model, check_only, dtype, device, count, frames=frames, fps=fps, height=height, width=width,
             root=root, skip_bad=skip_bad,
         )  # fmt: skip
     if not first_process:
@@ -131,8 +138,8 @@ def _sampled(
     else:
         captions = [prompt.text for prompt in prompts_given(None, prompts)]
     return sample_clips(
-        model_for(model, device, "fp16"), captions, out, Sampling(**settings),
-        seed=seed, fps=fps, processes=processes, progress=True,
+        model, captions, out, Sampling(**settings), seed=seed, fps=fps, processes=processes, device=device,
+        progress=True,
     )  # fmt: skip
 
 
@@ -141,21 +148,41 @@ def _prepared(
     out: Path,
     model: str,
     check_only: bool,
-    precision: str,
+    dtype: torch.dtype,
     device: str | None,
     processes: int,
     **settings: Any,
 ) -> Any:
-    import torch
-
     from ivtutorial.data.preparation import prepare
-    from ivtutorial.models.memory import DTYPES
     from ivtutorial.system.device import choose_device
 
-    if precision not in DTYPES:
-        raise InputError(f"--precision {precision}: expected {', '.join(DTYPES)}.")
     gpu = choose_device(device).type == "cuda"
     return prepare(
-        clips or out, out, None if check_only else model, dtype=DTYPES[precision] if gpu else torch.float32,
+        clips or out, out, None if check_only else model, dtype=dtype,
         device="cuda" if gpu else "cpu", processes=1 if gpu else processes, progress=True, **settings,
     )  # fmt: skip
+
+
+def encoder_dtype(model: str, preset: str | None, precision: str, device: str | None) -> torch.dtype:
+    """The precision in which `finetune` encodes: on a CPU fp32; on a GPU as given, or else that of the preset.
+
+    Without a preset it is the one that `finetune` chooses by the card's memory; the small model has none.
+
+    Raises:
+        InputError: an unknown precision or preset, or bf16 on a GPU without it.
+    """
+    from ivtutorial.models.memory import DTYPES, Memory
+    from ivtutorial.system.device import check_bf16, choose_device
+    from ivtutorial.training.presets import preset as settings_of, preset_here
+
+    if precision not in ("auto", *DTYPES):
+        raise InputError(f"--precision {precision}: expected auto, {', '.join(DTYPES)}.")
+    settings = {} if preset is None else settings_of(preset)
+    if choose_device(device).type == "cpu":
+        return DTYPES["fp32"]
+    if preset is None and precision == "auto" and model != "reduced":
+        settings = settings_of(preset_here())
+    memory = Memory(**settings.get("memory", {}))
+    chosen = (memory.vae or settings.get("precision", "fp32")) if precision == "auto" else precision
+    check_bf16(chosen, choose_device(device))
+    return DTYPES[chosen]

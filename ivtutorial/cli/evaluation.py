@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from ivtutorial.cli.options import (
+    Device,
     Fps,
     Frames,
     Json,
@@ -27,11 +28,11 @@ from ivtutorial.cli.support import (
     default_processes,
     estimate_line,
     interruptible,
-    model_for,
     prompts_given,
     quiet_loading,
     show,
 )
+from ivtutorial.errors import InputError
 
 
 def score_command(
@@ -44,6 +45,10 @@ def score_command(
     frames: Frames = None,
     fps: Fps = None,
     size: Annotated[int, typer.Option(help="Height and width in pixels at which clips are read (paper: 256).")] = 64,
+    device: Device = None,
+    precision: Annotated[
+        str, typer.Option(help="Of the reward: 'fp32', 'bf16' or 'fp16'; 'auto': fp16 on a GPU, fp32 on a CPU.")
+    ] = "auto",
     json_output: Json = False,
 ) -> None:
     """Score video files against their captions by the paper's protocol: the reward of each segment's first
@@ -59,12 +64,16 @@ def score_command(
     """
     from ivtutorial.data.clips import read_clips
     from ivtutorial.evaluation.scoring import score_files
+    from ivtutorial.models.memory import DTYPES
 
+    if precision not in ("auto", *DTYPES):
+        raise InputError(f"--precision {precision}: expected auto, {', '.join(DTYPES)}.")
     listed = read_clips(clips, root)
     with interruptible("Nothing was written."):
         scores = score_files(
-            listed, reward, segments, frames=frames or 16, fps=fps or 8.0, size=(size, size), progress=True
-        )
+            listed, reward, segments, frames=frames or 16, fps=fps or 8.0, size=(size, size), device=device,
+            dtype=DTYPES.get(precision), progress=True,
+        )  # fmt: skip
     rows = [
         {"video": str(clip.path), "caption": clip.caption, "reward": mean, "frame_rewards": each}
         for clip, mean, each in zip(listed, scores.rewards.tolist(), scores.frame_rewards.tolist(), strict=True)
@@ -115,8 +124,8 @@ def evaluate_command(
     sampling = options.sampling(frames)
     with interruptible("Run the command again; it starts from the beginning."), joined() as first_process:
         result = evaluate(
-            model_for(model, options.device, sampling.precision), listed, reward, out, options.seed or [0], sampling,
-            lora=options.lora, lora_scale=options.lora_scale, judge=columns, S=segments, fps=fps,
+            model, listed, reward, out, options.seed or [0], sampling, lora=options.lora,
+            lora_scale=options.lora_scale, judge=columns, S=segments, fps=fps, device=options.device,
             processes=default_processes(options.processes, options.device), progress=True,
         )  # fmt: skip
     if not first_process:

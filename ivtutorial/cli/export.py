@@ -38,7 +38,7 @@ def export_command(
 
     The merged folder is a pipeline of diffusers: stock TextToVideoSDPipeline.from_pretrained opens it. The adapter is
     in the format of load_lora_weights, for a pipeline that holds a VideoUNet: diffusers' own 3D UNet takes no adapter.
-    At full size merging needs 7 GB of memory in half precision, on a CPU or a GPU.
+    At full size merging needs 5 GB of memory in half precision, on a CPU or a GPU.
 
     \b
     Examples:

@@ -12,7 +12,6 @@ from ivtutorial.cli.support import (
     clip_length,
     default_processes,
     interruptible,
-    model_for,
     prompts_given,
     quiet_loading,
     show,
@@ -56,8 +55,8 @@ def generate(
     hint = f"The finished clips are in {out}; the same command makes the others."
     with interruptible(hint), joined() as first_process:
         clips = generate_files(
-            model_for(model, options.device, sampling.precision), texts, out, options.seed or [0], sampling,
-            fps=fps, lora=options.lora, lora_scale=options.lora_scale, overwrite=overwrite,
+            model, texts, out, options.seed or [0], sampling, fps=fps, lora=options.lora,
+            lora_scale=options.lora_scale, overwrite=overwrite, device=options.device,
             processes=default_processes(options.processes, options.device), progress=True,
         )  # fmt: skip
     if not first_process:

@@ -1,5 +1,4 @@
-"""What the commands share besides options: processes, prompts, models, and how results and interruptions are
-reported."""
+"""What the commands share besides options: processes, prompts, and how results and interruptions are reported."""
 
 from __future__ import annotations
 
@@ -92,20 +91,6 @@ def chosen_precision(setting: str, device: str | None) -> Precision:
     from ivtutorial.system.device import choose_device
 
     return choose_precision(setting, choose_device(device).type)
-
-
-def model_for(name: str, device: str | None, precision: Precision) -> Any:
-    """The name itself on a CPU, where each process opens it; the opened model on a GPU.
-
-    Raises:
-        InputError: another device, or no GPU where one is wanted.
-    """
-    from ivtutorial.models.memory import DTYPES
-    from ivtutorial.models.named import open_model
-    from ivtutorial.system.device import choose_device
-
-    chosen = choose_device(device)
-    return name if chosen.type == "cpu" else open_model(name, DTYPES[precision], chosen)
 
 
 def clip_length(model: str, frames: int | None, fps: float | None) -> tuple[int, float]:

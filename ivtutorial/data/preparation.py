@@ -28,7 +28,7 @@ from ivtutorial.data.places import below
 from ivtutorial.data.prompt_cache import encode_captions
 from ivtutorial.data.text import bad_entries, json_line
 from ivtutorial.errors import InputError
-from ivtutorial.models.named import open_model
+from ivtutorial.models.named import open_encoder
 from ivtutorial.system.files import atomic_write_text, check_writable
 from ivtutorial.system.processes import launch
 from ivtutorial.system.progress import bar
@@ -86,7 +86,8 @@ def prepare(
     Args:
         source: a list or folder, see `ivtutorial.data.lists`.
         out: folder to write into; the videos themselves are not copied.
-        model: whose VAE encodes, and whose own size is the default; None to check only.
+        model: whose VAE encodes, and whose own size is the default; None to check only. Of a model given by name only
+            the VAE is opened.
         frames: F.
         fps: frames a second to sample at.
         height: in pixels, default the model's own, without a model 256; so is width.
@@ -111,7 +112,7 @@ def prepare(
         >>> prepare("my_clips", "runs/my_clips").counts  # doctest: +SKIP
         {'ok': 880}
     """
-    out, backbone = Path(out), None if model is None else open_model(model, dtype, device)
+    out, backbone = Path(out), None if model is None else open_encoder(model, dtype, device)
     check_writable(out)
     entries = read_entries(source, root)
     if backbone is None:
@@ -156,7 +157,7 @@ def _encode_share(
     progress: bool,
 ) -> None:
     rank, world = rank_and_world()
-    backbone = open_model(model, dtype, device)
+    backbone = open_encoder(model, dtype, device)
     store = LatentCache(cache, backbone, settings)
     with bar(len(clips), progress and rank == 0, "encoding clips") as advance:
         problems = store.fill(own_share(clips), advance=lambda count: advance(count * world))

@@ -27,11 +27,10 @@ from ivtutorial.evaluation.judging import ClipJudge
 from ivtutorial.evaluation.looks import measure
 from ivtutorial.evaluation.scoring import score
 from ivtutorial.evaluation.table import Evaluation
-from ivtutorial.models.named import open_model
-from ivtutorial.models.precision import unet_in
 from ivtutorial.rewards.named import open_reward
 from ivtutorial.sampling.clip_files import check_clip_folder
-from ivtutorial.sampling.generation import Job, Sampling, adapter, embed_first, make_jobs, sample_batches
+from ivtutorial.sampling.generation import Job, adapter, embed_first, make_jobs, sample_batches
+from ivtutorial.sampling.settings import Sampling, open_to_sample, settled
 from ivtutorial.system.processes import launch
 from ivtutorial.system.progress import bar
 from ivtutorial.system.provenance import describe
@@ -90,24 +89,25 @@ def evaluate(
     S: int = 4,
     fps: float = 8.0,
     processes: int = 1,
+    device: str | None = None,
     progress: bool = False,
 ) -> Evaluation:
     """Generate clips and score them.
 
     Args:
-        model: a `Backbone`, used where it is; or "reduced", "modelscope", a diffusers folder or a hub name, opened on
-            the CPU. For a GPU pass `open_model(name, torch.float16, "cuda")` of `ivtutorial.models.named`.
+        model: a `Backbone`, used where it is; or "reduced", "modelscope", a diffusers folder or a hub name.
         prompts: a file for `ivtutorial.data.prompts.read_prompts`, or texts.
         reward: any image reward, "reduced", or a folder.
         out: folder for clips (MP4), scores.csv, evaluation.json, sheet.png and index.html; None writes nothing.
         seeds: one seed, or several for each prompt.
         sampling: steps, guidance, frames, size, batch size.
-        lora: folder of an adapter to use on top of the model.
+        lora: folder of a run or of an adapter, to use on top of the model.
         lora_scale: how much of it, 0 to 1.
         judge: adds columns, such as `ivtutorial.lab.world.open_judge().columns`; see `ivtutorial.evaluation.judging`.
         S: segments of the scoring protocol.
         fps: of the written clips.
         processes: single-threaded processes that share the clips (CPU only).
+        device: as for `ivtutorial.sampling.generation.generate`; the reward goes to the model, in its precision.
         progress: show a progress bar.
 
     Returns:
@@ -121,17 +121,15 @@ def evaluate(
         >>> result.summary()["reward"].mean  # doctest: +SKIP
     """
     listed = as_prompts(prompts)
-    known = [prompt.facts is not None for prompt in listed]
-    if judge is not None and any(known) and not all(known):
-        raise InputError(
-            f"prompt {known.index(False) + 1} has no facts but others have: give all of them facts, or none."
-        )
+    if judge is not None:
+        _check_facts(listed)
     jobs = make_jobs([prompt.text for prompt in listed], seeds)
     folder = None if out is None else Path(out)
     if folder is not None:
         check_clip_folder(folder, fps)
+    sampling, device = settled(model, sampling, device, processes)
     measuring = Measuring(listed, reward, judge, S, folder, fps)
-    parts = launch(_evaluate_share, processes, model, jobs, sampling, lora, lora_scale, measuring, progress)
+    parts = launch(_evaluate_share, processes, model, jobs, sampling, lora, lora_scale, device, measuring, progress)
     order = {(job.index, job.seed): index for index, job in enumerate(jobs)}
     clips = gather([clip for part in parts for clip in part])
     clips.sort(key=lambda clip: order[clip.row["index"], clip.row["seed"]])
@@ -144,6 +142,15 @@ def evaluate(
         _write_sheet(folder / SHEET_FILE, clips)
     wait_for_all()  # so that the files are there for every process
     return result
+
+
+def _check_facts(listed: Sequence[Prompt]) -> None:
+    """A judge needs facts of all prompts, or of none."""
+    known = [prompt.facts is not None for prompt in listed]
+    if any(known) and not all(known):
+        raise InputError(
+            f"prompt {known.index(False) + 1} has no facts but others have: give all of them facts, or none."
+        )
 
 
 def _name(reward: ImageReward | str | Path) -> str:
@@ -163,11 +170,12 @@ def _evaluate_share(
     sampling: Sampling,
     lora: str | Path | None,
     lora_scale: float,
+    device: str,
     measuring: Measuring,
     progress: bool,
 ) -> list[MeasuredClip]:
     """The clips of this process, measured."""
-    backbone = open_model(model, unet_in(sampling.precision))
+    backbone = open_to_sample(model, sampling, device)
     embed_first(backbone, own_share(jobs))
     on_gpu = backbone.device.type != "cpu"  # where half of the memory and an eighth of the time are worth the rounding
     reward = open_reward(measuring.reward, backbone.device, backbone.unet.dtype if on_gpu else None)

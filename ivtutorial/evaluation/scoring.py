@@ -19,6 +19,7 @@ from ivtutorial.errors import InputError
 from ivtutorial.evaluation.intervals import Estimate, estimate
 from ivtutorial.method.video_reward import VideoReward
 from ivtutorial.rewards.named import open_reward
+from ivtutorial.system.device import choose_device
 from ivtutorial.system.out_of_memory import SAMPLING_KNOBS, explain_out_of_memory
 from ivtutorial.system.progress import bar
 from ivtutorial.video.reader import read_video
@@ -46,7 +47,14 @@ class Scores:
 
 
 def score(
-    frames: Tensor, captions: Sequence[str], reward: ImageReward | str | Path, S: int = 4, batch_size: int = 16
+    frames: Tensor,
+    captions: Sequence[str],
+    reward: ImageReward | str | Path,
+    S: int = 4,
+    batch_size: int = 16,
+    *,
+    device: str | None = None,
+    dtype: torch.dtype | None = None,
 ) -> Scores:
     """Score clips against their captions by the paper's protocol.
 
@@ -56,6 +64,8 @@ def score(
         reward: any image reward, "reduced", or a folder.
         S: segments; must divide F.
         batch_size: clips scored together.
+        device: "cpu" or "cuda", for a reward given by name; default the GPU if there is one.
+        dtype: of the weights of a reward given by name; default half precision on a GPU, float32 on a CPU.
 
     Returns:
         Scores of each clip, and their mean with its uncertainty.
@@ -80,13 +90,24 @@ def score(
         )
     if not frames.is_floating_point():
         raise InputError(f"frames are {frames.dtype}: expected floats in [0, 1]. Divide 8-bit values by 255.")
-    video_reward = VideoReward(open_reward(reward), S=S, lambda_tar=0.0, selection="first")
+    image_reward, place = _opened(reward, device, dtype)
+    video_reward = VideoReward(image_reward, S=S, lambda_tar=0.0, selection="first")
     with torch.no_grad(), explain_out_of_memory(SAMPLING_KNOBS):
         parts = [
-            video_reward.of_frames(frames[i : i + batch_size], captions[i : i + batch_size]).frame_rewards.float().cpu()
-            for i in range(0, len(frames), batch_size)
+            video_reward.of_frames(part.to(place or part.device), captions[i : i + batch_size]).frame_rewards
+            for i, part in zip(range(0, len(frames), batch_size), frames.split(batch_size), strict=True)
         ]
-    return _scores(torch.cat(parts))
+    return _scores(torch.cat([part.float().cpu() for part in parts]))
+
+
+def _opened(
+    reward: ImageReward | str | Path, device: str | None, dtype: torch.dtype | None
+) -> tuple[ImageReward, torch.device | None]:
+    """A reward by name, and where it is; an object is used where it and the frames are."""
+    if not isinstance(reward, (str, Path)):
+        return open_reward(reward), None
+    place = choose_device(device)
+    return open_reward(reward, place, dtype or (torch.float16 if place.type == "cuda" else None)), place
 
 
 def score_files(
@@ -97,6 +118,8 @@ def score_files(
     frames: int = 16,
     fps: float = 8.0,
     size: tuple[int, int] = (64, 64),
+    device: str | None = None,
+    dtype: torch.dtype | None = None,
     progress: bool = False,
 ) -> Scores:
     """Score video files; each is read, scored and forgotten, so that a long list need not fit into memory.
@@ -108,6 +131,8 @@ def score_files(
         frames: F, read of each file.
         fps: frames a second to sample at.
         size: (H, W) in pixels at which files are read; the paper's reward sees 256 x 256.
+        device: as for `score`; so is dtype.
+        dtype: see device.
         progress: show a progress bar.
 
     Returns:
@@ -116,7 +141,7 @@ def score_files(
     Raises:
         InputError: as for `score`; or files that cannot be read or are too short, all of which are named.
     """
-    image_reward = open_reward(reward)
+    image_reward, place = _opened(reward, device, dtype)
     rows, problems = [], []
     with bar(len(clips), progress) as advance:
         for clip in clips:
@@ -127,7 +152,7 @@ def score_files(
             else:
                 if not problems:  # else the scores would be lost
                     clip_frames = pixels.permute(0, 3, 1, 2)[None].float() / 255
-                    rows.append(score(clip_frames, [clip.caption], image_reward, S).frame_rewards)
+                    rows.append(score(clip_frames.to(place or "cpu"), [clip.caption], image_reward, S).frame_rewards)
             advance(1)
     if problems:
         raise bad_entries("these clips", problems, len(clips))

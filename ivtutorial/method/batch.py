@@ -14,6 +14,8 @@ from ivtutorial.errors import InputError
 from ivtutorial.method.schedule import NoiseSchedule
 from ivtutorial.method.video_reward import FrameDecoder, VideoRewardOutput
 
+Metrics = dict[str, float | Tensor]
+
 
 class BackboneLike(FrameDecoder, Protocol):
     """What a loss needs of a :class:`ivtutorial.models.backbone.Backbone`."""
@@ -71,7 +73,8 @@ class Batch:
 
     def to(self, device: torch.device | str) -> Batch:
         """The same batch on another device."""
-        latents, embeds, uncond = (x.to(device) for x in (self.latents, self.embeds, self.uncond_embeds))
+        parts = (self.latents, self.embeds, self.uncond_embeds)
+        latents, embeds, uncond = (x.to(device, non_blocking=True) for x in parts)
         return replace(self, latents=latents, embeds=embeds, uncond_embeds=uncond)
 
 
@@ -101,21 +104,21 @@ def check_batch(backbone: BackboneLike, batch: Batch, train_mode: bool) -> None:
         )
 
 
-def motion(latents: Tensor) -> float:
+def motion(latents: Tensor) -> Tensor:
     """How much a clip moves: mean absolute difference of consecutive frames. Flicker counts as motion.
 
     Args:
         latents: (B, C, F, h, w); F = 1 does not move.
 
     Returns:
-        Latent units, >= 0.
+        A number in latent units, >= 0.
     """
     changes = latents.detach().float().diff(dim=2)
-    return changes.abs().mean().item() if changes.numel() else 0.0
+    return changes.abs().mean() if changes.numel() else changes.new_zeros(())
 
 
-def reward_metrics(output: VideoRewardOutput, z0: Tensor) -> dict[str, float]:
-    """The figures every method logs.
+def reward_metrics(output: VideoRewardOutput, z0: Tensor) -> Metrics:
+    """The figures every method logs, numbers without gradient where they were computed: reading one waits for the GPU.
 
     Args:
         output: the video reward of the batch.
@@ -128,10 +131,11 @@ def reward_metrics(output: VideoRewardOutput, z0: Tensor) -> dict[str, float]:
         `motion`: see :func:`motion`; if it falls while the reward rises, the clips are freezing.
         `reward_calls`: frames that the image reward scored, each once, for the budget.
     """
+    chosen = output.indices.sort(dim=1).values
     return {
-        "reward": output.reward.mean().item(),
-        "frame_reward": output.frame_rewards.mean().item(),
-        "frame_weight": output.weights.mean().item(),
+        "reward": output.reward.detach().mean(),
+        "frame_reward": output.frame_rewards.detach().mean(),
+        "frame_weight": output.weights.mean(),
         "motion": motion(z0),
-        "reward_calls": float(sum(len(set(chosen)) for chosen in output.indices.tolist())),
+        "reward_calls": (chosen.diff(dim=1) != 0).sum() + len(chosen),
     }

@@ -27,7 +27,7 @@ import torch
 from torch import Tensor
 
 from ivtutorial.checks import not_negative, within
-from ivtutorial.method.batch import BackboneLike, Batch, check_batch, motion, reward_metrics
+from ivtutorial.method.batch import BackboneLike, Batch, Metrics, check_batch, motion, reward_metrics
 from ivtutorial.method.chain import GradientSteps, check_steps, denoise, gradient_steps, recorded_steps
 from ivtutorial.method.flow import chain_timesteps
 from ivtutorial.method.gain import gains
@@ -107,10 +107,10 @@ class InstructVideo(GradientMethod):
         again, cut = self.again, self.stop_gradient
         z_0 = denoise(predict, z_noi, timesteps, scheduler, chosen, self.eta, generator, again, cut)
         x_0 = cut_off(z_0) if self.two_phase else z_0
-        g = choose_frames(F, self.S, B, generator, self.selection, self.lambda_tar).to(z.device)  # Eq. 6
+        g = choose_frames(F, self.S, B, generator, self.selection, self.lambda_tar)  # Eq. 6
         f = temporal_attenuation(g, F, self.lambda_tar, self.normalise, self.selection == "attenuated")  # Eq. 7
         r = score_frames(image_reward, backbone, x_0, g, batch.captions)
-        R = (f * self.bounded(r)).mean(dim=1)  # Eq. 8
+        R = (f.to(r.device, non_blocking=True) * self.bounded(r)).mean(dim=1)  # Eq. 8
         yield rejoin(-R.mean(), x_0, z_0), edit_metrics(VideoRewardOutput(R, r, f, g), z_0, z)  # Eq. 2, 9
 
     def passes(self) -> int:
@@ -119,7 +119,7 @@ class InstructVideo(GradientMethod):
         return self.predictions * (self.steps - recorded) + self.recorded_passes * recorded
 
 
-def edit_metrics(output: VideoRewardOutput, z0: Tensor, z: Tensor) -> dict[str, float]:
+def edit_metrics(output: VideoRewardOutput, z0: Tensor, z: Tensor) -> Metrics:
     """The figures of an edit: :func:`ivtutorial.method.batch.reward_metrics`, and two more.
 
     Args:
@@ -131,5 +131,5 @@ def edit_metrics(output: VideoRewardOutput, z0: Tensor, z: Tensor) -> dict[str, 
         The shared figures; `source_motion`, the motion of the training clips; `edit_distance`, the root mean square
         difference between edited and training latents.
     """
-    distance = (z0.detach() - z).square().mean().sqrt().item()
+    distance = (z0.detach() - z).square().mean().sqrt()
     return {**reward_metrics(output, z0), "source_motion": motion(z), "edit_distance": distance}

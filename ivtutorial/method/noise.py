@@ -34,7 +34,7 @@ def randn(shape: Sequence[int], generator: torch.Generator | None, like: Tensor 
     """Normal noise drawn where the generator lives (so a CPU seed gives the same noise on every device)."""
     device = generator.device if generator is not None else (like.device if like is not None else None)
     noise = torch.randn(tuple(shape), generator=generator, device=device)
-    return noise if like is None else noise.to(like)
+    return noise if like is None else noise.to(like, non_blocking=True)
 
 
 def draw_noise(
@@ -89,8 +89,8 @@ def level(scheduler: NoiseSchedule, t: float | Tensor, like: Tensor | None = Non
             return scheduler.level((t if like is None else t.to(like)).view(-1, 1, 1, 1, 1))
         return scheduler.level(float(t))
     if isinstance(t, Tensor) and t.ndim:
-        alphas = scheduler.alphas_cumprod if like is None else scheduler.alphas_cumprod.to(like)
-        abar = alphas[t.to(alphas.device)].view(-1, 1, 1, 1, 1)
+        abar = scheduler.alphas_cumprod[t.to(scheduler.alphas_cumprod.device)].view(-1, 1, 1, 1, 1)
+        abar = abar if like is None else abar.to(like, non_blocking=True)
         return abar.sqrt(), (1 - abar).sqrt()
     number = float(scheduler.alphas_cumprod[int(t)] if t >= 0 else scheduler.final_alpha_cumprod)
     return number**0.5, (1 - number) ** 0.5

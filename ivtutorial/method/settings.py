@@ -27,13 +27,13 @@ import torch
 from torch import Tensor
 
 from ivtutorial.checks import finite, not_negative, one_of
-from ivtutorial.method.batch import BackboneLike, Batch
+from ivtutorial.method.batch import BackboneLike, Batch, Metrics
 from ivtutorial.method.schedule import ddim_timesteps
 from ivtutorial.method.video_reward import VideoReward, VideoRewardSettings
 from ivtutorial.rewards.base import ImageReward
 
 Branch = Literal["both", "caption"]
-Losses = Iterator[tuple[Tensor, dict[str, float]]]
+Losses = Iterator[tuple[Tensor, Metrics]]
 
 
 @dataclass(frozen=True, kw_only=True)

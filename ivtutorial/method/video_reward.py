@@ -83,7 +83,7 @@ def score_frames(
         image_reward: (frames (N, 3, H, W) in [0, 1], N captions) -> scores (N,), with gradient to the frames.
         decoder: a backbone, or another decoder.
         latents: z_0, (B, C, f, h, w).
-        indices: frame numbers g(i), (B, S).
+        indices: frame numbers g(i), (B, S); on the CPU, or else the processor waits for them.
         captions: B texts.
 
     Returns:
@@ -98,11 +98,12 @@ def score_frames(
     if len(captions) != len(latents):
         raise InputError(f"{len(captions)} captions for {len(latents)} clips: expected one caption a clip.")
     F = decoder.frame_count(latents.shape[2])
-    numbers = torch.arange(len(latents), device=latents.device)[:, None] * F + indices.to(latents.device)
+    numbers = torch.arange(len(latents))[:, None] * F + indices.cpu()
     once, where = numbers.unique(return_inverse=True)  # sorted: clip by clip, frames ascending
-    frames = decoder.decode_frames(latents, once // F, once % F)
-    check_frames(frames)
     texts = [captions[number // F] for number in once.tolist()]
+    once, where = (tensor.to(latents.device, non_blocking=True) for tensor in (once, where))
+    frames = decoder.decode_frames(latents, once // F, once % F)
+    check_frames(frames.detach())
     scores = check_scores(image_reward(frames, texts), len(texts))
     return scores.to(torch.promote_types(scores.dtype, torch.float32))[where]
 
@@ -176,10 +177,9 @@ class VideoReward(VideoRewardSettings):
         B, F = len(latents), decoder.frame_count(latents.shape[2])
         if indices is None:
             indices = choose_frames(F, self.S, B, generator, self.selection, self.lambda_tar)
-        g = indices.to(latents.device)
-        r = score_frames(self.image_reward, decoder, latents, g, captions)
-        f = temporal_attenuation(g, F, self.lambda_tar, self.normalise, self.selection == "attenuated")
-        return VideoRewardOutput((f * self.bounded(r)).mean(dim=1), r, f, g)
+        r = score_frames(self.image_reward, decoder, latents, indices, captions)
+        f = temporal_attenuation(indices, F, self.lambda_tar, self.normalise, self.selection == "attenuated")
+        return VideoRewardOutput((f.to(r.device, non_blocking=True) * self.bounded(r)).mean(dim=1), r, f, indices)
 
     def of_frames(
         self,

@@ -146,7 +146,7 @@ class Backbone(FrameByFrame):
         if new:
             with torch.no_grad():
                 self._embeddings.update(zip(new, self._encode_text(new).cpu(), strict=True))
-        return torch.stack([self._embeddings[caption] for caption in captions]).to(self.device)
+        return torch.stack([self._embeddings[caption] for caption in captions]).to(self.device, non_blocking=True)
 
     def _encode_text(self, captions: list[str]) -> Tensor:
         length = self.tokenizer.model_max_length
@@ -262,5 +262,7 @@ class Backbone(FrameByFrame):
 
     def _run_unet(self, z: Tensor, t: Tensor | float, embeds: Tensor) -> Tensor:
         dtype = self.unet.dtype
+        if not isinstance(t, Tensor):  # as diffusers does, but filled on the device: a copy would wait for it
+            t = torch.full((), t, dtype=torch.int64 if isinstance(t, int) else torch.float32, device=z.device)
         output: Tensor = self.unet(z.to(dtype), t, encoder_hidden_states=embeds.to(z.device, dtype)).sample
         return output.float()

@@ -3,6 +3,7 @@
 | function | what it does |
 |---|---|
 | `load_backbone` | a diffusers text-to-video folder or hub model becomes a `Backbone`, frozen |
+| `load_encoder` | the same for encoding clips alone: the autoencoder has weights, the other networks have none |
 | `save_backbone` | the other way: a folder that stock `TextToVideoSDPipeline.from_pretrained` opens, too |
 """
 
@@ -14,7 +15,7 @@ from typing import Any
 
 import torch
 from diffusers import AutoencoderKL, DDIMScheduler
-from transformers import AutoTokenizer, CLIPTextModel
+from transformers import AutoTokenizer, CLIPTextConfig, CLIPTextModel
 
 from ivtutorial.errors import InputError
 from ivtutorial.models.backbone import Backbone
@@ -55,6 +56,43 @@ def load_backbone(
     for name in _MODELS.keys() - models.keys():
         precision = dtype if isinstance(dtype, torch.dtype) else dtype.get(name, torch.float32)
         models[name] = load_model(_MODELS[name], folder / name, precision, variant)
+    return _assembled(folder, models).to(device).freeze()
+
+
+def load_encoder(
+    path_or_name: str | Path,
+    dtype: torch.dtype = torch.float32,
+    device: str | torch.device = "cpu",
+    variant: str | None = None,
+) -> Backbone:
+    """Open what encodes clips: of the weights only the autoencoder's are downloaded, read and moved.
+
+    UNet and text encoder are there as shapes, on torch's device "meta", so that the model's size and its captions'
+    length are known; they cannot compute.
+
+    Args:
+        path_or_name: see `load_backbone`; so are variant and errors.
+        dtype: of the autoencoder's weights.
+        device: where to put it.
+        variant: see path_or_name.
+
+    Raises:
+        InputError: see `load_backbone`.
+    """
+    folder = find_pipeline(path_or_name, variant, ("vae",))
+    check_kind(folder, "unet", "UNet3DConditionModel")
+    vae = load_model(AutoencoderKL, folder / "vae", dtype, variant).to(device)
+    try:
+        with torch.device("meta"):
+            unet = VideoUNet.from_config(VideoUNet.load_config(folder / "unet"))
+            text_encoder = CLIPTextModel(CLIPTextConfig.from_pretrained(folder / "text_encoder"))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"Cannot read how the networks in {folder} are built ({error}). Copy it again.") from error
+    return _assembled(folder, {"unet": unet, "vae": vae, "text_encoder": text_encoder}).freeze()
+
+
+def _assembled(folder: Path, models: dict[str, Any]) -> Backbone:
+    """With the folder's tokenizer and noise schedule."""
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder / "tokenizer")
         config = DDIMScheduler.load_config(folder / "scheduler")
@@ -62,7 +100,7 @@ def load_backbone(
         raise InputError(f"Cannot open the tokenizer or scheduler in {folder} ({error}). Copy it again.") from error
     # Latents are not pixels: clipping them to [-1, 1], DDIMScheduler's own default, would destroy them.
     scheduler = DDIMScheduler.from_config({"clip_sample": False, **config})
-    return Backbone(tokenizer=tokenizer, scheduler=scheduler, **models).to(device).freeze()
+    return Backbone(tokenizer=tokenizer, scheduler=scheduler, **models)
 
 
 def save_backbone(backbone: Backbone, folder: str | Path, dtype: torch.dtype | None = None) -> Path:

@@ -13,7 +13,7 @@ another matter, about 1 % a pass, and is chosen elsewhere (`ivtutorial.models.pr
 
 `install` changes the class of blocks, nothing else: parameters, names, adapters and files are those of the stock
 classes, of which these are subclasses. A block falls back to its stock forward pass where it meets what it does not
-know. In train mode temporal convolutions run as stock ones do, so that dropout draws the same masks.
+know. In train mode dropout draws the same masks as in the stock classes.
 """
 
 from __future__ import annotations
@@ -47,12 +47,14 @@ class FramewiseConv(TemporalConvLayer):
     def forward(self, hidden_states: Tensor, num_frames: int = 1) -> Tensor:
         """(B * F, C, H, W) -> the same shape."""
         stages = (self.conv1, self.conv2, self.conv3, self.conv4)
-        if self.training or any(type(stage[-1]) is not nn.Conv3d for stage in stages):
+        if any(type(stage[-1]) is not nn.Conv3d for stage in stages):
             stock: Tensor = super().forward(hidden_states, num_frames)
             return stock
         x = y = _frames_by_positions(hidden_states, num_frames)
-        for norm, *_, conv in stages:
+        for norm, _, *dropout, conv in stages:
             y = functional.silu(norm(y), inplace=not torch.is_grad_enabled())
+            if dropout and self.training:  # in the stock order of memory, hence with the stock mask
+                y = dropout[0](y.contiguous())
             y = functional.conv2d(y, conv.weight.squeeze(-1), conv.bias, padding=(1, 0))
         return _images(x + y, hidden_states.shape)
 

@@ -123,3 +123,26 @@ def clocks(model: Backbone | str | Path) -> Clocks:
     if schedule is None:
         return Clocks()
     return Clocks(17, 16.0 if isinstance(schedule, FlowSchedule) else 8.0, schedule)  # Wan's, CogVideoX's
+
+
+def open_encoder(
+    model: Backbone | str | Path, dtype: torch.dtype = torch.float32, device: str | torch.device = "cpu"
+) -> Backbone:
+    """What encodes clips of a model: its autoencoder without the weights of UNet and text encoder; or a `Backbone`.
+
+    Args:
+        model: as for `open_model`.
+        dtype: of the autoencoder's weights; in half precision the hub's half-precision files are fetched.
+        device: where to put it.
+
+    Raises:
+        InputError: see `open_model`.
+    """
+    if not isinstance(model, (str, Path)):
+        return model
+    from ivtutorial.models.backbone_folder import load_encoder
+
+    if "transformer" in read_index(find_index(model_location(model))):
+        return open_model(model, dtype, device)  # it needs the text encoder, too, for captions that are kept
+    with explain_out_of_memory(OPENING_KNOBS):
+        return load_encoder(model_location(model), dtype, device, None if dtype == torch.float32 else "fp16")

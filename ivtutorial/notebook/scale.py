@@ -62,7 +62,8 @@ class Scale:
 
 
 def open_scale(name: str = "reduced", reward: str | Path | None = None) -> Scale:
-    """Open the models of a scale.
+    """Open the models of a scale, full size with what the preset for this GPU saves: its precision, and what is
+    computed again in the backward pass instead of stored.
 
     Args:
         name: "reduced" (small models on the CPU) or "modelscope" (ModelScopeT2V and HPSv2.0, on a GPU).
@@ -74,18 +75,28 @@ def open_scale(name: str = "reduced", reward: str | Path | None = None) -> Scale
     Raises:
         InputError: an unknown scale, no GPU for "modelscope", or a model that cannot be opened.
     """
+    from ivtutorial.models.memory import Memory
     from ivtutorial.models.named import open_model
     from ivtutorial.rewards.named import open_reward
+    from ivtutorial.training.presets import preset, preset_here
 
     if name not in ("reduced", "modelscope"):
         raise InputError(f"IVTUTORIAL_SCALE = {name!r}: expected 'reduced' or 'modelscope'.")
     small = name == "reduced"
     if not small and choose_device().type != "cuda":
         raise InputError("The scale 'modelscope' needs a CUDA GPU, and there is none. Use 'reduced'.")
-    device, dtype = ("cpu", torch.float32) if small else ("cuda", torch.float16)
+    device, memory, dtypes = "cpu", Memory(), Memory().dtypes()
+    if not small:
+        settings = preset(preset_here())
+        # A chapter brings new captions all the time, so the text towers stay.
+        device, memory = "cuda", Memory(**{**settings["memory"], "offload_text": False})
+        dtypes = memory.dtypes(settings["precision"])
     with _quiet():
-        backbone = open_model(name, dtype, device)
-        image_reward = open_reward(reward or ("reduced" if small else "hpsv2"), device, dtype)
+        backbone = open_model(name, dtypes, device)
+        image_reward = open_reward(reward or ("reduced" if small else "hpsv2"), device, dtypes["reward"])
+    backbone.memory = memory
+    if memory.recompute_unet:
+        backbone.unet.enable_gradient_checkpointing()
     side = backbone.vae_factor * backbone.unet.config.sample_size
     return Scale(name, backbone, image_reward, (side, side), device)
 

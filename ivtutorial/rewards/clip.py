@@ -92,9 +92,10 @@ class ClipReward(nn.Module):
                 tokens = self.tokenizer(new).to(self._text_device)
                 self._warn_of_long(new, tokens.shape[-1])
                 features = F.normalize(self.model.encode_text(tokens).float(), dim=-1)
-            # Kept on the CPU, so that moving the reward to another device leaves them valid.
-            self._text_features.update(zip(new, features.cpu(), strict=True))
-        return torch.stack([self._text_features[caption] for caption in captions]).to(self.device)
+            self._text_features.update(zip(new, features, strict=True))
+        for caption in dict.fromkeys(captions):  # they stay where the frames are scored, and follow the image tower
+            self._text_features[caption] = self._text_features[caption].to(self.device)
+        return torch.stack([self._text_features[caption] for caption in captions])
 
     def _warn_of_long(self, captions: Sequence[str], tokens: int) -> None:
         self._limit = self._limit or CaptionLimit("this reward", tokens)

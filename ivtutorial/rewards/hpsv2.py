@@ -15,8 +15,10 @@ model, not two.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import torch
+from torch import nn
 
 from ivtutorial.errors import InputError
 from ivtutorial.rewards.clip import ClipReward
@@ -67,9 +69,28 @@ def load_hpsv2(
     # The one buffer that is not stored: a caption's tokens see only what came before them.
     model.attn_mask = torch.full((length, length), float("-inf")).triu(1)
     config = open_clip.get_model_config(ARCHITECTURE)
+    sequence_first(model.visual)
     return ClipReward(model.to(dtype), open_clip.get_tokenizer(ARCHITECTURE), config, preprocessing)
 
 
 def load_hpsv2_1(path: str | Path | None = None, dtype: torch.dtype = torch.float32) -> ClipReward:
     """HPSv2.1; arguments and errors as `load_hpsv2`."""
     return load_hpsv2(path, "v2.1", dtype=dtype)
+
+
+def sequence_first(visual: Any) -> None:
+    """Let the blocks of open_clip's vision transformer run on (S, N, E) in place of (N, S, E) (in place).
+
+    PyTorch's attention works on (S, N, E). From (N, S, E) it takes a transposed view, and a frozen projection of such a
+    view becomes S small products with S copies of its weight, forward and backward. The numbers stay the same.
+
+    Args:
+        visual: the image tower; one of another kind stays as it is.
+    """
+    transformer = getattr(visual, "transformer", None)
+    blocks = getattr(transformer, "resblocks", ())
+    if transformer is None or not all(isinstance(block.attn, nn.MultiheadAttention) for block in blocks):
+        return
+    transformer.batch_first = False
+    for block in blocks:
+        block.attn.batch_first = False

@@ -16,7 +16,9 @@ on 8-bit images: it rounds and cannot leave [0, 1], so here values are clamped b
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -63,7 +65,8 @@ def check_preprocessing(kind: str) -> None:
 
 def normalise(images: Tensor, mean: Sequence[float] = CLIP_MEAN, std: Sequence[float] = CLIP_STD) -> Tensor:
     """(x - mean) / std by channel, of images (N, 3, H, W)."""
-    centre, spread = (images.new_tensor(values).reshape(1, 3, 1, 1) for values in (mean, std))
+    # Filled where the images are: copying the numbers there would wait for a GPU.
+    centre, spread = (torch.cat([images.new_full((1, 1, 1, 1), v) for v in values], 1) for values in (mean, std))
     return (images - centre) / spread
 
 
@@ -88,5 +91,37 @@ def resize_and_pad(frames: Tensor, size: int, antialias: bool = True) -> Tensor:
     return F.pad(frames, (pad_w // 2, pad_w - pad_w // 2, pad_h // 2, pad_h - pad_h // 2))
 
 
+def resize_by_products(frames: Tensor, h: int, w: int, mode: str, antialias: bool) -> Tensor:
+    """Resizing is linear, and by rows and columns apart: R_h x R_w^T, two products for which no order of sums varies.
+
+    `interpolate` on a GPU adds up its gradient in any order.
+
+    Args:
+        frames: (N, 3, H, W).
+        h: new height.
+        w: new width.
+        mode: of `torch.nn.functional.interpolate`; so is antialias.
+        antialias: see mode.
+
+    Returns:
+        (N, 3, h, w), as `interpolate` gives to rounding.
+    """
+    rows, columns = (
+        _weights(old, new, mode, antialias).to(frames, non_blocking=True)
+        for old, new in zip(frames.shape[-2:], (h, w), strict=True)
+    )
+    kind = frames.device.type
+    with torch.autocast(kind, enabled=False) if torch.amp.is_autocast_available(kind) else nullcontext():
+        return rows @ frames @ columns.T
+
+
+def _weights(old: int, new: int, mode: str, antialias: bool) -> Tensor:
+    """(new, old): what each old row contributes to each new one, in double precision."""
+    unit = torch.eye(old, dtype=torch.float64)[None, None]
+    return F.interpolate(unit, size=(new, old), mode=mode, align_corners=False, antialias=antialias)[0, 0]
+
+
 def _resize(frames: Tensor, h: int, w: int, mode: str, antialias: bool) -> Tensor:
+    if frames.device.type != "cpu":
+        return resize_by_products(frames, h, w, mode, antialias)
     return F.interpolate(frames, size=(h, w), mode=mode, align_corners=False, antialias=antialias)

@@ -113,7 +113,7 @@ class DDPO(RewardMethod):
         rewards = output.reward.view(-1, self.group)
         advantages = group_advantages(rewards).clamp(-self.max_advantage, self.max_advantage).flatten()
         metrics = reward_metrics(output, chains.states[-1])
-        metrics["group_std"] = rewards.std(dim=1, correction=0).mean().item()
+        metrics["group_std"] = rewards.std(dim=1, correction=0).mean()
         for _ in range(self.inner_updates):
             loss, clipped = surrogate(backbone, batch, chains, advantages, self, generator)
             yield loss, {**metrics, "clipped": clipped}

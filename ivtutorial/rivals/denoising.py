@@ -40,7 +40,7 @@ def denoising_errors(backbone: BackboneLike, z: Tensor, embeds: Tensor, t: Tenso
     """
     scheduler = backbone.scheduler
     expected = target(z, noise, level(scheduler, t, like=z), scheduler.config["prediction_type"])
-    output = backbone.predictor(embeds, embeds, 1.0)(corrupt(z, t, scheduler, noise), t.to(z.device))
+    output = backbone.predictor(embeds, embeds, 1.0)(corrupt(z, t, scheduler, noise), t.to(z.device, non_blocking=True))
     return (output.to(expected.dtype) - expected).square().mean(dim=(1, 2, 3, 4))
 
 

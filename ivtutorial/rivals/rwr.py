@@ -92,7 +92,7 @@ class RWR(RewardMethod):
         output = score_groups(backbone, z0, batch, self.video_reward(image_reward), self.group, generator)
         rewards = output.reward.view(-1, self.group)
         weights = rwr_weights(group_advantages(rewards), self.temperature).flatten()
-        metrics = {**reward_metrics(output, z0), "weight_max": weights.max().item()}
+        metrics = {**reward_metrics(output, z0), "weight_max": weights.max()}
         for _ in range(self.inner_updates):
             yield weighted_loss(backbone, z0, batch, weights, self, generator), metrics
             metrics = {**metrics, "reward_calls": 0.0}

@@ -20,8 +20,8 @@ import numpy as np
 
 from ivtutorial.data.clips import Clip, write_clips
 from ivtutorial.errors import InputError
-from ivtutorial.models.named import open_model
-from ivtutorial.sampling.generation import Job, Sampling, adapter, embed_first, make_jobs, sample_batches
+from ivtutorial.sampling.generation import Job, adapter, embed_first, make_jobs, sample_batches
+from ivtutorial.sampling.settings import Sampling, open_to_sample, settled
 from ivtutorial.system.files import atomic_write_text, check_writable
 from ivtutorial.system.processes import launch
 from ivtutorial.system.progress import bar
@@ -48,6 +48,7 @@ def generate_files(
     lora_scale: float = 1.0,
     overwrite: bool = False,
     processes: int = 1,
+    device: str | None = None,
     progress: bool = False,
 ) -> list[Clip]:
     """Generate clips into a folder, those that are missing.
@@ -64,6 +65,7 @@ def generate_files(
         lora_scale: how much of it.
         overwrite: replace clips that were made otherwise, instead of an error.
         processes: single-threaded processes that share the clips (CPU only).
+        device: as for `generate`.
         progress: show a progress bar.
 
     Returns:
@@ -79,22 +81,22 @@ def generate_files(
     folder, jobs = Path(folder), make_jobs(prompts, seeds)
     check_clip_folder(folder, fps, crf)
     files = {folder / f"{job.index:04d}-{job.seed}.mp4": job for job in jobs}
-    backbone = open_model(model)
+    sampling, device = settled(model, sampling, device, processes)
+    backbone = open_to_sample(model, sampling, device)
     if processes == 1:
         embed_first(backbone, own_share(jobs))
     with adapter(backbone, lora, lora_scale):
         weights = fingerprint(backbone.unet)
     settings = {name: value for name, value in asdict(sampling).items() if name != "batch_size"}
     settings |= {"fps": fps, "crf": crf, "weights": weights, "lora_scale": None if lora is None else lora_scale}
-    _claim(
-        folder, {**settings, "seeds": sorted({job.seed for job in jobs}), "captions": list(prompts)}, files, overwrite
-    )
+    settings |= {"seeds": sorted({job.seed for job in jobs}), "captions": list(prompts)}
+    _claim(folder, settings, files, overwrite)
     missing = {file: job for file, job in files.items() if not file.is_file()}
     wait_for_all()  # so that all processes share the same list, before one of them writes
     if missing:
         opened = backbone if processes == 1 else model
         del backbone
-        launch(_sample_share, processes, opened, missing, sampling, fps, crf, lora, lora_scale, progress)
+        launch(_sample_share, processes, opened, missing, sampling, fps, crf, lora, lora_scale, device, progress)
     wait_for_all()
     clips = [Clip(file, job.prompt) for file, job in files.items()]
     if rank_and_world()[0] == 0:
@@ -140,9 +142,10 @@ def _sample_share(
     crf: int,
     lora: str | Path | None,
     lora_scale: float,
+    device: str,
     progress: bool,
 ) -> None:
-    backbone, names = open_model(model), {job: file for file, job in files.items()}
+    backbone, names = open_to_sample(model, sampling, device), {job: file for file, job in files.items()}
     mine, (rank, world) = own_share(list(names)), rank_and_world()
     embed_first(backbone, mine)
     with adapter(backbone, lora, lora_scale), bar(len(names), progress and rank == 0, "clips") as advance:

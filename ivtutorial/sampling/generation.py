@@ -20,12 +20,9 @@ from torch import Tensor
 from ivtutorial.data.captions import check_caption
 from ivtutorial.errors import InputError
 from ivtutorial.method.chain import sample
-from ivtutorial.method.schedule import ddim_timesteps
 from ivtutorial.models.dit.prompt_side import PromptSide
-from ivtutorial.models.memory import DTYPES, Precision
 from ivtutorial.models.modes import network_mode
-from ivtutorial.models.named import open_model
-from ivtutorial.models.precision import unet_in
+from ivtutorial.sampling.settings import Sampling as Sampling, open_to_sample, settled
 from ivtutorial.system.out_of_memory import SAMPLING_KNOBS, explain_out_of_memory
 from ivtutorial.system.processes import launch
 from ivtutorial.system.progress import bar
@@ -33,46 +30,6 @@ from ivtutorial.system.share import gather, own_share, rank_and_world
 
 if TYPE_CHECKING:
     from ivtutorial.models.backbone import Backbone
-
-
-@dataclass(frozen=True)
-class Sampling:
-    """How clips are sampled.
-
-    Attributes:
-        D: DDIM steps.
-        guidance: classifier-free guidance scale; 1 is none. The paper trains and evaluates with 3.
-        frames: frames of a clip, F.
-        height: in pixels; None is the model's own size. So is width.
-        eta: 0 is deterministic DDIM, 1 as noisy as DDPM (then clips are sampled one at a time).
-        batch_size: clips sampled together; it changes speed and memory only.
-        precision: of the UNet, where the model is opened by name; for "bf16" see `ivtutorial.models.precision`.
-
-    Raises:
-        InputError: a value out of range.
-    """
-
-    D: int = 20
-    guidance: float = 3.0
-    frames: int = 16
-    height: int | None = None
-    width: int | None = None
-    eta: float = 0.0
-    batch_size: int = 8
-    precision: Precision = "fp32"
-
-    def __post_init__(self) -> None:
-        ddim_timesteps(self.D)
-        if self.precision not in DTYPES:
-            raise InputError(f"precision = {self.precision!r}: expected {', '.join(DTYPES)}.")
-        sides = [side for side in (self.height, self.width) if side is not None]
-        if min([self.frames, self.batch_size, *sides]) < 1:
-            raise InputError(
-                f"frames = {self.frames}, batch_size = {self.batch_size}, height = {self.height}, "
-                f"width = {self.width}: expected at least 1 of each."
-            )
-        if not 0 <= self.eta <= 1 or not 0 <= self.guidance < float("inf"):
-            raise InputError(f"eta = {self.eta}, guidance = {self.guidance}: expected 0 <= eta <= 1, guidance >= 0.")
 
 
 @dataclass(frozen=True)
@@ -93,20 +50,20 @@ def generate(
     lora: str | Path | None = None,
     lora_scale: float = 1.0,
     processes: int = 1,
+    device: str | None = None,
     progress: bool = False,
 ) -> Tensor:
     """Generate clips from prompts.
 
     Args:
-        model: a `Backbone`, used where it is; or "reduced", "modelscope", a diffusers folder or a hub name, opened on
-            the CPU. For a GPU pass `open_model(name, torch.float16, "cuda")` of `ivtutorial.models.named`.
+        model: a `Backbone`, used where it is; or "reduced", "modelscope", a diffusers folder or a hub name.
         prompts: N texts.
         seeds: one seed, or several: then every prompt is sampled once for each.
         sampling: steps, guidance, frames, size, batch size.
-        lora: folder (or file) of an adapter that `finetune` or `save_lora` wrote, to use on top of the model. The
-            model is left as it was.
+        lora: folder of a run, or of an adapter (or its file), to use on top of the model. The model is left as it was.
         lora_scale: how much of the adapter to use, 0 to 1.
         processes: single-threaded processes that share the clips (CPU only).
+        device: "cpu" or "cuda", for a model given by name; default the GPU if there is one and a single process.
         progress: show a progress bar.
 
     Returns:
@@ -122,7 +79,8 @@ def generate(
         >>> short = generate("reduced", ["a red fox"], sampling=Sampling(D=5, frames=8))  # doctest: +SKIP
     """
     jobs = make_jobs(prompts, seeds)
-    parts = launch(_generate_share, processes, model, jobs, sampling, lora, lora_scale, progress)
+    sampling, device = settled(model, sampling, device, processes)
+    parts = launch(_generate_share, processes, model, jobs, sampling, lora, lora_scale, device, progress)
     clips = dict(gather([made for part in parts for made in part]))
     return torch.stack([clips[job] for job in jobs])
 
@@ -208,9 +166,10 @@ def _generate_share(
     sampling: Sampling,
     lora: str | Path | None,
     lora_scale: float,
+    device: str,
     progress: bool,
 ) -> list[tuple[Job, Tensor]]:
-    backbone = open_model(model, unet_in(sampling.precision))
+    backbone = open_to_sample(model, sampling, device)
     embed_first(backbone, own_share(jobs))
     rank, world = rank_and_world()
     made: list[tuple[Job, Tensor]] = []

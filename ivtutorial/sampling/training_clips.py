@@ -30,18 +30,20 @@ def sample_clips(
     seed: int = 0,
     fps: float = 8.0,
     processes: int = 1,
+    device: str | None = None,
     progress: bool = False,
 ) -> Path:
     """Sample one clip a caption into `folder/clips`, those that are missing.
 
     Args:
-        model: a `Backbone`, or a name or folder (then on the CPU).
+        model: a `Backbone`, or a name or folder.
         captions: N texts; one that is there twice gives two clips.
         folder: made if absent.
         sampling: DDIM steps, guidance, frames, size, batch size; default the paper's.
         seed: of the noise.
         fps: frames a second of the files.
         processes: single-threaded processes that share the captions (CPU only).
+        device: as for `ivtutorial.sampling.generation.generate`.
         progress: show a progress bar.
 
     Returns:
@@ -55,6 +57,7 @@ def sample_clips(
     """
     clips = Path(folder) / CLIPS
     generate_files(
-        model, captions, clips, seed, sampling, fps=fps, crf=NEARLY_LOSSLESS, processes=processes, progress=progress
+        model, captions, clips, seed, sampling,
+        fps=fps, crf=NEARLY_LOSSLESS, processes=processes, device=device, progress=progress,
     )  # fmt: skip
     return clips

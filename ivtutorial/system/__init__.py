@@ -10,6 +10,7 @@
 | `device`        | the GPU or the CPU                                                |
 | `interruption`  | Ctrl-C and SIGTERM noted, so that a step can finish               |
 | `out_of_memory` | which settings to turn, in which order                            |
+| `repeatable`    | a GPU's results bit for bit                                       |
 | `quiet`         | libraries held back from warning                                  |
 | `provenance`    | versions, hardware, commit and date                               |
 | `lazy`          | the doors of the package and its rooms                            |

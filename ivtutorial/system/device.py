@@ -25,3 +25,23 @@ def choose_device(name: str | None = None) -> torch.device:
     if not gpu or name == "cpu":
         return torch.device("cpu")
     return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+
+
+def check_bf16(precision: str, device: torch.device) -> None:
+    """Refuse bf16 on a GPU that has no units for it, where it is emulated and crawls, or whose driver is too old.
+
+    Args:
+        precision: "fp32", "bf16" or "fp16".
+        device: where it is to compute.
+
+    Raises:
+        InputError: with the card and what to choose instead.
+    """
+    if precision != "bf16" or device.type != "cuda":
+        return
+    card = torch.cuda.get_device_properties(device)
+    if card.major < 8 or not torch.cuda.is_bf16_supported():
+        raise InputError(
+            f"precision = 'bf16': {card.name} has no bf16, or its driver has none. "
+            "Use precision 'fp16', as the presets t4 and 8gb do."
+        )

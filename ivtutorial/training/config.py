@@ -45,6 +45,7 @@ FREE = (
     "patience",
     "min_rise",
     "max_skipped",
+    "deterministic",
     "trackers",
 )
 
@@ -68,6 +69,7 @@ class FinetuneConfig:
         frames: frames of a clip, F. fps: at which they are read. height, width: in pixels, None for the model's own.
         memory: what is recomputed, kept outside the GPU or held in half precision, see `ivtutorial.models.memory`.
         precision: that the networks compute in: "fp32", "bf16", or (on a GPU) "fp16" with loss scaling.
+        deterministic: let a GPU repeat its results bit for bit, see `ivtutorial.system.repeatable`; some speed less.
         max_skipped: the run ends after this number of steps in a row whose loss or gradient is not finite.
         checkpoint_every: steps between checkpoints. keep: how many checkpoints to keep.
         sample_every: steps between rounds of sample clips, 0 for none.
@@ -107,6 +109,7 @@ class FinetuneConfig:
     width: int | None = None
     memory: Memory = field(default_factory=Memory)
     precision: Precision = "fp32"
+    deterministic: bool = False
     max_skipped: int = 10
     checkpoint_every: int = 100
     keep: int = 2

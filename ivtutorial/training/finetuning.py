@@ -1,9 +1,10 @@
 """Reward fine-tuning (Sec. 3.3, supplement C): from a model, clips and a reward to an adapter.
 
 Everything random in step n comes from (seed, n, slot). So a run that was cut off, by kill -9 if need be, and continued
-takes the very steps of an unbroken run: bit for bit on a CPU, on a GPU up to rounding, because some of CUDA's backward
-passes (attention, convolutions, resizing) add in an order that varies. Two processes take the steps of one process that
-makes two passes, up to the rounding of sums.
+takes the very steps of an unbroken run. What is stored and drawn is exact everywhere: adapter, Adam's moments, loss
+scale, clips, noise, dropout. What is computed from it repeats bit for bit on a CPU; on a GPU up to rounding, because
+some of CUDA's backward passes add in an order that varies, and bit for bit with `deterministic`. Two processes take the
+steps of one process that makes two passes, up to the rounding of sums.
 
 Where this differs from the authors' code: clips are encoded once, shuffled, and shared out among the processes; a
 step whose loss or gradient is not finite is skipped and counted; the reward is frozen; the first step is not lost to a
@@ -33,6 +34,7 @@ from ivtutorial.system.device import choose_device
 from ivtutorial.system.files import atomic_write, check_writable
 from ivtutorial.system.processes import launch
 from ivtutorial.system.provenance import describe
+from ivtutorial.system.repeatable import repeatable
 from ivtutorial.system.share import rank_and_world, wait_for_all
 from ivtutorial.training import run_folder
 from ivtutorial.training.config import FinetuneConfig
@@ -211,6 +213,7 @@ def _run(
         data = load_data(clips, backbone, config, cache, skip_bad, progress, root)
         encode_captions(backbone, [*data.captions, *config.sample_prompts], cache)
     with (
+        repeatable(config.deterministic),
         torch.random.fork_rng(devices),
         _borrowed(backbone) as evaluations,
         fitted(backbone, scorer, config.memory) as scorer,

@@ -30,7 +30,7 @@ import torch
 from torch import Tensor
 
 from ivtutorial.checks import not_negative
-from ivtutorial.method.batch import BackboneLike, Batch
+from ivtutorial.method.batch import BackboneLike, Batch, Metrics
 from ivtutorial.method.ddim import ddim_moments
 from ivtutorial.method.flow import chain_timesteps
 from ivtutorial.method.noise import corrupt, draw_noise
@@ -113,7 +113,7 @@ def guard_terms(
     D: int,
     guidance: float,
     generator: torch.Generator | None = None,
-) -> tuple[Tensor | float, dict[str, float]]:
+) -> tuple[Tensor | float, Metrics]:
     """What the guards add to the loss, and what to log: `data_loss` and `kl`, without their weights.
 
     Args:
@@ -125,11 +125,11 @@ def guard_terms(
         generator: source of the draws, made for terms in use only.
     """
     total: Tensor | float = 0.0
-    metrics: dict[str, float] = {}
+    metrics: Metrics = {}
     if guards.data_weight:
         term = data_loss(backbone, batch, generator)
-        total, metrics["data_loss"] = total + guards.data_weight * term, term.item()
+        total, metrics["data_loss"] = total + guards.data_weight * term, term.detach()
     if guards.kl_weight:
         term = kl_to_base(backbone, batch, D, guidance, generator)
-        total, metrics["kl"] = total + guards.kl_weight * term, term.item()
+        total, metrics["kl"] = total + guards.kl_weight * term, term.detach()
     return total, metrics

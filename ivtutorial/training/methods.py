@@ -9,7 +9,7 @@ the adapter between two of them, and a step of the loop, as a checkpoint sees it
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import Any
 
@@ -28,11 +28,12 @@ METHODS: dict[str, type[RewardMethod]] = {
 StepLosses = Callable[[Any, Batch, torch.Generator], Losses]
 
 
-def once(loss_fn: Callable[[Any, Batch, torch.Generator], tuple[Tensor, dict[str, float]]]) -> StepLosses:
+def once(loss_fn: Callable[[Any, Batch, torch.Generator], tuple[Tensor, Mapping[str, float | Tensor]]]) -> StepLosses:
     """A function with one loss as one with a single update."""
 
     def losses(backbone: Any, batch: Batch, generator: torch.Generator) -> Losses:
-        yield loss_fn(backbone, batch, generator)
+        loss, numbers = loss_fn(backbone, batch, generator)
+        yield loss, dict(numbers)
 
     return losses
 

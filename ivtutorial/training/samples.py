@@ -56,7 +56,7 @@ def sample_round(run: Run, progress: Progress) -> dict[str, float]:
         if best and config.patience is not None:
             with run.average.in_place():
                 save_lora(run.backbone.unet, run.out / run_folder.BEST)
-    return {"sample_reward": reward, "sample_motion": motion(pixels.transpose(1, 2))}
+    return {"sample_reward": reward, "sample_motion": motion(pixels.transpose(1, 2)).item()}
 
 
 def own_jobs(accelerator: Any, jobs: Sequence[Job]) -> list[Job]:

@@ -14,6 +14,7 @@ from ivtutorial.errors import InputError
 from ivtutorial.method.segvr import check_segments
 from ivtutorial.models.lora import attach_lora, load_lora
 from ivtutorial.rewards.base import HasTextTower
+from ivtutorial.system.device import check_bf16
 from ivtutorial.system.moving_average import MovingAverage
 from ivtutorial.system.progress import bar
 from ivtutorial.system.provenance import provenance
@@ -42,7 +43,8 @@ def make_accelerator(config: FinetuneConfig, device: torch.device, out: Path) ->
         out: folder of the run.
 
     Raises:
-        InputError: fp16 without a GPU, a tracker that is not installed, or a way to spread the model that does not fit.
+        InputError: fp16 without a GPU, bf16 on a GPU without it, a tracker that is not installed, or a way to spread
+            the model that does not fit.
     """
     from accelerate import Accelerator
     from accelerate.state import AcceleratorState, GradientState
@@ -51,6 +53,7 @@ def make_accelerator(config: FinetuneConfig, device: torch.device, out: Path) ->
     cpu = device.type == "cpu"
     if cpu and config.precision == "fp16":
         raise InputError("precision = 'fp16' needs a GPU: use 'fp32' or 'bf16' on a CPU.")
+    check_bf16(config.precision, device)
     # It keeps its settings in global state; a second run in this process, in a notebook, may want others.
     AcceleratorState._reset_state(reset_partial_state=True)
     GradientState._reset_state()

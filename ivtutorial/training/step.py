@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +26,7 @@ from torch import Tensor
 
 from ivtutorial.data.dataset import LatentDataset, positions, slot_generator
 from ivtutorial.errors import InputError
-from ivtutorial.method.batch import Batch
+from ivtutorial.method.batch import Batch, Metrics
 from ivtutorial.models.memory import DTYPES
 from ivtutorial.models.modes import network_mode
 from ivtutorial.system.moving_average import MovingAverage
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from ivtutorial.models.backbone import Backbone
     from ivtutorial.rewards.base import ImageReward
 
-LossFn = Callable[["Backbone", Batch, torch.Generator], "tuple[Tensor, dict[str, float]]"]
+LossFn = Callable[["Backbone", Batch, torch.Generator], "tuple[Tensor, Mapping[str, float | Tensor]]"]
 _SCALE_SEARCH = 16
 COUNTED = ("unet_evaluations", "reward_calls")
 
@@ -155,7 +155,7 @@ def end_if_diverged(run: Run, progress: Progress) -> None:
         )
 
 
-def _take_update(run: Run, slots: Sequence[Iterator[dict[str, float]]], lr: float) -> dict[str, float]:
+def _take_update(run: Run, slots: Sequence[Iterator[Metrics]], lr: float) -> dict[str, float]:
     """One optimiser update from the next loss of every slot."""
     run.optimizer.zero_grad(set_to_none=True)
     numbers = _mean_over_slots(run, [next(slot) for slot in slots])
@@ -172,7 +172,7 @@ def _take_update(run: Run, slots: Sequence[Iterator[dict[str, float]]], lr: floa
     return {**numbers, "good": float(good)}
 
 
-def _passes(run: Run, step: int, m: int) -> Iterator[dict[str, float]]:
+def _passes(run: Run, step: int, m: int) -> Iterator[Metrics]:
     """Forward and backward of one slot, once for each update; its gradient is added to what is there."""
     config, backbone = run.config, run.backbone
     slot = run.accelerator.process_index + run.accelerator.num_processes * m
@@ -189,12 +189,13 @@ def _passes(run: Run, step: int, m: int) -> Iterator[dict[str, float]]:
                 raise InputError("the loss has no gradient: the reward must be differentiable in the frames.")
             evaluations = run.evaluations.clips - before
             run.accelerator.backward(loss / config.accumulation)
-        yield {"reward_calls": 0.0, **numbers, "loss": loss.item(), "unet_evaluations": evaluations}
+        yield {"reward_calls": 0.0, **numbers, "loss": loss.detach(), "unet_evaluations": evaluations}
 
 
-def _mean_over_slots(run: Run, passes: list[dict[str, float]]) -> dict[str, float]:
+def _mean_over_slots(run: Run, passes: list[Metrics]) -> dict[str, float]:
+    """The first time in a step that the processor waits for a GPU: every backward pass has been handed over by then."""
     names = list(passes[0])
-    table = torch.tensor([[row[name] for name in names] for row in passes], dtype=torch.float64)
+    table = torch.tensor([[float(row[name]) for name in names] for row in passes], dtype=torch.float64)
     means = run.accelerator.reduce(table.mean(0).to(run.backbone.device), "mean")
     return dict(zip(names, means.tolist(), strict=True))
 

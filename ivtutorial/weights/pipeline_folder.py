@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -26,12 +26,13 @@ INDEX_FILE = "model_index.json"
 _VARIANTS = ("*/*.fp16*", "*/*.bf16*", "*/*.non_ema*")
 
 
-def find_pipeline(path_or_name: str | Path, variant: str | None = None) -> Path:
+def find_pipeline(path_or_name: str | Path, variant: str | None = None, parts: Collection[str] | None = None) -> Path:
     """The folder of a pipeline; a hub model is downloaded, or found in the cache.
 
     Args:
         path_or_name: a folder that holds model_index.json, or "owner/model".
         variant: "fp16" for the `*.fp16.safetensors` files of a hub model, if it has such.
+        parts: whose weights are downloaded; default all.
 
     Raises:
         InputError: neither a folder nor a model that the hub gave; the message says which and why.
@@ -43,7 +44,7 @@ def find_pipeline(path_or_name: str | Path, variant: str | None = None) -> Path:
         return folder
     if not is_hub_name(path_or_name):
         raise InputError(f"No folder {path_or_name}. Give a diffusers folder, or a hub name like 'owner/model'.")
-    return _download(str(path_or_name), variant)
+    return _download(str(path_or_name), variant, parts)
 
 
 def find_index(path_or_name: str | Path) -> Path:
@@ -91,10 +92,11 @@ def check_kind(folder: Path, part: str, expected: str) -> None:
         )
 
 
-def _download(name: str, variant: str | None) -> Path:
+def _download(name: str, variant: str | None, wanted: Collection[str] | None) -> Path:
     """One set of weights for each part, the best that the hub has: see `_choices`."""
     folder = hub_folder(name, [INDEX_FILE, "*/*.json", "*/*.txt", "tokenizer/*.model"])
     parts = [path.parent.name for path in folder.glob("*/config.json")]
+    parts = parts if wanted is None else [part for part in parts if part in wanted]
     for safe, kind in _choices(variant):
         lacking = [part for part in parts if not _weight_files(folder / part, variant)]
         if lacking:

@@ -16,6 +16,7 @@ from PIL import Image
 
 from ivtutorial import notebook
 from ivtutorial.errors import InputError
+from ivtutorial.models.backbone import Backbone
 from ivtutorial.notebook import widgets
 from ivtutorial.pages.embed import picture
 
@@ -101,6 +102,27 @@ def test_an_unknown_scale_is_refused():
 def test_the_full_size_without_a_gpu_is_refused_before_anything_is_loaded():
     with pytest.raises(InputError, match="GPU"):
         notebook.open_scale("modelscope")
+
+
+@pytest.mark.parametrize(("card", "chunk", "dtype"), [("t4", 1, torch.float16), ("a100", 16, torch.bfloat16)])
+def test_at_full_size_a_chapter_saves_what_the_card_needs(
+    monkeypatch: pytest.MonkeyPatch, fresh_backbone: Backbone, card: str, chunk: int, dtype: torch.dtype
+) -> None:
+    """The preset's precision and recomputing, switched on in the model itself: a chapter's cells stay as they are."""
+    opened: list[Any] = []
+
+    def open_model(name: str, dtypes: dict[str, torch.dtype], device: str) -> Backbone:
+        opened.append((name, dtypes["unet"], device))
+        return fresh_backbone
+
+    monkeypatch.setattr("ivtutorial.notebook.scale.choose_device", lambda: torch.device("cuda"))
+    monkeypatch.setattr("ivtutorial.training.presets.preset_here", lambda: card)
+    monkeypatch.setattr("ivtutorial.models.named.open_model", open_model)
+    monkeypatch.setattr("ivtutorial.rewards.named.open_reward", lambda *arguments: opened.append(arguments))
+    scale = notebook.open_scale("modelscope")
+    assert opened == [("modelscope", dtype, "cuda"), ("hpsv2", "cuda", dtype)]
+    assert scale.backbone.unet.gradient_checkpointing and scale.backbone.memory.decode_chunk == chunk
+    assert scale.backbone.memory.recompute_decode == (card == "t4") and not scale.backbone.memory.offload_text
 
 
 def test_the_cost_of_a_chapter_names_scale_time_and_memory(capsys: pytest.CaptureFixture[str]):

@@ -11,6 +11,8 @@ import pytest
 import torch
 
 from ivtutorial import cli
+from ivtutorial.cli.data import encoder_dtype
+from ivtutorial.errors import InputError
 from ivtutorial.models.backbone_folder import save_backbone
 from ivtutorial.video.writer import write_video
 from tests.tiny_models import make_reward
@@ -96,3 +98,27 @@ def test_bad_input_is_one_line(run: Run, models: Path, clips: Path, arguments: l
     code, out, err = run(*(word.format(models=models) for word in arguments), "--processes", 1)
     assert code == 2 and out == "" and "Traceback" not in err
     assert err.count("ivtutorial: error: ") == 1 and told in err
+
+
+@pytest.mark.parametrize(
+    ("model", "preset", "precision", "expected"),
+    [
+        ("modelscope", None, "auto", torch.float16),
+        ("modelscope", "24gb", "auto", torch.bfloat16),
+        ("modelscope", "24gb", "fp32", torch.float32),
+        ("reduced", None, "auto", torch.float32),
+    ],
+    ids=["by the card", "by the preset", "as given", "the small model"],
+)
+def test_clips_are_encoded_in_the_precision_that_finetune_will_want(
+    monkeypatch: pytest.MonkeyPatch, model: str, preset: str | None, precision: str, expected: torch.dtype
+) -> None:
+    """On a card of 15 GiB without bf16; on a CPU always fp32."""
+    arguments = (model, preset, precision, None)
+    assert encoder_dtype(model, preset, precision, "cpu") == torch.float32
+    monkeypatch.setattr("ivtutorial.system.device.choose_device", lambda name: torch.device("cuda"))
+    monkeypatch.setattr("ivtutorial.system.device.check_bf16", lambda precision, device: None)
+    monkeypatch.setattr("ivtutorial.training.presets.preset_here", lambda: "t4")
+    assert encoder_dtype(*arguments) == expected
+    with pytest.raises(InputError, match="expected auto, fp32, bf16, fp16"):
+        encoder_dtype(model, preset, "fp8", None)

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ivtutorial.data.clips import Clip
 from ivtutorial.errors import InputError
+from ivtutorial.evaluation import scoring
 from ivtutorial.evaluation.scoring import score, score_files
 from ivtutorial.video.writer import write_video
 from tests.tolerances import assert_close
@@ -37,7 +38,7 @@ def test_score_is_the_mean_over_the_first_frames_of_the_segments() -> None:
         (torch.zeros(2, 4, 3, 8, 8), ["a"], "1 captions"),
         (torch.zeros(0, 4, 3, 8, 8), [], "N >= 1"),
         (torch.zeros(1, 4, 3, 8, 8) - 1, ["a"], r"\[0, 1\]"),
-        (torch.zeros(1, 5, 3, 8, 8), ["a"], "S = 4"),
+        (torch.zeros(1, 6, 3, 8, 8), ["a"], "S = 4"),
         (torch.full((1, 4, 3, 8, 8), torch.nan), ["a"], "not a finite number"),
     ],
 )
@@ -88,3 +89,24 @@ def test_every_file_that_cannot_be_scored_is_named(tmp_path: Path) -> None:
     clips = [Clip(tmp_path / name, "grey") for name in ("short.mp4", "good.mp4", "broken.mp4")]
     with pytest.raises(InputError, match="2 bad of 3(.|\\n)*short.mp4(.|\\n)*broken.mp4"):
         score_files(clips, redness, S=2, frames=4, size=(16, 16))
+
+
+def test_a_reward_by_name_is_opened_where_and_as_finetune_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On the GPU where there is one, there in half precision unless told otherwise; on a CPU in single precision."""
+    opened: list[object] = []
+
+    def spy(reward: object, *where: object) -> object:
+        opened.append(where)
+        return redness
+
+    monkeypatch.setattr(scoring, "open_reward", spy)
+    clips, captions = torch.rand(2, 4, 3, 8, 8), ["a", "b"]
+    score(clips, captions, "hpsv2", device="cpu")
+    score(clips, captions, "hpsv2", device="cpu", dtype=torch.bfloat16)
+    gpu = torch.device("cuda", 0)
+    monkeypatch.setattr(scoring, "choose_device", lambda name=None: gpu)
+    monkeypatch.setattr(Tensor, "to", lambda tensor, *_, **__: tensor)  # there is no GPU here
+    score(clips, captions, "hpsv2")
+    score(clips, captions, redness)
+    cpu = torch.device("cpu")
+    assert opened == [(cpu, None), (cpu, torch.bfloat16), (gpu, torch.float16), ()]

@@ -154,6 +154,7 @@ def test_methods_log_the_constant_weight_and_count_frames_once(kind: type, predi
     """Eight frames, centre 4: w = (1 + 2 (e^-1 + e^-2 + e^-3) + e^-4) / 8 = 0.2655."""
     backbone = text_backbone(prediction_type)
     [(loss, metrics)] = kind(S=2, selection="attenuated").losses(backbone, text_batch(), brightness, seeded(0))
+    metrics = {name: float(value) for name, value in metrics.items()}
     assert metrics["frame_weight"] == pytest.approx(0.2655, abs=1e-4)
     assert metrics["reward"] == pytest.approx(metrics["frame_weight"] * metrics["frame_reward"], rel=1e-5)
     assert metrics["reward_calls"] in (2.0, 3.0, 4.0) and loss.requires_grad

@@ -41,7 +41,8 @@ def test_loss_and_gradient_are_those_of_one_phase(prediction_type: str, kind: An
         method = kind(two_phase=two_phase, **settings)
         [(loss, metrics)] = method.losses(backbone, text_batch(torch.float64), brightness, seeded(1))
         loss.backward()
-        results.append((loss.item(), metrics, [p.grad for p in backbone.unet.parameters()]))
+        numbers = {name: float(value) for name, value in metrics.items()}
+        results.append((loss.item(), numbers, [p.grad for p in backbone.unet.parameters()]))
     (loss, metrics, gradient), (again, same, joint) = results
     assert loss == pytest.approx(again, rel=1e-12) and metrics == pytest.approx(same, rel=1e-12)
     for expected, actual in zip(gradient, joint, strict=True):

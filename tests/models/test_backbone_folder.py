@@ -14,6 +14,7 @@ from ivtutorial.errors import InputError
 from ivtutorial.models.backbone import Backbone
 from ivtutorial.models.backbone_folder import load_backbone, save_backbone
 from ivtutorial.models.lora import attach_lora
+from ivtutorial.models.named import open_encoder
 from ivtutorial.weights.pipeline_folder import find_pipeline
 from tests.models.sampler import generate, noise, sampling_roundings
 from tests.tolerances import assert_close
@@ -234,3 +235,37 @@ def test_a_hub_name_downloads_configurations_and_one_set_of_weights(
     monkeypatch.setattr("huggingface_hub.snapshot_download", download)
     assert find_pipeline("owner/model", variant) == tmp_path
     assert fetched == (set(HUB_FILES) - {"README.md"}) | wanted
+
+
+def test_the_encoder_of_a_model_needs_no_other_weights(tiny_backbone: Backbone, tmp_path: Path) -> None:
+    """UNet and text encoder without their weight files: the latents are those of the whole model."""
+    save_backbone(tiny_backbone, tmp_path)
+    for name in ("unet", "text_encoder"):
+        next((tmp_path / name).glob("*.safetensors")).unlink()
+    encoder = open_encoder(tmp_path)
+    frames = torch.rand(1, 2, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(encoder.encode(frames), tiny_backbone.encode(frames))
+    assert encoder.latent_shape(2) == tiny_backbone.latent_shape(2) and encoder.unet.device.type == "meta"
+    half = open_encoder(tmp_path, torch.bfloat16)
+    assert half.vae.dtype == torch.bfloat16 and open_encoder(tiny_backbone) is tiny_backbone
+    with pytest.raises(InputError, match="holds no weights for"):
+        load_backbone(tmp_path)
+
+
+def test_of_a_hub_model_only_the_weights_of_the_encoder_are_downloaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from huggingface_hub.utils import filter_repo_objects
+
+    fetched: set[str] = set()
+
+    def download(name: str, **filters: Any) -> str:
+        for file in filter_repo_objects([*HUB_FILES, PLAIN, HALF, VAE], **filters):
+            fetched.add(file)
+            (tmp_path / file).parent.mkdir(exist_ok=True)
+            (tmp_path / file).touch()
+        return str(tmp_path)
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", download)
+    assert find_pipeline("owner/model", "fp16", ("vae",)) == tmp_path
+    assert fetched == (set(HUB_FILES) - {"README.md"}) | {VAE}

@@ -53,6 +53,21 @@ def test_the_gradients_of_latents_captions_and_weights_are_the_stock_ones(fresh_
     assert_close(ours, gradients(stock, list(stock.parameters())), n=roundings(unet, passes=3))
 
 
+def test_in_train_mode_dropout_draws_the_stock_masks_and_no_convolution_is_three_dimensional(
+    fresh_backbone: Backbone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same seed gives the same output as the stock network; some versions of cuDNN are slow at `conv3d`."""
+    ours = fresh_backbone.unet
+    stock = stock_of(ours).train()
+    torch.manual_seed(0)
+    expected = run(stock, *inputs())
+    monkeypatch.setattr(nn.Conv3d, "forward", None)
+    torch.manual_seed(0)
+    assert_close(run(ours.train(), *inputs()), expected, n=2 * roundings(ours))
+    torch.manual_seed(1)
+    assert (run(ours, *inputs()) - expected).abs().max() > 1e-3, "there is dropout"
+
+
 def test_an_adapter_learns_as_on_the_stock_blocks(fresh_backbone: Backbone) -> None:
     """Three steps of gradient descent, with adapters on networks of the stock blocks and of ours."""
     ours = fresh_backbone.unet.eval()

@@ -17,7 +17,7 @@ from ivtutorial.checks import check_frames
 from ivtutorial.errors import InputError
 from ivtutorial.rewards import ClipReward, ImageReward
 from ivtutorial.rewards.clip import CONFIG_FILE, WEIGHTS_FILE
-from ivtutorial.rewards.preprocess import normalise, resize_and_crop, resize_and_pad
+from ivtutorial.rewards.preprocess import normalise, resize_and_crop, resize_and_pad, resize_by_products
 from tests.rewards.tiny_clip import SIZE, frames, make_reward, model_config, tiny_clip
 from tests.tolerances import assert_close, roundings
 
@@ -275,3 +275,19 @@ def test_rounding_beyond_the_range_is_forgiven() -> None:
 def test_unknown_preprocessing(tokenizer: HFTokenizer) -> None:
     with pytest.raises(InputError, match="official, hpsv2, clip"):
         make_reward(tokenizer, preprocessing="squash")
+
+
+@pytest.mark.parametrize("mode", ["bilinear", "bicubic"])
+@pytest.mark.parametrize("antialias", [True, False])
+@pytest.mark.parametrize(("old", "new"), [((256, 256), (224, 224)), ((40, 64), (32, 51)), ((24, 24), (32, 32))])
+def test_resizing_by_two_products_is_interpolation(
+    mode: str, antialias: bool, old: tuple[int, int], new: tuple[int, int]
+) -> None:
+    """The same pictures and the same slope, to rounding: every weight is a number of float32, and both sum alike."""
+    x = torch.rand(2, 3, *old, generator=torch.Generator().manual_seed(0), requires_grad=True)
+    expected = torch.nn.functional.interpolate(x, size=new, mode=mode, align_corners=False, antialias=antialias)
+    found = resize_by_products(x, *new, mode, antialias)
+    up = torch.randn(expected.shape, generator=torch.Generator().manual_seed(1))
+    slopes = [torch.autograd.grad(y, x, up)[0] for y in (found, expected)]
+    assert_close(found.detach(), expected.detach(), n=16, size=1.0)
+    assert_close(*slopes, n=16, size=float(slopes[1].abs().max()))

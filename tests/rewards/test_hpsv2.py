@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import pickle
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,11 @@ import open_clip
 import pytest
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from ivtutorial.errors import InputError
 from ivtutorial.rewards import ClipReward, load_hpsv2
-from ivtutorial.rewards.hpsv2 import ARCHITECTURE
+from ivtutorial.rewards.hpsv2 import ARCHITECTURE, sequence_first
 from tests.rewards.tiny_clip import frames, model_config, tiny_clip
 from tests.tolerances import assert_close, roundings
 
@@ -119,3 +121,41 @@ def test_a_checkpoint_that_would_run_code_is_refused(
     with pytest.raises(InputError, match="could run code"):
         load_hpsv2(tmp_path / "hps.pt")
     assert "the payload ran" not in capsys.readouterr().out
+
+
+class Counted(TorchDispatchMode):
+    """Counts the operations of a block by name."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls: Counter[str] = Counter()
+
+    def __torch_dispatch__(self, function: Any, types: Any, arguments: Any = (), options: Any = None) -> Any:
+        self.calls[function.overloadpacket.__name__] += 1
+        return function(*arguments, **(options or {}))
+
+
+def test_blocks_on_sequence_first_compute_the_same_without_a_product_for_each_token() -> None:
+    """Features and slopes are equal; the batched product that copies a frozen weight once a token is gone."""
+    visual = tiny_clip(model_config()).visual.requires_grad_(False)
+    x = frames().requires_grad_()
+
+    def features_and_slope() -> tuple[Tensor, Tensor, Counter[str]]:
+        with Counted() as counted:
+            features = visual(x)
+            (slope,) = torch.autograd.grad(features.square().sum(), x)
+        return features.detach(), slope, counted.calls
+
+    features, slope, before = features_and_slope()
+    sequence_first(visual)
+    others, other_slope, after = features_and_slope()
+    assert_close(others, features, n=roundings(visual), size=float(features.abs().max()))
+    assert_close(other_slope, slope, n=2 * roundings(visual), size=float(slope.abs().max()))
+    blocks = len(visual.transformer.resblocks)
+    assert before["bmm"] - after["bmm"] == 2 * blocks, "forward and backward of each block"
+
+
+def test_hpsv2_runs_on_sequence_first(small_vit_h: dict[str, Tensor], tmp_path: Path) -> None:
+    torch.save(small_vit_h, tmp_path / "hps.pt")
+    transformer = load_hpsv2(tmp_path / "hps.pt").model.visual.transformer
+    assert not transformer.batch_first and not any(block.attn.batch_first for block in transformer.resblocks)

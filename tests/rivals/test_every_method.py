@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
+from torch import Tensor
 
 from ivtutorial.errors import InputError
 from ivtutorial.method.instructvideo import InstructVideo
@@ -44,13 +46,14 @@ def test_steps_outside_the_chain_are_refused(K: Any) -> None:
 
 @pytest.mark.parametrize("config", EVERY, ids=lambda config: type(config).__name__)
 def test_every_method_has_one_call(config: Any) -> None:
-    """As many losses as `updates`, scalars with gradient to the network, and numbers that are floats."""
+    """As many losses as `updates`, scalars with gradient to the network, and single finite numbers to log."""
     backbone = line()
     found = list(step_losses(config, brightness)(backbone, clips(), seeded(0)))
     assert len(found) == config.updates
     for value, numbers in found:
         assert value.shape == () and value.requires_grad
-        assert all(type(number) is float for number in numbers.values())
+        assert all(math.isfinite(float(number)) for number in numbers.values())
+        assert not any(isinstance(number, Tensor) and number.requires_grad for number in numbers.values())
 
 
 @pytest.mark.parametrize("config", EVERY, ids=lambda config: type(config).__name__)

@@ -5,16 +5,20 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
 from ivtutorial.data.dataset import LatentDataset
+from ivtutorial.data.lists import Clip
 from ivtutorial.data.preparation import prepare
 from ivtutorial.errors import InputError
 from ivtutorial.evaluation.evaluation import evaluate
 from ivtutorial.evaluation.scoring import score
+from ivtutorial.method.instructvideo import InstructVideo
 from ivtutorial.models.backbone import Backbone
+from ivtutorial.models.lora import has_lora
 from ivtutorial.models.memory import Memory
 from ivtutorial.sampling.generation import Sampling, generate
 from ivtutorial.sampling.training_clips import sample_clips
@@ -22,6 +26,7 @@ from ivtutorial.system.out_of_memory import KNOBS, explain_out_of_memory
 from ivtutorial.training.config import FinetuneConfig
 from ivtutorial.training.finetuning import finetune
 from ivtutorial.training.fit import fitted
+from ivtutorial.video.writer import write_video
 from tests.toy import toy_backbone
 
 
@@ -54,7 +59,7 @@ def test_a_run_whose_models_do_not_fit_names_the_knobs_too(tmp_path: Path, monke
     monkeypatch.setattr("ivtutorial.models.backbone_folder.load_backbone", out_of_memory)
     data = LatentDataset(torch.zeros(1, 4, 16, 8, 8), ("a fox",))
     with pytest.raises(InputError, match=r"order: 1\. no other program .* 2\. half precision: precision"):
-        finetune("anything", data, redness, tmp_path / "run", FinetuneConfig(steps=1), device="cpu", progress=False)
+        finetune("reduced", data, redness, tmp_path / "run", FinetuneConfig(steps=1), device="cpu", progress=False)
     assert not (tmp_path / "run").exists()
 
 
@@ -62,6 +67,9 @@ SAMPLES, OPENS = r"1\. a smaller batch_size; 2\. weights in half", r"2\. half pr
 
 
 SCORER, MODEL = "method.video_reward.VideoReward.of_frames", "models.backbone_folder.load_backbone"
+
+
+ENCODER = "models.backbone_folder.load_encoder"
 
 
 FOX = ["a fox"]
@@ -78,8 +86,8 @@ SMALL = Sampling(D=2, frames=2)
         ("sampling.generation.sample", SAMPLES, lambda model, out: evaluate(model, FOX, redness, sampling=SMALL)),
         (SCORER, SAMPLES, lambda model, out: evaluate(model, FOX, redness, sampling=SMALL, S=2)),
         (SCORER, SAMPLES, lambda model, out: score(torch.rand(1, 4, 3, 8, 8), FOX, redness)),
-        (MODEL, OPENS, lambda model, out: generate("anything", FOX)),
-        (MODEL, OPENS, lambda model, out: prepare(out, out / "new", "anything")),
+        (MODEL, OPENS, lambda model, out: generate("reduced", FOX, device="cpu")),
+        (ENCODER, OPENS, lambda model, out: prepare(out, out / "new", "reduced")),
         ("rewards.named.open_named", OPENS, lambda model, out: score(torch.rand(1, 4, 3, 8, 8), FOX, "hpsv2")),
     ],
     ids=["generate", "from prompts", "evaluate", "evaluate's score", "score", "model", "model of prepare", "reward"],
@@ -90,6 +98,49 @@ def test_what_does_not_fit_elsewhere_names_its_own_knobs(
     monkeypatch.setattr(f"ivtutorial.{too_much}", out_of_memory)
     with pytest.raises(InputError, match=rf"{message}.* \(CUDA out of memory"):
         call(backbone, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "stage",
+    [
+        "data.latent_cache.LatentCache.read",
+        "method.instructvideo.denoise",
+        "method.instructvideo.score_frames",
+        "training.step.average_gradients",
+        "training.samples.score",
+    ],
+    ids=["clips", "chain", "decoder and reward", "after the backward pass", "samples"],
+)
+def test_whatever_does_not_fit_in_training_names_the_knobs_of_training(
+    backbone: Backbone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stage: str
+) -> None:
+    monkeypatch.setattr(f"ivtutorial.{stage}", out_of_memory)
+    method = InstructVideo(tau=0.5, D=4, S=2)
+    config = FinetuneConfig(method, steps=1, frames=4, sample_every=1, sample_prompts=("a fox",))
+    write_video(tmp_path / "a.mp4", np.zeros((16, 32, 32, 3), np.uint8))
+    clips = [Clip(tmp_path / "a.mp4", "a fox"), Clip(tmp_path / "a.mp4", "snow")]
+    with pytest.raises(InputError, match=r"order: 1\. batch_size=1 with accumulation .* \(CUDA out of memory"):
+        finetune(backbone, clips, redness, tmp_path / "run", config, progress=False)
+    assert backbone.memory == Memory() and not has_lora(backbone.unet)
+
+
+def test_the_backward_pass_that_does_not_fit_names_them_too(backbone: Backbone, tmp_path: Path) -> None:
+    class TooMuch(torch.autograd.Function):
+        @staticmethod
+        def forward(_: Any, x: Tensor) -> Tensor:
+            return x.clone()
+
+        @staticmethod
+        def backward(_: Any, *gradients: Tensor) -> Any:  # type: ignore[override]
+            return out_of_memory()
+
+    data = LatentDataset(torch.zeros(1, 4, 4, 8, 8), ("a fox",))
+    config = FinetuneConfig(InstructVideo(tau=0.5, D=4, S=2), steps=1, frames=4, batch_size=1)
+    with pytest.raises(InputError, match=r"order: 1\. batch_size=1 with accumulation"):
+        finetune(
+            backbone, data, lambda frames, captions: TooMuch.apply(redness(frames, captions)), tmp_path / "run", config,
+            progress=False,
+        )  # fmt: skip
 
 
 @pytest.mark.parametrize(

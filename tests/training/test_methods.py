@@ -228,7 +228,8 @@ def test_guards_are_added_with_their_weights(tuned: tuple[Backbone, Batch], meth
     backbone, batch = tuned
     [plain, *_] = step_losses(method, redness)(backbone, batch, torch.Generator().manual_seed(1))
     guarded = step_losses(method, redness, Guards(2.0, 3.0))(backbone, batch, torch.Generator().manual_seed(1))
-    value, numbers = next(guarded)
+    value, figures = next(guarded)
+    numbers = {name: float(number) for name, number in figures.items()}
     expected = plain[0].item() + 2 * numbers["data_loss"] + 3 * numbers["kl"]
     assert numbers["kl"] > 0
     size = abs(plain[0].item()) + 2 * numbers["data_loss"] + 3 * numbers["kl"]

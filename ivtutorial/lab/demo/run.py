@@ -135,6 +135,7 @@ def measure_or_read(
         lora=lora,
         judge=open_panel(models).columns,
         processes=processes,
+        device="cpu",
         progress=progress,
     )
     atomic_write_text(folder / "key.txt", made_of)

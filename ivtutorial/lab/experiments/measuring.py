@@ -126,7 +126,7 @@ def data_rewards(conduct: Conduct) -> dict[str, dict[str, Any]]:
     rewards: dict[str, dict[str, Any]] = {}
     for name, clips in sets.items():
         frames = load_frames(clips, 16, 8.0, (64, 64))
-        scores = score(frames, [clip.caption for clip in clips], conduct.models / "reward")
+        scores = score(frames, [clip.caption for clip in clips], conduct.models / "reward", device="cpu")
         rewards[name] = asdict(scores.total)
     return rewards
 

@@ -198,6 +198,7 @@ def _sample(models: Path, prompts: list[Prompt], config: MeasureConfig, progress
         sampling=Sampling(config.D, config.guidance),
         judge=open_judge(models / "judge").columns,
         processes=config.processes,
+        device="cpu",
         progress=progress,
     )
 
