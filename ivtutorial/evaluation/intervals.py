@@ -100,13 +100,13 @@ class TwoWay:
 
 
 def two_way(values: Sequence[Sequence[float]]) -> TwoWay:
-    r"""Mean of values by run and prompt, Y (R, P), with its interval for other runs and other prompts.
+    """Mean of values by run and prompt, Y (R, P), with its interval for other runs and other prompts.
 
     With the means x over runs (P of them) and s over prompts (R of them), and W. E. Satterthwaite's degrees of freedom,
 
-    $$v = \frac{s_x^2}{P} + \frac{s_s^2}{R}, \qquad
-      \nu = \frac{v^2}{\frac{(s_x^2 / P)^2}{P - 1} + \frac{(s_s^2 / R)^2}{R - 1}}, \qquad
-      \bar Y \pm t_\nu \sqrt v$$
+        v  = s_x^2 / P + s_s^2 / R
+        nu = v^2 / ((s_x^2 / P)^2 / (P - 1) + (s_s^2 / R)^2 / (R - 1))
+        the mean of Y, plus and minus the quantile of Student's t with nu degrees of freedom, times sqrt(v)
 
     What run and prompt do only together is in both terms, so the interval is rather too wide than too narrow: of 20,000
     simulated experiments of 6 runs or more 94.6 to 96.3 % are covered, whatever varies most, of 3 runs 92.8 to 97 %.

@@ -116,8 +116,8 @@ def resize_by_products(frames: Tensor, h: int, w: int, mode: str, antialias: boo
 
 
 def _weights(old: int, new: int, mode: str, antialias: bool) -> Tensor:
-    """(new, old): what each old row contributes to each new one, in double precision."""
-    unit = torch.eye(old, dtype=torch.float64)[None, None]
+    """(new, old): what each old row contributes to each new one, with the rounding that `interpolate` has."""
+    unit = torch.eye(old)[None, None]
     return F.interpolate(unit, size=(new, old), mode=mode, align_corners=False, antialias=antialias)[0, 0]
 
 

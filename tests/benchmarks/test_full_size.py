@@ -29,8 +29,9 @@ BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 # In a process that has never heard of this package.
 FRESH = """
 import sys
+import torch
 from diffusers import TextToVideoSDPipeline
-pipe = TextToVideoSDPipeline.from_pretrained(sys.argv[1])
+pipe = TextToVideoSDPipeline.from_pretrained(sys.argv[1], torch_dtype=torch.float32)  # stored in half precision
 pipe.set_progress_bar_config(disable=True)
 frames = pipe("a rabbit", num_frames=2, num_inference_steps=1, height=64, width=64, output_type="np").frames
 assert "ivtutorial" not in sys.modules
