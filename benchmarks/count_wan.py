@@ -1,21 +1,22 @@
 """What one step of fine-tuning Wan 2.1 1.3B costs at full size, counted without a GPU.
 
-    python benchmarks/count_wan.py   # two lengths, two sizes, three ways to save memory; some minutes on a CPU
+    python benchmarks/count_wan.py   # two lengths, two sizes, the presets; half an hour of one core of a CPU
 
-As `benchmarks/count_step.py`, whose counter is used: networks at full size on the device `meta`, one clip, one step of
+As `benchmarks/count_step.py`, whose counter is used: networks at full size on the device `meta`, a step of 8 clips of
 InstructVideo with K = 1 and guidance in the order of the method (steps without gradient, the last one, four chosen
 frames decoded and scored, backward). Every shape is the true one. The peak holds the frozen weights on the GPU (the
 text encoder has gone), the adapter with its gradient and Adam's two moments, and all tensors alive at once; not counted
 are workspace of kernels and what an allocator rounds up.
 
-The chosen frames are one of each quarter of the clip, the latest of each, so that every chunk before is decoded.
+The chosen frames are one of each quarter of the clip, the latest of each, so that every chunk before is decoded. The
+file is written after each row.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +29,9 @@ from count_step import ATTENTION, Counting, fused_attention
 from diffusers import AutoencoderKLWan, WanTransformer3DModel
 from torch import Tensor
 from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
 
+from ivtutorial.method.chain import call
 from ivtutorial.method.flow import FlowSchedule
 from ivtutorial.method.schedule import partial_steps
 from ivtutorial.method.segvr import choose_frames
@@ -41,6 +44,7 @@ from ivtutorial.rewards.clip import ClipReward
 from ivtutorial.system.files import atomic_write_text
 from ivtutorial.system.provenance import provenance
 from ivtutorial.system.quiet import no_warnings
+from ivtutorial.training.presets import preset
 
 RESULT = Path("data/results/count_wan.json")
 CLIPS = ((17, 256, 256), (17, 480, 832), (81, 256, 256), (81, 480, 832))
@@ -49,23 +53,23 @@ D, GUIDANCE, S, TOKENS = 20, 5.0, 4, 512
 
 @dataclass(frozen=True)
 class Way:
-    """A way to save memory: its settings, and whether reward and network go backward one after the other."""
+    """A preset, and whether reward and network go backward one after the other."""
 
-    name: str
-    memory: Memory
-    two_phase: bool
+    preset: str
+    two_phase: bool = False
+
+    @property
+    def name(self) -> str:
+        """Of its rows."""
+        return f"preset {self.preset}" + ", two phases" * self.two_phase
+
+    @property
+    def memory(self) -> Memory:
+        """The preset's."""
+        return Memory(**preset(self.preset)["memory"])
 
 
-WAYS = (
-    Way("80gb: the network recomputed", Memory(recompute_unet=True), False),
-    Way("24gb: network and decoder recomputed", Memory(recompute_unet=True, recompute_decode=True), False),
-    Way(
-        "16gb: all recomputed, two phases, guidance in two passes",
-        Memory(recompute_unet=True, recompute_decode=True, recompute_reward=True, guidance_passes=2),
-        True,
-    ),
-    Way("nothing recomputed", Memory(), False),
-)
+WAYS = (Way("16gb"), Way("16gb", two_phase=True), Way("24gb"), Way("80gb"))
 
 
 def networks() -> tuple[WanBackbone, ClipReward]:
@@ -109,53 +113,57 @@ def saving(backbone: WanBackbone, memory: Memory) -> Iterator[None]:
         backbone.unet.disable_gradient_checkpointing()
 
 
-def step(backbone: WanBackbone, reward: ClipReward, shape: tuple[int, ...], way: Way, frames: int) -> None:
+def step(backbone: WanBackbone, reward: ClipReward, z: Tensor, way: Way) -> None:
     """The last call of the network, decoding, reward and backward, as `InstructVideo.losses` does them."""
 
     def scored(chosen: Tensor) -> Tensor:
         return reward.image_features(chosen).sum()
 
-    embeds = torch.empty(1, TOKENS, 4096, device="meta", dtype=torch.bfloat16)
-    z = torch.empty(1, *shape, device="meta")
-    velocity = backbone.predictor(embeds, embeds, GUIDANCE)(z, 100.0)
+    B, F = len(z), backbone.frame_count(z.shape[2])
+    velocity = call(predictor(backbone, B), z, 100.0, way.two_phase)
     z_0 = z - 0.1 * velocity
     x_0 = cut_off(z_0) if way.two_phase else z_0
-    g = choose_frames(frames, S, 1, selection="first") + (frames - 1) // S - 1  # the latest of each quarter
-    pixels = backbone.decode_frames(x_0, torch.zeros(S, dtype=torch.long), g.flatten())
+    g = choose_frames(F, S, B, selection="first") + (F - 1) // S - 1  # the latest of each quarter
+    pixels = backbone.decode_frames(x_0, torch.arange(B).repeat_interleave(S), g.flatten())
     if way.memory.recompute_reward:
-        from torch.utils.checkpoint import checkpoint
-
-        loss = torch.stack([checkpoint(scored, one, use_reentrant=False) for one in pixels.split(1)]).sum()
+        loss = torch.stack([checkpoint(scored, frame, use_reentrant=False) for frame in pixels.split(1)]).sum()
     else:
         loss = scored(pixels)
     rejoin(-loss, x_0, z_0).backward()
 
 
+def predictor(backbone: WanBackbone, clips: int) -> Callable[[Tensor, Tensor | float], Tensor]:
+    """The network with guidance, for captions without content."""
+    embeds = torch.empty(clips, TOKENS, 4096, device="meta", dtype=torch.bfloat16)
+    return backbone.predictor(embeds, embeds, GUIDANCE)
+
+
 def count(backbone: WanBackbone, reward: ClipReward, clip: tuple[int, int, int], way: Way) -> dict[str, Any]:
-    """A row: FLOPs of a step of one clip, and the peak."""
-    shape = backbone.latent_shape(*clip)
+    """A row: FLOPs of a step of 8 clips, and the peak of one pass of the preset's batch."""
+    settings = preset(way.preset)
+    z = torch.empty(settings["batch_size"], *backbone.latent_shape(*clip), device="meta")
     for parameter in lora_parameters(backbone.unet):
         parameter.grad = None
     recorded, plain = Counting(), Counting()
     with saving(backbone, way.memory), patch.object(functional, ATTENTION, fused_attention):
         with recorded:
-            step(backbone, reward, shape, way, clip[0])
+            step(backbone, reward, z, way)
         with plain, torch.no_grad():
-            embeds = torch.empty(1, TOKENS, 4096, device="meta", dtype=torch.bfloat16)
-            backbone.predictor(embeds, embeds, GUIDANCE)(torch.empty(1, *shape, device="meta"), 500.0)
+            predictor(backbone, len(z))(z, 500.0)
     before = partial_steps(same_noise(backbone.scheduler, D=D), D) - 1
-    tflop = (recorded.count.total()[0] + before * plain.count.total()[0]) / 1e12
+    flops = recorded.count.total()[0] + before * plain.count.total()[0]
     fixed = resident(backbone, reward)
-    peak = max(recorded.count.peak, plain.count.peak) + fixed
     return {
-        "way": way.name,
+        "name": way.name,
         "frames": clip[0],
         "height": clip[1],
         "width": clip[2],
-        "tflop_prefix": round(before * plain.count.total()[0] / 1e12, 1),
-        "tflop": round(tflop, 1),
-        "resident_gib": round(fixed / 2**30, 2),
-        "peak_gib": round(peak / 2**30, 2),
+        "precision": settings["precision"],
+        "clips": len(z),
+        "passes": settings["accumulation"],
+        "tflop": round(settings["accumulation"] * flops / 1e12, 1),
+        "resident_gib": round(fixed / 2**30, 3),
+        "peak_gib": round((max(recorded.count.peak, plain.count.peak) + fixed) / 2**30, 3),
     }
 
 
@@ -166,13 +174,13 @@ def main() -> None:
     parser.add_argument("--most-frames", type=int, default=81, help="Leave longer clips out.")
     options = parser.parse_args()
     backbone, reward = networks()
-    rows = []
+    settings = {"clips_of_a_step": 8, "D": D, "tau": same_noise(backbone.scheduler, D=D), "guidance": GUIDANCE, "S": S}
+    table: dict[str, Any] = {"settings": {**settings, "tokens": TOKENS}, "rows": [], **provenance(0)}
     for clip in CLIPS:
         for way in WAYS if clip[0] <= options.most_frames else ():
-            rows.append(count(backbone, reward, clip, way))
-            print(rows[-1], flush=True)
-    settings = {"D": D, "tau": same_noise(backbone.scheduler, D=D), "guidance": GUIDANCE, "S": S, "clips": 1}
-    atomic_write_text(options.out, json.dumps({"settings": settings, "rows": rows, **provenance(0)}, indent=1) + "\n")
+            table["rows"].append(count(backbone, reward, clip, way))
+            print(table["rows"][-1], flush=True)
+            atomic_write_text(options.out, json.dumps(table, indent=1) + "\n")
 
 
 if __name__ == "__main__":

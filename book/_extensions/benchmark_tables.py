@@ -1,7 +1,7 @@
 """Sphinx extension: the directive `benchmark`, the tables that a script of `benchmarks/` measured, one for each device.
 
 The numbers are those of data/results/NAME.json. A device that was never measured has no table, but a line that says so.
-`benchmark count_step` shows what was counted without a GPU.
+`benchmark count_step` and `benchmark count_wan` show what was counted without a GPU.
 """
 
 from __future__ import annotations
@@ -74,13 +74,36 @@ def counted_lines(table: dict[str, Any]) -> list[str]:
     """
     cards = list(table["cards"])
     head = ["setting", "precision", "clips in a pass", "TFLOP", "GB moved", "GiB at the peak", *cards]
-    found = [f"**Counted, not measured.** {table['date']}, PyTorch {table['versions']['torch']}.", ""]
-    found += [f"| {' | '.join(head)} |", f"|{'---|' * len(head)}"]
+    found = _counted_head(table, head)
     for row in table["rows"]:
         bounds = [_bounds(row["cards"][card]) for card in cards]
         numbers = [f"{row['tflop']:,.0f}", f"{row['gbyte']:,.0f}", f"{row['peak_gib']:.1f}"]
         found.append(f"| {' | '.join([row['name'], row['precision'], str(row['clips']), *numbers, *bounds])} |")
     return [*found, ""]
+
+
+def counted_clip_lines(table: dict[str, Any]) -> list[str]:
+    """The counted table in Markdown: a row for each size of a clip and each setting.
+
+    Args:
+        table: what count_wan.json holds.
+    """
+    head = ["frames", "pixels", "setting", "precision", "clips in a pass", "TFLOP", "GiB at the peak"]
+    found = _counted_head(table, head)
+    for row in table["rows"]:
+        pixels = f"{row['height']} x {row['width']}"
+        clip = [str(row["frames"]), pixels, row["name"], row["precision"], str(row["clips"])]
+        numbers = [f"{row['tflop']:,.0f}", f"{row['peak_gib']:.1f}"]
+        found.append(f"| {' | '.join([*clip, *numbers])} |")
+    return [*found, ""]
+
+
+COUNTED = {"count_step": counted_lines, "count_wan": counted_clip_lines}
+
+
+def _counted_head(table: dict[str, Any], head: list[str]) -> list[str]:
+    source = f"**Counted, not measured.** {table['date']}, PyTorch {table['versions']['torch']}."
+    return [source, "", f"| {' | '.join(head)} |", f"|{'---|' * len(head)}"]
 
 
 def _bounds(entry: dict[str, Any]) -> str:
@@ -113,8 +136,8 @@ class Benchmark(SphinxDirective):
         self.env.note_dependency(str(path))
         tables = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
         parent = nodes.Element()
-        counted = self.arguments[0] == "count_step"
-        shown = counted_lines(tables) if counted else lines(self.arguments[0], tables)
+        counted = COUNTED.get(self.arguments[0])
+        shown = counted(tables) if counted else lines(self.arguments[0], tables)
         content = StringList(shown, source=str(path))
         self.state.nested_parse(content, self.content_offset, parent)
         return parent.children

@@ -66,8 +66,9 @@ PRESETS: dict[str, dict[str, Any]] = {
     "a100": {"batch_size": 2, "accumulation": 4, "precision": "bf16", "memory": {"recompute_unet": True}},
 }
 
-# For video transformers, whose decoder needs more: a chunk of frames at a time. In all 8.3 GiB for a clip of
-# 17 frames of 256x256 pixels, counted by benchmarks/count_wan.py; 24gb serves them, too.
+# For video transformers, whose decoder needs more: a chunk of frames at a time. With 16gb 8.3 GiB in all for a clip of
+# 17 frames of 256x256 pixels, counted by benchmarks/count_wan.py; 24gb serves them, too. `two_phase` would save little
+# (8.0 GiB) for one more pass of the network, so it stays off.
 DIT_PRESETS: dict[str, dict[str, Any]] = {
     "16gb": {
         "batch_size": 1,

@@ -1,0 +1,69 @@
+"""What is counted of a step of Wan 2.1 at full size: the goal of 9 GiB, the presets, and the texts that quote it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ivtutorial.training import presets
+
+ROOT = Path(__file__).resolve().parents[2]
+TABLE = json.loads((ROOT / "data" / "results" / "count_wan.json").read_text(encoding="utf-8"))
+ROWS = {(row["name"], (row["frames"], row["height"], row["width"])): row for row in TABLE["rows"]}
+CLIPS = [(17, 256, 256), (17, 480, 832), (81, 256, 256), (81, 480, 832)]
+SMALL = ROWS["preset 16gb", (17, 256, 256)]
+
+
+def test_a_short_small_clip_needs_less_than_nine_gib() -> None:
+    assert (SMALL["clips"], SMALL["precision"]) == (1, "bf16")
+    assert SMALL["resident_gib"] < SMALL["peak_gib"] < 9
+
+
+@pytest.mark.parametrize("clip", CLIPS)
+@pytest.mark.parametrize("name", ["16gb", "24gb", "80gb"])
+def test_every_preset_is_counted_as_it_is_defined(name: str, clip: tuple[int, int, int]) -> None:
+    row, settings = ROWS[f"preset {name}", clip], presets.preset(name)
+    assert (row["precision"], row["clips"], row["passes"]) == tuple(
+        settings[key] for key in ("precision", "batch_size", "accumulation")
+    )
+    assert row["clips"] * row["passes"] == TABLE["settings"]["clips_of_a_step"] == 8
+
+
+@pytest.mark.parametrize("clip", CLIPS)
+def test_two_phases_run_the_network_once_more_and_never_need_more_memory(clip: tuple[int, int, int]) -> None:
+    one, two = ROWS["preset 16gb", clip], ROWS["preset 16gb, two phases", clip]
+    assert two["tflop"] > one["tflop"] and two["peak_gib"] <= one["peak_gib"]
+
+
+def test_the_file_says_where_it_is_from() -> None:
+    assert {"date", "hardware", "versions", "commit", "seed"} <= TABLE.keys()
+    assert len(ROWS) == len(TABLE["rows"]) == 4 * len(CLIPS)
+
+
+def test_the_texts_say_what_was_counted() -> None:
+    gib = f"{SMALL['peak_gib']:.1f}"
+    for path in ("CHANGELOG.md", "ivtutorial/training/presets.py", "book/benchmarks.md"):
+        text = " ".join((ROOT / path).read_text(encoding="utf-8").replace("\n#", "\n").split())
+        assert f"{gib} GiB" in text, path
+    two = ROWS["preset 16gb, two phases", (17, 256, 256)]
+    assert f"({two['peak_gib']:.1f} GiB)" in (ROOT / "ivtutorial/training/presets.py").read_text(encoding="utf-8")
+    saved, more = SMALL["peak_gib"] - two["peak_gib"], two["tflop"] / SMALL["tflop"] - 1
+    page = " ".join((ROOT / "book/benchmarks.md").read_text(encoding="utf-8").split())
+    assert f"Two phases would save {saved:.1f} GiB of it for {more:.0%}".replace("%", " %") in page
+    large = ROWS["preset 16gb", (17, 480, 832)]["peak_gib"]
+    assert large > 24 and f"{large:.1f} GiB for one clip with all recomputed" in page
+    one, two = (ROWS[f"preset 16gb{way}", (81, 480, 832)]["peak_gib"] for way in ("", ", two phases"))
+    assert f"two phases pay: {two:.1f} GiB in place of {one:.1f}." in page
+
+
+def test_the_page_shows_every_row_as_counted() -> None:
+    from tests.book.test_benchmark_tables import PAGE, tables
+
+    lines: list[Any] = tables.counted_clip_lines(TABLE)
+    assert lines[0].startswith("**Counted, not measured.**") and "```{benchmark} count_wan\n```" in PAGE
+    for row in TABLE["rows"]:
+        start = f"| {row['frames']} | {row['height']} x {row['width']} | {row['name']} | {row['precision']} | "
+        assert sum(line.startswith(start) for line in lines) == 1
