@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ivtutorial.evaluation.comparison import Comparison, compare
 from ivtutorial.evaluation.intervals import bootstrap_interval
 from ivtutorial.evaluation.table import Evaluation
-from ivtutorial.lab.world.annotators import ALIGNMENT_WEIGHT, preferred
+from ivtutorial.lab.world.annotators import ALIGNMENT_WEIGHT, preferred, share_of_perfect
 from ivtutorial.system.provenance import peak_memory_mb, provenance
 
 if TYPE_CHECKING:
@@ -28,7 +28,8 @@ def demo_summary(
         reward_before, reward_after: means over the prompts, by the paper's protocol.
         ci95: low and high end of the bootstrap 95 % interval of the paired rise. wins: share of prompts that rose.
         utility: before, after, ci95 of the paired rise; preferred: share of pairs in which simulated annotators prefer
-        the clip after fine-tuning, its ci95, and the share that a perfect clip would win (both only with a judge).
+        the clip after fine-tuning, its ci95, the share that a perfect clip would win, and how much of that clip's
+        lead over even odds was won (both only with a judge).
         judge_before, judge_after: shares of clips whose subject, colour, scene, movement and action the judge reads as
         in the prompt; strength of watermark, blur and wash that it sees; measured sharpness, colourfulness, flicker.
         motion_before, motion_after: mean change of brightness from frame to frame.
@@ -69,5 +70,6 @@ def _truth(before: Evaluation, after: Evaluation, changes: Comparison) -> dict[s
             "share": float(won.mean()),
             "ci95": list(bootstrap_interval(won.tolist())),
             "perfect": float(preferred(first, ALIGNMENT_WEIGHT).mean()),
+            "share_of_perfect": share_of_perfect(first, second),
         },
     }

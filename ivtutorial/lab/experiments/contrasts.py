@@ -24,6 +24,7 @@ import numpy as np
 
 from ivtutorial.errors import InputError
 from ivtutorial.evaluation.intervals import TwoWay, two_way
+from ivtutorial.lab.world.annotators import preferred
 
 BASE = "base"
 LEAST_RUNS = 6
@@ -122,6 +123,5 @@ def annotators_choice(
 
     The annotators' choice is Bradley-Terry's, sigmoid(u_second - u_first), with the utility that the judge reads.
     """
-    return (
-        1 / (1 + np.exp(-change(result, first, second, "utility", (None if first == BASE else moment, moment)))) - 0.5
-    )
+    lead = change(result, first, second, "utility", (None if first == BASE else moment, moment))
+    return preferred(0.0, lead) - 0.5

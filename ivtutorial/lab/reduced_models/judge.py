@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -25,14 +26,8 @@ def train_judge(folder: Path, config: training.TrainConfig) -> Judge:
 
     def loss(step: int, rng: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
         samples = [frames.draw_sample(rng, web_share=0.5, frames=positions, held_out=None) for _ in range(config.batch)]
-        out = net(frames.stack(samples).to(device))
-        numbers: dict[str, float] = {}
-        total = 0.5 * F.mse_loss(out["faults"], fault_targets([s.faults for s in samples]).to(device))
-        for name in ("subject", "colour", "scene", "movement"):
-            want = torch.tensor([targets(s.facts)[name] for s in samples], device=device)
-            total = total + F.cross_entropy(out[name], want, label_smoothing=0.02)
-            numbers[name] = float((out[name].argmax(-1) == want).float().mean())
-        return total, numbers
+        value, numbers = reading_loss(net(frames.stack(samples).to(device)), samples)
+        return value, {name: float(number) for name, number in numbers.items()}
 
     training.train(net, loss, config, folder, "judge")
     judge = Judge(net)
@@ -42,6 +37,23 @@ def train_judge(folder: Path, config: training.TrainConfig) -> Judge:
     return judge
 
 
-def fault_targets(faults: list[web.WebFaults]) -> Tensor:
-    """Strength of each fault over its strongest value, (N, 5)."""
-    return torch.tensor([[getattr(f, k) / web.STRONGEST[k] for k in FAULTS] for f in faults])
+def reading_loss(out: dict[str, Tensor], samples: Sequence[frames.Sample]) -> tuple[Tensor, dict[str, Tensor]]:
+    """Cross entropies of subject, colour, scene and movement, and half the squared error of the faults' strengths.
+
+    Args:
+        out: what a network such as `ivtutorial.lab.world.judges.judge.JudgeNet` returns for N clips.
+        samples: what they are, N of them.
+
+    Returns:
+        The loss, and the share of right answers to each question.
+    """
+    device, wanted = out["faults"].device, [targets(s.facts) for s in samples]
+    strengths = torch.tensor(
+        [[getattr(s.faults, k) / web.STRONGEST[k] for k in FAULTS] for s in samples], device=device
+    )
+    total, right = 0.5 * F.mse_loss(out["faults"].float(), strengths), {}
+    for name in ("subject", "colour", "scene", "movement"):
+        classes = torch.tensor([w[name] for w in wanted], device=device)
+        total = total + F.cross_entropy(out[name].float(), classes, label_smoothing=0.02)
+        right[name] = (out[name].argmax(-1) == classes).float().mean()
+    return total, right

@@ -184,7 +184,8 @@ def mix_weights(before: Path, after: Path, share: float, out: Path) -> None:
     mixed = {k: old[k].float().lerp(new[k].float(), share).half().contiguous() for k in old}
     with atomic_write(out / WEIGHTS_FILE) as file:
         file.write(save(mixed))
-    facts = json.loads((after / "training.json").read_text(encoding="utf-8"))
+    record = after / "training.json"
+    facts = json.loads(record.read_text(encoding="utf-8")) if record.is_file() else {}
     atomic_write_text(out / "training.json", json.dumps({**facts, "share_of_tuned_weights": share}, indent=1) + "\n")
 
 

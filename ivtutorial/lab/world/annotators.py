@@ -63,7 +63,7 @@ def read_utility(readings: Mapping[str, Array]) -> Array:
     return np.asarray(ALIGNMENT_WEIGHT * aligned - SEVERITY_WEIGHT * severity)
 
 
-def preferred(before: Array, after: Array | float) -> Array:
+def preferred(before: Array | float, after: Array | float) -> Array:
     """Probability that an annotator prefers the second of two clips, for N pairs of utilities (N,).
 
     Example:

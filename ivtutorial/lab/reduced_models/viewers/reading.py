@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from diffusers import AutoencoderKL
 from torch import Tensor, nn
 
+from ivtutorial.lab.reduced_models.judge import reading_loss
 from ivtutorial.lab.reduced_models.train_all.loop import StepLoss, TrainStep
-from ivtutorial.lab.world import samples as frames, web_faults as web
+from ivtutorial.lab.world import samples as frames
 from ivtutorial.lab.world.facts import FRAMES
-from ivtutorial.lab.world.judges.judge import EVERY, FAULTS, targets
+from ivtutorial.lab.world.judges.judge import EVERY
 
 DECODED = 3  # every third clip has been through the autoencoder
 
 
 def judge_loss(net: nn.Module, vae: AutoencoderKL | None, seed: int) -> StepLoss:
-    """Cross entropies of subject, colour, scene and movement, and the squared error of the faults' strengths.
+    """`ivtutorial.lab.reduced_models.judge.reading_loss` on fresh clips.
 
     Args:
         net: a network such as `ivtutorial.lab.world.judges.judge.JudgeNet`.
@@ -33,15 +33,7 @@ def judge_loss(net: nn.Module, vae: AutoencoderKL | None, seed: int) -> StepLoss
             decoded = torch.from_numpy(numbers % DECODED == 0).to(pixels.device)
             if decoded.any():
                 pixels[decoded] = through(vae, pixels[decoded])
-        out = net(pixels)
-        wanted = [targets(s.facts) for s in samples]
-        faults = fault_strengths([s.faults for s in samples]).to(pixels.device)
-        total, log = 0.5 * F.mse_loss(out["faults"].float(), faults), {}
-        for name in ("subject", "colour", "scene", "movement"):
-            classes = torch.tensor([w[name] for w in wanted], device=pixels.device)
-            total = total + F.cross_entropy(out[name].float(), classes, label_smoothing=0.02)
-            log[name] = (out[name].argmax(-1) == classes).float().mean()
-        return total, log
+        return reading_loss(net(pixels), samples)
 
     return loss
 
@@ -55,8 +47,3 @@ def through(vae: AutoencoderKL, clips: Tensor) -> Tensor:
     """Clips (N, F, 3, H, W) in [0, 1], encoded and decoded."""
     latents = vae.encode(clips.flatten(0, 1) * 2 - 1).latent_dist.mean
     return (vae.decode(latents).sample.float() / 2 + 0.5).clamp(0, 1).unflatten(0, clips.shape[:2]).to(clips.dtype)
-
-
-def fault_strengths(faults: list[web.WebFaults]) -> Tensor:
-    """Strength of each fault over its strongest value, (N, 5)."""
-    return torch.tensor([[getattr(f, k) / web.STRONGEST[k] for k in FAULTS] for f in faults])

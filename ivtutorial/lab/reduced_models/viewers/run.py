@@ -18,14 +18,14 @@ from torch import Tensor, nn
 from transformers import CLIPTokenizer
 
 from ivtutorial.errors import InputError
-from ivtutorial.lab.reduced_models.reward import Lessons, reward_config
+from ivtutorial.lab.reduced_models.reward import Lessons, mix_weights, reward_config
 from ivtutorial.lab.reduced_models.tokenizer import save_tokenizer
 from ivtutorial.lab.reduced_models.train_all.budget import Budget, Schedule
 from ivtutorial.lab.reduced_models.train_all.loop import Group, Settings, fit_part
 from ivtutorial.lab.reduced_models.train_all.parts.image_model import adamw
 from ivtutorial.lab.reduced_models.viewers.pairs import SampledPairs
 from ivtutorial.lab.reduced_models.viewers.reading import judge_loss
-from ivtutorial.lab.reduced_models.viewers.taste import mean_weights, taste_loss, words_loss
+from ivtutorial.lab.reduced_models.viewers.taste import taste_loss, words_loss
 from ivtutorial.lab.world.judges.judge import Judge, JudgeNet
 from ivtutorial.lab.world.judges.second import SecondNet
 from ivtutorial.models.named import open_model
@@ -171,8 +171,9 @@ class _Work:
         """The reward learns what people prefer."""
         model, lessons, tokenizer, config = self.lessons(self.folder / "reward_words")
         self.fit("taste", model, taste_loss(lessons, self.bank()), 6e-4)
-        mean_weights(model, self.folder / "reward_words", TUNED)
-        self.save(model, tokenizer, config, "reward")
+        self.save(model, tokenizer, config, "reward_taste")
+        if self.group.rank == 0:
+            mix_weights(self.folder / "reward_words", self.folder / "reward_taste", TUNED, self.folder / "reward")
 
     def save(self, model: Any, tokenizer: CLIPTokenizer, config: dict[str, Any], name: str) -> None:
         """Write a reward as a folder that open_clip opens."""

@@ -7,19 +7,15 @@ which both judges prefer the same one, and single samples beside themselves with
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import torch
 import torch.nn.functional as F
-from safetensors.torch import load_file
-from torch import Tensor, nn
+from torch import Tensor
 
 from ivtutorial.lab.reduced_models.reward import Lessons
 from ivtutorial.lab.reduced_models.train_all.loop import StepLoss, TrainStep
 from ivtutorial.lab.reduced_models.viewers.pairs import KEPT, SampledPairs, asked_pair
 from ivtutorial.lab.world import annotators, web_faults as web
-from ivtutorial.rewards.clip import WEIGHTS_FILE
 
 SAMPLED = 3  # every third step learns from samples
 ANCHOR = 0.25  # of the steps keep the contrastive loss beside the choices
@@ -82,13 +78,6 @@ def sampled_choices(
     scale = lessons.model.logit_scale.exp().clamp(max=100)
     loss = F.cross_entropy(scale * scores, torch.stack([chance, 1 - chance], dim=1))
     return loss, ((scores[:, 0] > scores[:, 1]) == (chance > 0.5)).float().mean()
-
-
-def mean_weights(model: nn.Module, before: Path, share: float) -> None:
-    """Mix a model's weights with those of an earlier training: ``share`` of its own (WiSE-FT, arXiv 2109.01903)."""
-    old = load_file(before / WEIGHTS_FILE)
-    state = model.state_dict()
-    model.load_state_dict({k: v.float().lerp(state[k], share) for k, v in old.items()}, strict=False)
 
 
 def _own_rng(step: TrainStep) -> np.random.Generator:

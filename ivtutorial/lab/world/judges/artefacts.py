@@ -46,8 +46,12 @@ class Artefacts:
             (N,), at most 2: mean over four frames of the mean distance of the strangest tenth of 64 patches.
         """
         rows = []
+        references: dict[world.ClipFacts, Tensor] = {}  # samples of one prompt share them
         for clip, fields in zip(clips, facts, strict=True):
-            known = self.patches(reference_frames(world.ClipFacts(**fields))).flatten(0, 1)
+            asked = world.ClipFacts(**fields)
+            if asked not in references:
+                references[asked] = self.patches(reference_frames(asked)).flatten(0, 1)
+            known = references[asked]
             seen = self.patches(clip[list(LOOKED_AT)].float())
             nearest = torch.cdist(seen.flatten(0, 1), known).amin(1).unflatten(0, seen.shape[:2])
             rows.append(nearest.topk(round(STRANGEST * seen.shape[1]), dim=1).values.mean())

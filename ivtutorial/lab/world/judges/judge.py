@@ -96,6 +96,14 @@ class Verdict:
     log_probability: dict[str, Tensor]
     faults: dict[str, Tensor]
 
+    def columns(self) -> dict[str, Tensor]:
+        """As columns of a table, see `Judge.columns`."""
+        columns = {**self.right, **self.faults}
+        columns |= {f"{name}_log_p": values for name, values in self.log_probability.items()}
+        if self.right:
+            columns["utility"] = torch.from_numpy(read_utility({k: v.numpy() for k, v in columns.items()}))
+        return columns
+
 
 class Judge:
     """Reads clips; see the module's docstring."""
@@ -169,12 +177,11 @@ class Judge:
         Raises:
             InputError: as for a call of the judge, or fields that are not those of a clip.
         """
-        verdict = self(clips, None if facts is None else [_clip_facts(fields) for fields in facts])
-        columns = {**verdict.right, **verdict.faults}
-        columns |= {f"{name}_log_p": values for name, values in verdict.log_probability.items()}
-        if facts is not None:
-            columns["utility"] = torch.from_numpy(read_utility({k: v.numpy() for k, v in columns.items()}))
-        return columns
+        return self.read(clips, facts).columns()
+
+    def read(self, clips: Tensor, facts: Sequence[Mapping[str, Any]] | None = None) -> Verdict:
+        """Judge clips against the fields of facts, as a prompt list has them; arguments and errors as `columns`."""
+        return self(clips, None if facts is None else [_clip_facts(fields) for fields in facts])
 
 
 def open_judge(judge: str | Path = "reduced") -> Judge:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ivtutorial.lab.world.judges.artefacts import Artefacts, open_artefacts
-from ivtutorial.lab.world.judges.judge import Judge, open_judge
+from ivtutorial.lab.world.judges.judge import Judge, Verdict, open_judge
 from ivtutorial.lab.world.judges.second import SecondNet
 from ivtutorial.system.files import data_path
 
@@ -46,18 +46,19 @@ class Panel:
         Raises:
             InputError: as `ivtutorial.lab.world.judges.judge.Judge.columns`.
         """
-        columns = self.judge.columns(clips, facts)
+        first = self.judge.read(clips, facts)
+        columns = first.columns()
         if self.second is not None:
-            columns |= {f"{name}_2": values for name, values in self.second.columns(clips, facts).items()}
-            columns["disagreement"] = disagreement(self.judge, self.second, clips)
+            second = self.second.read(clips, facts)
+            columns |= {f"{name}_2": values for name, values in second.columns().items()}
+            columns["disagreement"] = disagreement(first, second)
         if self.artefacts is not None and facts is not None:
             columns["artefact"] = self.artefacts(clips, facts)
         return columns
 
 
-def disagreement(first: Judge, second: Judge, clips: Tensor) -> Tensor:
-    """Share of the readings in which two judges differ, (N,)."""
-    a, b = first(clips), second(clips)
+def disagreement(a: Verdict, b: Verdict) -> Tensor:
+    """Share of the readings in which two judges of the same N clips differ, (N,)."""
     differ = [
         torch.tensor([float(x != y) for x, y in zip(getattr(a, name), getattr(b, name))]) for name in READ_BY_BOTH
     ]
