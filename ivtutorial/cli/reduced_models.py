@@ -162,19 +162,23 @@ def measure(
     prompts: Annotated[int, typer.Option(help="Prompts of each list, evenly spread over it.")] = 90,
     seeds: Annotated[int, typer.Option(help="Samples of each prompt.")] = 4,
     pairs: Annotated[int, typer.Option(help="Held-out pairs of each kind, for the reward.")] = 1000,
+    sampled_pairs: Annotated[int, typer.Option(help="Held-out pairs of samples, for the reward.")] = 320,
     seed: Seed = 0,
     processes: Processes = None,
     json_output: Json = False,
 ) -> None:
-    """Measure the reduced models: judge, autoencoder, base samples and their faults, reward. About an hour on
+    """Measure the reduced models: judges, autoencoder, base samples and their faults, reward. About an hour on
     two cores.
 
     The model cards are written from the result: ivtutorial zoo cards.
     """
-    from ivtutorial.lab.reduced_models.cards import summary_lines
-    from ivtutorial.lab.reduced_models.measure import MeasureConfig, measure_models
+    from ivtutorial.lab.reduced_models.measuring.cards import summary_lines
+    from ivtutorial.lab.reduced_models.measuring.models import MeasureConfig, measure_models
 
-    config = MeasureConfig(clips, prompts, seeds, pairs=pairs, processes=default_processes(processes, "cpu"), seed=seed)
+    config = MeasureConfig(
+        clips, prompts, seeds, pairs=pairs, sampled_pairs=sampled_pairs, processes=default_processes(processes, "cpu"),
+        seed=seed,
+    )  # fmt: skip
     with interruptible("Nothing was written; run the command again."):
         results = measure_models(models, out, config, progress=True)
     show(results, "\n".join([*summary_lines(results), f"all of it: {out}"]), json_output)
@@ -190,7 +194,7 @@ def cards(
     """Write the model cards, MODELS/*/README.md, from the measurements and from how each model was
     trained."""
     from ivtutorial.errors import InputError
-    from ivtutorial.lab.reduced_models.cards import write_cards
+    from ivtutorial.lab.reduced_models.measuring.cards import write_cards
 
     try:
         measured: dict[str, Any] = json.loads(results.read_text(encoding="utf-8"))

@@ -31,9 +31,7 @@ from ivtutorial.rivals.quick_edit import LR_SHARE, QuickEdit
 
 PAPER, AGAIN, OURS = "paper", "paper-again", "quick-edit"
 PAPER_RATES = (1e-3, 2e-3, 4e-3)
-FRAME_PASSES = (
-    0.25  # decoding and rewarding a frame with its gradient, in passes of the UNet; see benchmarks/bench_step
-)
+FRAME_PASSES = 0.45  # decoding and rewarding a frame with its gradient (23 ms), in passes of the UNet in bf16 (51 ms)
 BUDGET = 24 * 4 * (28 + 4 * FRAME_PASSES)  # 24 steps of the paper's recipe with four clips
 QUICK_BUDGET = BUDGET / 3
 QUICK_ARMS = (PAPER, AGAIN, "t-51", OURS)

@@ -1,5 +1,3 @@
-from ivtutorial.lab.reduced_models.cards import write_cards as write_cards
 from ivtutorial.lab.reduced_models.export import export_models as export_models
-from ivtutorial.lab.reduced_models.measure import MeasureConfig as MeasureConfig, measure_models as measure_models
 from ivtutorial.lab.reduced_models.reward import mix_weights as mix_weights
 from ivtutorial.lab.reduced_models.stages import build_latents as build_latents, train_model as train_model

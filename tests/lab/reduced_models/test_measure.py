@@ -15,10 +15,11 @@ from torch import Tensor
 from ivtutorial.data.prompts import Prompt
 from ivtutorial.errors import InputError
 from ivtutorial.evaluation.table import Evaluation
-from ivtutorial.lab.reduced_models import cards, measure, measure_reward
 from ivtutorial.lab.reduced_models.export import export_models
-from ivtutorial.lab.reduced_models.measure import MeasureConfig, fresh_clips
+from ivtutorial.lab.reduced_models.measuring import cards, models as measure, reward as measure_reward
+from ivtutorial.lab.reduced_models.measuring.models import MeasureConfig, fresh_clips
 from ivtutorial.lab.world.judges.judge import READINGS
+from ivtutorial.system.files import data_path
 
 if TYPE_CHECKING:
     from ivtutorial.models.backbone import Backbone
@@ -78,6 +79,8 @@ def test_watermarks_are_counted_above_one_half() -> None:
 def test_something_must_be_measured(name: str) -> None:
     with pytest.raises(InputError, match="positive"):
         MeasureConfig(**{name: 0})
+    with pytest.raises(InputError, match="sampled_pairs must be 0 or more"):
+        MeasureConfig(sampled_pairs=-1)
 
 
 # --- reward -----------------------------------------------------------------------------------------
@@ -126,6 +129,32 @@ def test_slopes_are_those_within_captions() -> None:
         measure_reward.slopes_within_captions(Evaluation(rows[::4], {}))
 
 
+def test_on_samples_the_judges_agreement_is_the_truth(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Renders stand in for samples; the judges' readings are the truth. The reward tells renders apart, and wherever
+    the judges disagree, a pair does not count."""
+    from ivtutorial.lab.reduced_models.viewers.pairs import KEPT, SampledPairs, asked_pair
+
+    def fill(*args: Any, **options: Any) -> None:
+        folder, count, seed = args[3], args[4], args[6]
+        bank = SampledPairs(folder, count, seed, held_out=True)
+        for k in range(count):
+            asked = asked_pair(k, seed, held_out=True)
+            for side, facts in enumerate((asked.facts, asked.other)):
+                pixels = measure.world.render(facts, measure.subject(facts.subject), frames=KEPT)
+                bank.frames[k, side] = (pixels * 255).round().astype(np.uint8)
+                bank.utility[k, side] = 3.0 - 2 * side
+                bank.subject[k, side] = facts.subject == asked.facts.subject
+            if k >= 9:
+                bank.utility[k, 0, 1], bank.subject[k, 1, 1] = -3.0, 1
+
+    monkeypatch.setattr(measure_reward, "launch", fill)
+    (tmp_path / "reward").symlink_to(data_path("models", "reward"))
+    result = measure_reward.measure_on_samples(tmp_path, 12)
+    assert result["sampled"] == 12 and result["agreed"]["n"] == 9
+    assert result["right_over_wrong"]["n"] == 6, "in two of three pairs the subject differs"
+    assert result["right_over_wrong"]["mean"] > 0.8 and result["agreed"]["mean"] > 0.7
+
+
 # --- cards and export ---------------------------------------------------------------------------------
 
 
@@ -133,17 +162,19 @@ def estimate(mean: float) -> dict[str, float]:
     return {"mean": mean, "std": 0.1, "low": mean - 0.01, "high": mean + 0.01, "n": 100}
 
 
-def results(species: float = 0.91) -> dict[str, Any]:
+def results(species: float = 0.97) -> dict[str, Any]:
     read = {name: estimate(0.99) for name in READINGS}
     vae = {"psnr": 29.31, "colour_error": 0.0123, "original": read, "reconstruction": read}
+    frames = {"db": 31.27, "db_subject": 25.5, "db_rest": 33.0, "sharpness": 0.87}
     return {
         "judge": {"clean": read, "web": read},
-        "vae": {"clean": vae, "web": vae},
+        "vae": {"clean": vae, "web": vae, "clean_frames": frames},
+        "size": {"weights_mb": 33.2},
         "reward": {kind: estimate(0.97) for kind in ("clean_over_web", "quality", "content", "caption")},
-        "samples": {name: {**read, "subject": estimate(species)} for name in ("seen", "unseen")},
+        "samples": {name: {**read, "subject_both": estimate(species)} for name in ("seen", "unseen")},
         "faults": {
             "watermark_share": 0.4,
-            "samples": {"sharpness": 0.2, "colourfulness": 0.1},
+            "samples": {"sharpness": 0.3, "colourfulness": 0.1},
             "clean": {"sharpness": 0.3, "colourfulness": 0.15},
         },
         "settings": {"clips": 510, "prompts": 90, "seeds": 4, "D": 20, "guidance": 3.0, "pairs": 1000},
@@ -152,34 +183,49 @@ def results(species: float = 0.91) -> dict[str, Any]:
 
 
 TRAINED = {
-    "config": {"steps": 6000, "batch": 5, "lr": 0.002, "seed": 0},
-    "processes": 2, "seconds": 5400.0, "hardware": "two cores", "date": "2024-01-01",
+    "finished": "2024-01-01T10:00:00+00:00", "processes": 2, "core_seconds": 9000.0, "seconds": 5400.0, "steps": 6000,
+    "batch": 10, "hardware": "two cores",
 }  # fmt: skip
 
 
 def test_cards_say_how_a_model_was_trained_and_what_was_measured(tmp_path: Path) -> None:
-    """5400 s are 1.5 hours, and 5 samples in each of 2 processes a batch of 10."""
-    for name in ("reduced", "reward", "judge"):
+    """9000 core-seconds are 2.5 core-hours, 5400 seconds 1.5 hours."""
+    for name in ("reduced", "reward", "judge", "features"):
         (tmp_path / name).mkdir()
-    (tmp_path / "reduced" / "training.json").write_text(json.dumps({"vae": TRAINED}))
-    longer = {**TRAINED, "seconds_before": 3600, "history": ["narrow first", "then wide"]}
-    (tmp_path / "judge" / "training.json").write_text(json.dumps(longer))
+    (tmp_path / "reduced" / "training.json").write_text(json.dumps({"autoencoder": TRAINED}))
     paths = cards.write_cards(tmp_path, results())
-    assert [path.parent.name for path in paths] == ["reduced", "reward", "judge"]
-    reduced, reward, judge = (path.read_text(encoding="utf-8") for path in paths)
-    assert "| vae | 6000 | 10 | 0.002 | 0 | 1.5 | two cores | 2024-01-01 |" in reduced
-    assert "| samples, known combinations: species | 0.910 (0.900 to 0.920) | 0.75 | 0.92 |" in reduced
-    assert "0.0123" in reduced and "29.3" in reduced and "sharpness 0.200 beside 0.300" in reduced
-    assert "| 2.5 |" in judge and "judge: narrow first; then wide." in judge
-    assert "`ivtutorial zoo train judge`" in judge and "No record" in reward
+    texts = {path.parent.name: path.read_text(encoding="utf-8") for path in paths}
+    assert set(texts) == {"reduced", "reward", "judge", "features"}
+    assert "| autoencoder | 6000 | 10 | 2.50 | 1.50 | 2 | 2024-01-01 |" in texts["reduced"]
+    assert "On two cores." in texts["reduced"] and "No record" in texts["reward"]
+    assert "to both judges | 0.970 (0.960 to 0.980) | 0.95 | 0.98 |" in texts["reduced"]
+    assert "| autoencoder, clean frames, PSNR in dB | 31.3 | 29.0 | 32.0 |" in texts["reduced"]
+    assert "0.0123" in texts["reduced"] and "sharpness 0.300 beside 0.300" in texts["reduced"]
+    assert "watermark in 40% of the samples" in texts["reduced"]
+    assert "Measured" not in texts["features"] and "artefacts" in texts["features"]
 
 
 def test_a_missed_bar_is_said(tmp_path: Path) -> None:
     (tmp_path / "reduced").mkdir()
-    (path,) = cards.write_cards(tmp_path, results(species=0.7))
+    (path,) = cards.write_cards(tmp_path, results(species=0.93))
     lines = [line for line in path.read_text(encoding="utf-8").splitlines() if "missed" in line]
-    assert lines == ["| samples, known combinations: species | 0.700 (0.690 to 0.710) | 0.75 (missed) | 0.92 |"]
-    assert sum(line.endswith("MISSED") for line in cards.summary_lines(results(species=0.7))) == 1
+    assert lines == [
+        "| samples, known combinations: species, to both judges | 0.930 (0.920 to 0.940) | 0.95 (missed) | 0.98 |"
+    ]
+    assert sum(line.endswith("MISSED") for line in cards.summary_lines(results(species=0.93))) == 1
+    too_large = {**results(), "size": {"weights_mb": 41.0}}
+    assert sum(line.endswith("MISSED") for line in cards.summary_lines(too_large)) == 1
+
+
+def test_what_needs_a_second_judge_is_left_out_without_one() -> None:
+    one = results()
+    one["samples"] = {
+        name: {k: v for k, v in row.items() if k != "subject_both"} for name, row in one["samples"].items()
+    }
+    labels = "\n".join(cards.summary_lines(one))
+    assert "to both judges" not in labels and "right species to a wrong one" not in labels
+    two = {**results(), "judge_2": one["judge"], "pairs": {"right_over_wrong": estimate(0.9)}}
+    assert len(cards.summary_lines(two)) == len(cards.summary_lines(one)) + 5
 
 
 def test_incomplete_measurements_are_named(tmp_path: Path) -> None:

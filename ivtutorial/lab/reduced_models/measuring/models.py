@@ -1,17 +1,19 @@
-"""Measure the reduced models: is the judge right, does the autoencoder keep enough, what do base samples
+"""Measure the models of the small world: are the judges right, does the autoencoder keep enough, what do base samples
 show?
 
 | section   | what is measured                                                                               |
 |-----------|------------------------------------------------------------------------------------------------|
-| `judge`   | share of fresh renders it reads rightly, clean and of web quality                              |
-| `vae`     | PSNR and colour error of fresh frames; what the judge reads after encoding and decoding        |
-| `samples` | what the judge reads in samples of the base model, for known and for unseen combinations       |
-| `faults`  | how often samples carry a watermark; sharpness and colour beside clean renders                 |
+| `judge`   | share of fresh renders it reads rightly, clean and of web quality; `judge_2` likewise          |
+| `vae`     | PSNR, inside the subject too, sharpness, colour error of fresh frames; what the judge reads    |
+| `samples` | what the judges read in samples of the base model, for known and for unseen combinations       |
+| `faults`  | how often samples show web video's faults; sharpness and colour beside clean renders           |
 | `slopes`  | what moves the reward on the model's own samples of one caption                                |
 | `reward`  | held-out pairs: how often the reward agrees with the annotators' noise-free taste              |
+| `pairs`   | pairs of samples: how often it prefers the one that both judges read as the caption's subject  |
+| `size`    | MB of weights                                                                                  |
 
 "Fresh" clips and pairs are drawn from seeds that no training uses: the training of step n draws from
-(seed, n, rank), a measurement from (_FRESH, section, k).
+(seed, n, rank), a measurement from (_FRESH, section, k). What needs a second judge is left out where there is none.
 """
 
 from __future__ import annotations
@@ -33,10 +35,12 @@ from ivtutorial.evaluation.evaluation import evaluate
 from ivtutorial.evaluation.intervals import estimate
 from ivtutorial.evaluation.looks import YUV, measure
 from ivtutorial.evaluation.table import Evaluation
-from ivtutorial.lab.reduced_models.measure_reward import measure_reward, slopes_within_captions
+from ivtutorial.lab.reduced_models.measuring.reward import measure_on_samples, measure_reward, slopes_within_captions
+from ivtutorial.lab.reduced_models.train_all.ceilings import Fresh, fidelity
 from ivtutorial.lab.world import facts as world, samples as frames, web_faults as web
 from ivtutorial.lab.world.drawing.subjects import SPECIES, subject
-from ivtutorial.lab.world.judges.judge import READINGS, Judge, open_judge
+from ivtutorial.lab.world.judges.judge import READINGS, Judge
+from ivtutorial.lab.world.judges.panel import open_panel
 from ivtutorial.models.named import open_model
 from ivtutorial.rewards.named import open_reward
 from ivtutorial.sampling.generation import Sampling
@@ -58,11 +62,12 @@ class MeasureConfig:
         prompts: prompts of each list, evenly spread over it. seeds: samples of each prompt.
         D: DDIM steps. guidance: scale; both as `ivtutorial.sampling.generation` uses them by default.
         pairs: held-out pairs of each kind for the reward.
+        sampled_pairs: held-out pairs of samples for the reward; 0 samples none.
         processes: single-threaded processes that share the sampling.
         seed: of the measurement.
 
     Raises:
-        InputError: a number that is not positive.
+        InputError: a number that is not positive, or negative `sampled_pairs`.
     """
 
     clips: int = 510
@@ -71,6 +76,7 @@ class MeasureConfig:
     D: int = 20
     guidance: float = 3.0
     pairs: int = 1000
+    sampled_pairs: int = 320
     processes: int = 1
     seed: int = 0
 
@@ -80,6 +86,8 @@ class MeasureConfig:
                 f"clips, prompts, seeds and pairs must be positive, got {self.clips}, {self.prompts}, "
                 f"{self.seeds}, {self.pairs}"
             )
+        if self.sampled_pairs < 0:
+            raise InputError(f"sampled_pairs must be 0 or more, got {self.sampled_pairs}")
 
 
 def measure_models(
@@ -103,13 +111,16 @@ def measure_models(
         InputError: a model is missing, or the file cannot be written.
     """
     models = Path(models)
-    judge = open_judge(models / "judge")
+    panel = open_panel(models)
     backbone, reward = open_model(models / "reduced"), open_reward(models / "reward")
     results: dict[str, Any] = {
-        "judge": measure_judge(judge, config),
-        "vae": measure_vae(backbone, judge, config),
+        "judge": measure_judge(panel.judge, config),
+        "vae": measure_vae(backbone, panel.judge, config) | {"clean_frames": measure_fidelity(backbone)},
     }
+    if panel.second is not None:
+        results["judge_2"] = measure_judge(panel.second, config)
     results["reward"] = measure_reward(reward, config.pairs, config.seed)
+    results["size"] = {"weights_mb": weights_mb(models)}
     del backbone, reward
     seen, unseen = (shipped_prompts(name, config.prompts) for name in ("in_domain", "unseen"))
     known, new = (_sample(models, prompts, config, progress) for prompts in (seen, unseen))
@@ -117,10 +128,27 @@ def measure_models(
     results["faults"] = measure_faults(known, seen)
     if config.seeds > 1:
         results["slopes"] = {"seen": slopes_within_captions(known), "unseen": slopes_within_captions(new)}
+    if config.sampled_pairs and panel.second is not None:
+        results["pairs"] = measure_on_samples(
+            models, config.sampled_pairs, Sampling(config.D, config.guidance), config.seed, config.processes
+        )
     results |= {"settings": asdict(config), "provenance": provenance(config.seed)}
     if out is not None:
         atomic_write_text(out, json.dumps(results, indent=1) + "\n")
     return results
+
+
+def weights_mb(models: Path) -> float:
+    """Size of all weights below a folder, in units of 10^6 bytes."""
+    return sum(path.stat().st_size for path in models.rglob("*.safetensors")) / 1e6
+
+
+def measure_fidelity(backbone: Backbone, count: int = 450) -> dict[str, float]:
+    """Encoding and decoding single clean frames, as `ivtutorial.lab.reduced_models.train_all.ceilings.fidelity`: PSNR
+    of the whole and inside the subject, in dB, and the sharpness that is kept, as a share."""
+    fresh = Fresh.draw(count)
+    decoded = backbone.decode_clips(backbone.encode(fresh.frames[:, None]))[:, 0]
+    return fidelity(decoded, fresh.frames, fresh.masks)
 
 
 def fresh_clips(
@@ -196,7 +224,7 @@ def _sample(models: Path, prompts: list[Prompt], config: MeasureConfig, progress
         models / "reward",
         seeds=list(range(config.seed, config.seed + config.seeds)),
         sampling=Sampling(config.D, config.guidance),
-        judge=open_judge(models / "judge").columns,
+        judge=open_panel(models).columns,
         processes=config.processes,
         device="cpu",
         progress=progress,
@@ -204,19 +232,30 @@ def _sample(models: Path, prompts: list[Prompt], config: MeasureConfig, progress
 
 
 def reading(samples: Evaluation) -> dict[str, Any]:
-    """What the judge read in samples, with the number of clips and their mean reward."""
+    """What the judges read in samples, with the number of clips and their mean reward.
+
+    `subject_both` and `movement_both` count clips that two judges read rightly; with one judge they are missing.
+    """
     summary = samples.summary()
-    return {"clips": len(samples.rows)} | {name: asdict(summary[name]) for name in (*READINGS, "reward")}
+    read = {name: asdict(summary[name]) for name in (*READINGS, "reward")}
+    for name in ("subject", "movement"):
+        if f"{name}_2" in samples.numbers:
+            both = samples.column(name) * samples.column(f"{name}_2")
+            read[f"{name}_both"] = asdict(estimate(both.tolist()))
+    return {"clips": len(samples.rows)} | read
 
 
 def measure_faults(samples: Evaluation, prompts: list[Prompt]) -> dict[str, Any]:
-    """The faults of web video in samples: `watermark_share` (the judge's strength above 0.5), and `samples`
-    beside `clean` (renders of what the prompts describe) in the plain measurements of
-    `ivtutorial.evaluation.looks`."""
+    """The faults of web video in samples.
+
+    `watermark_share`, `wash_share`, `tint_share`: of clips in which the judge reads a strength above 0.5; `samples`
+    beside `clean` (renders of what the prompts describe) in the plain measurements of `ivtutorial.evaluation.looks`.
+    """
     clean = [measure(_render(prompt)) for prompt in prompts]
     names = ("sharpness", "colourfulness", "blur", "wash", "noise", "watermark", "flicker", "motion")
-    return {
-        "watermark_share": float((samples.column("watermark") > 0.5).mean()),
+    read = [name for name in ("watermark", "wash", "tint") if name in samples.numbers]
+    shares = {f"{name}_share": float((samples.column(name) > 0.5).mean()) for name in read}
+    return shares | {
         "samples": {name: float(samples.column(name).mean()) for name in names},
         "clean": {name: float(np.mean([row[name] for row in clean])) for name in clean[0]},
     }

@@ -8,24 +8,37 @@
 | `caption`        | one frame with its caption, and with one that has a wrong subject, colour or scene   |
 
 Pairs between which the taste is undecided are left out.
+
+On the model's own samples (:func:`measure_on_samples`) the truth is what two judges agree on.
 """
 
 from __future__ import annotations
 
+import os
+import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ivtutorial.errors import InputError
 from ivtutorial.evaluation.intervals import estimate
 from ivtutorial.evaluation.table import Evaluation
+from ivtutorial.lab.reduced_models.viewers.pairs import SampledPairs, asked_pair
 from ivtutorial.lab.world import annotators, facts as world, samples as frames
 from ivtutorial.lab.world.drawing.subjects import subject
+from ivtutorial.lab.world.judges.judge import Judge
+from ivtutorial.lab.world.judges.second import SecondNet
+from ivtutorial.models.named import open_model
 from ivtutorial.rewards.base import ImageReward
+from ivtutorial.rewards.named import open_reward
+from ivtutorial.sampling.generation import Job, Sampling, sample_batches
+from ivtutorial.system.processes import launch
 
 _FRESH = 740_000  # seeds that no training uses
 
@@ -89,6 +102,61 @@ def _scores(reward: ImageReward, pixels: Tensor, captions: list[str], batch: int
 
 def _share(agreed: Tensor) -> dict[str, float]:
     return asdict(estimate(agreed.float().tolist()))
+
+
+def measure_on_samples(
+    models: Path, count: int, sampling: Sampling = Sampling(), seed: int = 0, processes: int = 1
+) -> dict[str, Any]:
+    """Whether the reward prefers the right subject in samples of the model: pairs from the same noise, one sampled with
+    the caption, one with the caption of another subject, scene or colour, of held-out combinations.
+
+    Args:
+        models: folder with `reduced`, `reward`, `judge` and `judge_2`.
+        count: pairs to sample.
+        sampling: of the samples.
+        seed: of the pairs and their noise.
+        processes: single-threaded processes that share the sampling.
+
+    Returns:
+        `right_over_wrong`: share of the pairs in which both judges read the caption's subject in the first sample only
+        that the reward, as the mean over four frames, prefers the first; `agreed`: share of those in which both judges
+        clearly prefer the same sample that it prefers that one. Each mean, std, low, high, n. `sampled`: pairs.
+
+    Raises:
+        InputError: a model is missing, or no pair in which the judges agree.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        launch(_fill, processes, models, Path(folder), count, sampling, seed, group=False)
+        bank = SampledPairs(Path(folder), count, seed, held_out=True)
+        rows = {"right_over_wrong": bank.right_and_wrong(), "agreed": bank.agreed()}
+        reward, result = open_reward(models / "reward"), {}
+        for name, numbers in rows.items():
+            if not len(numbers):
+                raise InputError(f"the judges agree on none of {count} pairs of samples: measure with more of them")
+            better = np.sign(bank.utility[numbers].mean(2) @ np.asarray([1.0, -1.0])) if name == "agreed" else 1.0
+            result[name] = _share(torch.from_numpy(_leads(reward, bank, numbers, seed) * better > 0))
+    return {**result, "sampled": count}
+
+
+def _fill(models: Path, folder: Path, count: int, sampling: Sampling, seed: int) -> None:
+    backbone = open_model(models / "reduced")
+    judges = Judge.load(models / "judge"), Judge.load(models / "judge_2", SecondNet)
+
+    def draw(captions: list[str], numbers: list[int]) -> Tensor:
+        jobs = [Job(number, text, _FRESH + seed) for number, text in zip(numbers, captions)]
+        return torch.cat([clips for _, clips in sample_batches(backbone, jobs, sampling)])
+
+    rank, size = (int(os.environ.get(name, default)) for name, default in (("RANK", "0"), ("WORLD_SIZE", "1")))
+    SampledPairs(folder, count, seed, held_out=True).fill(draw, judges, rank, size)
+
+
+def _leads(reward: ImageReward, bank: SampledPairs, numbers: NDArray[np.int64], seed: int) -> NDArray[np.float64]:
+    """By how much the reward prefers the first sample of each pair, as the caption's picture."""
+    frames = torch.from_numpy(np.asarray(bank.frames[numbers])).permute(0, 1, 2, 5, 3, 4).flatten(0, 2).float() / 255
+    captions = [asked_pair(int(number), seed, held_out=True).captions[0] for number in numbers for _ in range(8)]
+    scores = _scores(reward, frames, captions).unflatten(0, (-1, 2, 4)).mean(2)
+    lead: NDArray[np.float64] = (scores[:, 0] - scores[:, 1]).double().numpy()
+    return lead
 
 
 EXPLAINED_BY = ("subject", "scene", "colour", "watermark", "blur", "wash", "tint", "noise")
