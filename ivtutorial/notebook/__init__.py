@@ -5,8 +5,8 @@
 | `scale`     | `open_scale`: the models and the clip size that `IVTUTORIAL_SCALE` stands for; `seeded` |
 | `exercises` | `check`: is the function of an exercise right, and if not, which law does it break?     |
 | `costs`     | `saved_bytes`: memory that back-propagation keeps; `print_cost`: what a chapter took    |
-| `style`     | colours, `use_style` for plots, `film_strip` for the frames of a clip                   |
-| `widgets`   | `clip_row`, `stepper`: pieces of a page that need no kernel                             |
+| `style`     | colours, `use_style` for plots, `frame_row` for the frames of a clip beside a plot      |
+| `widgets`   | `film_strip`, `clip_row`, `stepper`: pieces of a page that need no kernel               |
 """
 
 from ivtutorial.system.lazy import offer

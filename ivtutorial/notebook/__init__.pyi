@@ -9,8 +9,8 @@ from ivtutorial.notebook.style import (
     ORANGE as ORANGE,
     PINK as PINK,
     YELLOW as YELLOW,
-    film_strip as film_strip,
+    frame_row as frame_row,
     use_style as use_style,
 )
-from ivtutorial.notebook.widgets import clip_row as clip_row, stepper as stepper
+from ivtutorial.notebook.widgets import clip_row as clip_row, film_strip as film_strip, stepper as stepper
 from ivtutorial.pages.embed import picture as picture

@@ -29,8 +29,8 @@ def use_style() -> None:
     rcParams.update({"lines.markersize": 5, "legend.frameon": False, "axes.grid": False})
 
 
-def film_strip(clip: Tensor) -> NDArray[np.float32]:
-    """The frames of a clip in one row.
+def frame_row(clip: Tensor) -> NDArray[np.float32]:
+    """The frames of a clip in one row, to stand above or below a plot over time.
 
     Args:
         clip: (F, 3, H, W) in [0, 1].

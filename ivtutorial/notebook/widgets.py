@@ -1,8 +1,9 @@
-"""Pieces of a page as HTML that needs no kernel and no other file: pictures, rows of clips, and a slider.
+"""Pieces of a page as HTML that needs no kernel and no other file: rows of clips, film strips, and a slider.
 
 A widget of ipywidgets calls Python and is dead on a built page. A :func:`stepper` is its twin: everything
 that it can show is already in the page, and the slider, an ordinary `<input type="range">`, only chooses.
-In a notebook, show any of them with `IPython.display.HTML(...)`.
+In a notebook, show any of them with `IPython.display.HTML(...)`. What changes over time is often seen best standing
+still: take a :func:`film_strip` first, and a :func:`clip_row` where movement is the point.
 """
 
 from __future__ import annotations
@@ -12,43 +13,92 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from ivtutorial.errors import InputError
-from ivtutorial.pages.embed import html_video
+import numpy as np
 
-# Shows panel k and hides the others; a clip that was playing goes on playing in the new panel.
+from ivtutorial.errors import InputError
+from ivtutorial.pages.embed import picture
+from ivtutorial.pages.film import film_assets, html_film, html_reel
+from ivtutorial.video.writer import to_uint8
+
+QUALITY = 92  # of playing clips: the eye sees no loss, and a page with dozens of them stays below 3 MB
+GAP = 2  # transparent pixels between the stills of a strip
+
+# Shows panel k and hides the others; clips of all panels are in one reel and keep its time.
 _STEP = (
     "const g=this.closest('[role=group]'),k=+this.value,l=JSON.parse(this.dataset.labels);"
     "g.querySelector('output').textContent=l[k];this.setAttribute('aria-valuetext',l[k]);"
-    "const on=[...g.querySelectorAll('video')].some(v=>!v.paused);"
-    "[...g.querySelectorAll('[data-panel]')].forEach((p,i)=>{p.style.display=i===k?'block':'none';"
-    "p.querySelectorAll('video').forEach(v=>{if(i===k&&on)v.play().catch(()=>{});else v.pause()})})"
+    "[...g.querySelectorAll('[data-panel]')].forEach((p,i)=>{p.style.display=i===k?'block':'none'})"
 )
 
 
-def clip_row(clips: Sequence[Any], labels: Sequence[str], width: int = 160, fps: float = 8.0) -> str:
-    """Clips side by side, each with its label below; they wrap on a narrow page.
+def clip_row(clips: Sequence[Any], labels: Sequence[str], fps: float = 8.0) -> str:
+    """Clips side by side that play by themselves in step, each with its label below; they wrap on a narrow page.
 
     Args:
-        clips: N clips as `ivtutorial.pages.embed.html_video` takes them.
+        clips: N clips as `ivtutorial.pages.film.html_film` takes them, N >= 1.
         labels: N texts, shown below the clips and read to those who cannot see them.
-        width: of each clip in CSS pixels.
         fps: frames a second.
 
     Returns:
         HTML text.
 
     Raises:
-        InputError: not as many labels as clips.
+        InputError: no clips, or not as many labels as clips.
     """
-    if len(clips) != len(labels):
-        raise InputError(f"one label a clip: got {len(labels)} labels for {len(clips)} clips.")
+    _check_labels(len(clips), labels)
     cells = [
-        f'<figure style="margin:0;width:{width}px;max-width:calc(50% - 6px)">'
-        f"{html_video(clip, label, fps, width, pixelated=True)}"
-        f'<figcaption style="font-size:.85em;line-height:1.3">{html.escape(label)}</figcaption></figure>'
+        f"<figure>{html_film(clip, label, fps, QUALITY)}<figcaption>{html.escape(label)}</figcaption></figure>"
         for clip, label in zip(clips, labels, strict=True)
     ]
-    return f'<div style="display:flex;flex-wrap:wrap;gap:12px">{"".join(cells)}</div>'
+    row = f'<div class="films" style="--columns:{min(4, len(cells))}">{"".join(cells)}</div>'
+    return html_reel(row) + film_assets()
+
+
+def film_strip(clips: Sequence[Any], labels: Sequence[str], frames: int | Sequence[int] = 4) -> str:
+    """Stills of each clip side by side, one row a clip, below the frames' numbers.
+
+    Args:
+        clips: N clips of F frames each, as `ivtutorial.video.writer` takes them, N >= 1.
+        labels: N texts, shown beside the rows and read to those who cannot see them.
+        frames: which frames, or how many, evenly from the first to the last; four to six can be seen on a phone.
+
+    Returns:
+        HTML text.
+
+    Raises:
+        InputError: no clips, not as many labels, clips of different length, or no such frame.
+
+    Example:
+        >>> film_strip([noisy, clean], ["noisy", "clean"], frames=[0, 8, 15])  # doctest: +SKIP
+    """
+    _check_labels(len(clips), labels)
+    pixels = [to_uint8(clip) for clip in clips]
+    F = len(pixels[0])
+    chosen = [round(f) for f in np.linspace(0, F - 1, frames)] if isinstance(frames, int) else list(frames)
+    if any(len(clip) != F for clip in pixels) or not chosen or not all(0 <= f < F for f in chosen):
+        raise InputError(f"frames {chosen} of clips with {[len(clip) for clip in pixels]} frames cannot be shown.")
+    head = "".join(f"<span>{'frame ' if not k else ''}{f}</span>" for k, f in enumerate(chosen))
+    rows = [
+        f"<div><b>{html.escape(label)}</b>{_stills(clip[chosen], label)}</div>"
+        for clip, label in zip(pixels, labels, strict=True)
+    ]
+    return f'<div class="strips"><div><p aria-hidden="true">{head}</p></div>{"".join(rows)}</div>{film_assets()}'
+
+
+def _stills(pixels: Any, label: str) -> str:
+    """Frames uint8 (N, H, W, 3) in a row with gaps between them, as a picture."""
+    from PIL import Image
+
+    count, height, width = pixels.shape[:3]
+    row = np.zeros((height, count * (width + GAP) - GAP, 4), np.uint8)
+    for k, frame in enumerate(pixels):
+        row[:, k * (width + GAP) : k * (width + GAP) + width] = np.dstack([frame, np.full((height, width), 255)])
+    return picture(Image.fromarray(row, "RGBA"), f"{label}: {count} frames", lossless=True)
+
+
+def _check_labels(count: int, labels: Sequence[str]) -> None:
+    if not count or count != len(labels):
+        raise InputError(f"one label a clip, and at least one clip: got {len(labels)} labels for {count} clips.")
 
 
 def stepper(panels: Sequence[str], labels: Sequence[str], title: str, start: int = 0) -> str:
@@ -72,9 +122,12 @@ def stepper(panels: Sequence[str], labels: Sequence[str], title: str, start: int
             "for each, and a start among them."
         )
     pictures = "".join(
-        f'<div data-panel style="display:{"block" if k == start else "none"}">{panel}</div>'
+        f'<div data-panel style="display:{"block" if k == start else "none"}">{panel.replace(film_assets(), "")}</div>'
         for k, panel in enumerate(panels)
     )
+    if any(film_assets() in panel for panel in panels):
+        playing = any('class="reel"' in panel for panel in panels)
+        pictures = (html_reel(pictures) if playing else pictures) + film_assets()
     name, first, all_labels = (html.escape(t) for t in (title, labels[start], json.dumps(list(labels))))
     return (
         f'<div role="group" aria-label="{name}" style="text-align:left"><label style="display:block">{name} '

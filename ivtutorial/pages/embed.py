@@ -62,13 +62,14 @@ def html_video(
     )
 
 
-def picture(image: Any, alt: str, width: int | None = None) -> str:
+def picture(image: Any, alt: str, width: int | None = None, lossless: bool = False) -> str:
     """An `<img>` element that holds the picture itself, as WebP, which is smaller than PNG.
 
     Args:
         image: a PIL image, or a matplotlib figure (which is closed, so that it is not shown twice).
         alt: what it shows, in words.
         width: width on the page in CSS pixels; None is the picture's own. Never wider than the page.
+        lossless: keep every pixel of a PIL image as it is.
 
     Returns:
         HTML text.
@@ -85,7 +86,7 @@ def picture(image: Any, alt: str, width: int | None = None) -> str:
         image.savefig(file, format="webp", pil_kwargs={"quality": 85})
         plt.close(image)
     else:
-        image.save(file, format="webp", quality=85)
+        image.save(file, format="webp", quality=85, lossless=lossless)
     size = f"width:{width}px;" if width else ""
     style = f"{size}max-width:100%;height:auto"
     return f'<img alt="{html.escape(alt)}" style="{style}" src="{data_address(file.getvalue(), "image/webp")}">'

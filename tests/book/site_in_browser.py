@@ -42,6 +42,11 @@ WIDER = """() => document.documentElement.scrollWidth <= window.innerWidth + 1 ?
     .filter(e => { for (let p = e.parentElement; p && p !== document.body; p = p.parentElement)
         if (getComputedStyle(p).overflowX !== 'visible') return false; return true; })
     .slice(0, 5).map(e => e.outerHTML.slice(0, 90))"""
+CUT = """() => [...document.querySelectorAll('div.math')].filter(box => {
+    box.scrollLeft = 0;
+    const glyphs = [...box.querySelectorAll('path, use, rect, text')].map(g => g.getBoundingClientRect());
+    return Math.min(...glyphs.filter(g => g.width).map(g => g.left)) < box.getBoundingClientRect().left - 1;
+}).map(box => box.textContent.slice(0, 80))"""
 VIDEOS = """async () => {
     const decode = v => new Promise(done => {
         const said = () => v.outerHTML.slice(0, 60) + ' ' + (v.error ? v.error.message : 'state ' + v.readyState);
@@ -113,10 +118,10 @@ def browser() -> Iterator[Any]:
 class Visit:
     """A page in a tab of its own, with everything that went wrong on the way."""
 
-    def __init__(self, browser: Any, address: str) -> None:
+    def __init__(self, browser: Any, address: str, **context: Any) -> None:
         self.problems: list[str] = []
         self.base = address.split("/", 3)[:3]
-        self.tab = browser.new_context(viewport=WIDE, color_scheme="light").new_page()
+        self.tab = browser.new_context(viewport=WIDE, color_scheme="light", **context).new_page()
         self.tab.set_default_timeout(60_000)
         self.tab.on("console", lambda said: self.note("console", said.text) if said.type == "error" else None)
         self.tab.on("pageerror", lambda error: self.note("script", str(error)))
@@ -150,6 +155,7 @@ class Visit:
         self.tab.wait_for_timeout(400)  # the theme makes code that now overflows focusable 300 ms after a change
         where = f"at {width['width']} px, {theme}"
         self.ask(f"scrolls sideways {where}", WIDER)
+        self.ask(f"formula cut at its left end {where}", CUT)
         found = Axe().run(self.tab, options={"resultTypes": ["violations"], "preload": False}).response["violations"]
         for one in (one for one in found if one["impact"] in ("serious", "critical")):
             nodes = [f"{node['target']} {node['html'][:110]}" for node in one["nodes"][:4]]
@@ -199,6 +205,66 @@ def test_the_slider_obeys_the_keyboard(browser: Any, server: str):
     visit.close()
 
 
+REEL = ".reel:not(.reel .reel)"  # the outermost ones
+FRAMES = "reel => [...reel.querySelectorAll('.film')].map(film => getComputedStyle(film).backgroundPositionX)"
+
+
+def first_with(text: str) -> str:
+    page = next((page for page in CHAPTERS if text in (SITE / page).read_text(encoding="utf-8")), None)
+    if page is None:
+        pytest.skip(f"no page of the site has {text}")
+    return page
+
+
+def test_clips_play_in_step_until_the_button_stops_them(browser: Any, server: str):
+    visit = Visit(browser, server + first_with('class="reel"'), reduced_motion="no-preference")
+    reel = visit.tab.locator(REEL).first
+    reel.scroll_into_view_if_needed()
+    seen = set()
+    for _ in range(6):
+        visit.tab.wait_for_timeout(150)
+        positions = reel.evaluate(FRAMES)
+        assert len(set(positions)) == 1, "all clips show the same frame"
+        seen.add(positions[0])
+    assert len(seen) > 1, "they move"
+    button = reel.locator(".reel-bar button")
+    assert button.text_content() == "Pause"
+    button.press("Enter")
+    still = reel.evaluate(FRAMES)
+    visit.tab.wait_for_timeout(400)
+    assert button.text_content() == "Play" and reel.evaluate(FRAMES) == still
+    visit.close()
+
+
+def test_clips_wait_where_little_motion_is_asked_for_and_go_frame_by_frame(browser: Any, server: str):
+    visit = Visit(browser, server + first_with('class="reel"'), reduced_motion="reduce")
+    reel = visit.tab.locator(REEL).first
+    reel.scroll_into_view_if_needed()
+    visit.tab.wait_for_timeout(500)
+    assert set(reel.evaluate(FRAMES)) == {"0%"}
+    slider = reel.locator(".reel-bar input")
+    slider.focus()
+    visit.tab.keyboard.press("ArrowRight")
+    assert set(reel.evaluate(FRAMES)) != {"0%"} and "frame 1," in (reel.locator(".reel-bar").text_content() or "")
+    visit.tab.keyboard.press("End")
+    assert set(reel.evaluate(FRAMES)) == {"100%"}
+    visit.close()
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_is_finished(page: str):
+    """No exercise's "not written yet", no placeholder of an address, no player's controls over a picture."""
+    text = (SITE / page).read_text(encoding="utf-8")
+    unfinished = ["Not written yet: ", "OWNER/ivtutorial"] + (["<video controls"] if page in CHAPTERS else [])
+    assert [words for words in unfinished if words in text] == []
+
+
+@pytest.mark.parametrize("page", CHAPTERS)
+def test_a_chapter_says_where_it_stands(page: str):
+    text = (SITE / page).read_text(encoding="utf-8")
+    assert text.count('class="you-are-here"') == 1 and 'class="here"' in text
+
+
 def test_the_quiz_of_pairs_can_be_taken(browser: Any, server: str):
     """Choosing A each time ends with as many letters as there are pairs, on a page without a kernel."""
     page = next((page for page in CHAPTERS if "data-pair" in (SITE / page).read_text(encoding="utf-8")), None)
@@ -237,10 +303,13 @@ def test_a_page_opens_without_a_server(browser: Any):
 
 @pytest.mark.parametrize("page", [page for page in CHAPTERS if (ROOT / page).with_suffix(".ipynb").exists()])
 def test_a_chapter_can_be_opened_on_colab_and_downloaded(page: str):
+    """The button to Colab is there as soon as the repository has an address; without one nothing leads nowhere."""
     links = Page((SITE / page).read_text(encoding="utf-8")).links
     notebook = page.replace(".html", ".ipynb")
     address = re.compile(rf"https://colab\.research\.google\.com/github/[\w-]+/[\w.-]+/blob/main/{re.escape(notebook)}")
-    assert any(address.fullmatch(link) for link in links)
+    has_address = "/OWNER/" not in (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    assert any(address.fullmatch(link) for link in links) == has_address
+    assert has_address or not any("colab.research" in link for link in links)
     near = [link for link in links if link.endswith(Path(notebook).name) and "://" not in link]
     downloads = [SITE / page / ".." / link for link in near]
     assert downloads and all(path.resolve().is_file() for path in downloads)

@@ -51,10 +51,10 @@ def test_saved_bytes_is_zero_where_nothing_is_recorded():
 # ---------------------------------------------------------------- pictures
 
 
-def test_a_film_strip_holds_the_frames_from_left_to_right():
+def test_frame_row_stand_from_left_to_right():
     """Frame f of a clip of 3 frames, 2 pixels high and 4 wide, has the grey value f / 10."""
     clip = (torch.arange(3.0) / 10).view(3, 1, 1, 1).expand(3, 3, 2, 4)
-    strip = notebook.film_strip(clip)
+    strip = notebook.frame_row(clip)
     assert strip.shape == (2, 12, 3)
     np.testing.assert_allclose(strip[0, :, 0], np.repeat([0.0, 0.1, 0.2], 4), rtol=1e-6)
 
@@ -167,10 +167,49 @@ def test_a_picture_holds_itself_and_its_words():
 def test_a_row_of_clips_labels_each_for_eye_and_ear():
     clips = np.zeros((2, 4, 8, 8, 3), np.uint8)
     page = Elements(widgets.clip_row(clips, ["before", "after <b>"]))
-    assert [video["aria-label"] for video in page.of("video")] == ["before", "after <b>"]
-    assert page.texts == ["before", "after <b>"] and len(page.of("figcaption")) == 2
-    with pytest.raises(InputError, match="1 labels for 2 clips"):
-        widgets.clip_row(clips, ["before"])
+    films = [div for div in page.of("div") if div.get("class") == "film"]
+    assert [film["aria-label"] for film in films] == ["before", "after <b>"]
+    assert page.texts[:2] == ["before", "after <b>"] and len(page.of("figcaption")) == 2
+    for labels in (["before"], []):
+        with pytest.raises(InputError, match=f"{len(labels)} labels for 2 clips"):
+            widgets.clip_row(clips, labels)
+
+
+def strip_pixels(text: str) -> list[Any]:
+    """The pictures of a strip, RGBA."""
+    data = [image["src"].removeprefix("data:image/webp;base64,") for image in Elements(text).of("img")]
+    return [np.asarray(Image.open(io.BytesIO(base64.b64decode(one))).convert("RGBA")) for one in data]
+
+
+def test_a_film_strip_shows_the_chosen_frames_of_each_clip_as_they_are():
+    """Frame f of a clip of 16 frames has the grey value 10 f; four frames of 16 are 0, 5, 10 and 15."""
+    clip = np.arange(16, dtype=np.uint8).reshape(16, 1, 1, 1) * 10 * np.ones((16, 2, 4, 3), np.uint8)
+    text = widgets.film_strip([clip, 255 - clip], ["up", "down"])
+    first, second = strip_pixels(text)
+    starts = [k * (4 + widgets.GAP) for k in range(4)]
+    assert [int(first[0, x, 0]) for x in starts] == [0, 50, 100, 150]
+    assert [int(second[0, x, 0]) for x in starts] == [255, 205, 155, 105]
+    assert [int(first[0, x + 4, 3]) for x in starts[:3]] == [0, 0, 0], "gaps show the page"
+    assert Elements(text).texts[:6] == ["frame 0", "5", "10", "15", "up", "down"]
+
+
+def test_a_film_strip_that_cannot_be_shown_is_refused():
+    clip = np.zeros((4, 8, 8, 3), np.uint8)
+    with pytest.raises(InputError, match="0 labels for 1 clips"):
+        widgets.film_strip([clip], [])
+    for frames in ([0, 4], [], [-1]):
+        with pytest.raises(InputError, match="cannot be shown"):
+            widgets.film_strip([clip], ["a"], frames)
+    with pytest.raises(InputError, match="cannot be shown"):
+        widgets.film_strip([clip, clip[:3]], ["a", "b"])
+
+
+def test_clips_of_all_positions_of_a_stepper_share_one_clock():
+    clips = np.zeros((1, 4, 8, 8, 3), np.uint8)
+    text = widgets.stepper([widgets.clip_row(clips, ["x"]), widgets.clip_row(clips, ["y"])], ["1", "2"], "Step:")
+    outer = Elements(text).found[3:]
+    assert [name for name, attributes in outer if attributes.get("class") == "reel"] == ["div"] * 3
+    assert text.count("<style>") == text.count("<script>") == 1
 
 
 def test_a_stepper_shows_one_panel_and_knows_all_labels():

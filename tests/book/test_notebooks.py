@@ -27,6 +27,8 @@ HEADINGS = (
     "References",
 )
 LONGEST = 15  # lines a cell
+MOST_WORDS = 250  # of a cell of prose; a table's do not count
+SECOND_EDITION: tuple[str, ...] = ()  # chapters that keep the conventions of CONTRIBUTING.md; in the end, all
 DRAWS = ("plt.show(", "plt.subplots(", "HTML(", "contact_sheet(", "plt.imshow(")
 
 
@@ -61,6 +63,39 @@ def tags(cell: Cell) -> list[str]:
 
 
 each_chapter = pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
+
+
+SECOND_EDITION_PATHS = [path for path in CHAPTERS if path.stem in SECOND_EDITION]
+each_new_chapter = pytest.mark.parametrize("path", SECOND_EDITION_PATHS, ids=lambda path: path.stem)
+
+
+def words(text: str) -> int:
+    """Words of running text: no tables, no directives' options, a formula is one word."""
+    text = re.sub(r"\$\$.*?\$\$|\$[^$]+\$", "x", text, flags=re.DOTALL)
+    return sum(len(line.split()) for line in text.splitlines() if not line.lstrip().startswith(("|", ":")))
+
+
+@each_new_chapter
+def test_no_cell_of_prose_is_a_wall(path: Path):
+    long = {cell["id"]: words(cell["text"]) for cell in cells(path) if cell["cell_type"] == "markdown"}
+    assert {name: count for name, count in long.items() if count > MOST_WORDS} == {}
+
+
+@each_new_chapter
+def test_a_chapter_has_takeaways_a_question_and_its_new_symbols_folded(path: Path):
+    boxes = re.findall(r":::\{admonition\} (.+)\n:class: (.+)\n", prose(path))
+    kinds = [kind for _, kind in boxes]
+    assert 3 <= kinds.count("takeaway") <= 5
+    assert kinds.count("question dropdown") >= 1
+    assert kinds.count("symbols dropdown") == 1
+
+
+@each_new_chapter
+def test_a_check_prints_what_it_proved(path: Path):
+    """A folded cell with assertions and no picture says in a line of output what holds."""
+    for cell in code(path):
+        if "hide-input" in tags(cell) and "assert" in cell["text"] and not shows_a_figure(cell):
+            assert "print(" in cell["text"], cell["id"]
 
 
 def test_there_are_chapters():
@@ -144,14 +179,25 @@ def test_a_chapter_asserts_what_it_teaches(path: Path):
 
 @each_chapter
 def test_exercises_have_a_checker_and_a_solution(path: Path):
-    """Three to five; each solution is folded, and run with an assertion."""
+    """Three to five; words and code of a solution are in one drop-down, and its code is run with an assertion."""
     exercises = re.findall(r":::\{exercise\} .+\((?:easy|medium|hard)\)\n:label: (ex-\d+-\w+)", prose(path))
-    solutions = re.findall(r":::\{solution\} (ex-\d+-\w+)\n:class: dropdown", prose(path))
+    solutions = re.findall(r":::\{solution-start\} (ex-\d+-\w+)\n:class: dropdown", prose(path))
     assert 3 <= len(exercises) <= 5 and exercises == solutions
-    answers = [cell for cell in code(path) if "hide-input" in tags(cell)]
+    every = cells(path)
+    starts = [k for k, cell in enumerate(every) if cell["text"].startswith(":::{solution-start}")]
+    assert all("assert" in every[k + 1]["text"] and "hide-input" not in tags(every[k + 1]) for k in starts)
+    assert all(every[k + 2]["text"] == ":::{solution-end}\n:::" for k in starts)
     stubs = [cell for cell in code(path) if "your code here" in cell["text"]]
-    assert len(answers) == len(stubs) == len(exercises)
-    assert all("assert" in cell["text"] for cell in answers)
+    assert len(stubs) == len(exercises)
+    assert all("remove-output" in tags(cell) for cell in stubs), "no `Not written yet` on the page"
+
+
+@each_chapter
+def test_plots_and_the_setup_cell_are_folded(path: Path):
+    """What draws is a click away; the page shows what it drew."""
+    for cell in code(path):
+        if cell["id"] == "setup" or ("plt.show(" in cell["text"] and "mystnb" in cell["metadata"]):
+            assert "hide-input" in tags(cell), cell["id"]
 
 
 @each_chapter

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from ivtutorial.errors import InputError
-from ivtutorial.pages.film import html_film, html_wipe
+from ivtutorial.pages.film import html_film, html_reel, html_wipe
 from tests.video.synthetic import moving_dot
 
 
@@ -25,12 +25,29 @@ def test_the_frames_lie_in_a_row_as_they_are() -> None:
     assert np.array_equal(np.stack(np.split(row, count, axis=1)), frames)
 
 
-def test_every_frame_is_shown_equally_long() -> None:
-    """F positions from 0 to 100 % of a picture F times as wide as the window are the F frames, in F / fps seconds."""
-    count = len(moving_dot())
+def test_a_film_states_what_moves_it() -> None:
+    """The style sheet needs the number of frames and their shape, the script the number and the rate."""
+    count, height, width = moving_dot().shape[:3]
     text = html_film(moving_dot(), "a dot", fps=4)
-    assert f"steps({count},jump-none)" in text and f"background-size:{100 * count}%" in text
-    assert f"animation-duration:{count / 4:g}s" in text
+    assert f"--n:{count};" in text and f"--shape:{width}/{height};" in text
+    assert f'data-frames="{count}" data-fps="4"' in text
+
+
+def test_a_reel_has_one_button_and_one_slider_for_all_its_clips() -> None:
+    text = html_reel(html_film(moving_dot(), "left") + html_film(moving_dot(), "right"))
+    assert text.count("<button") == 1 and text.count('type="range"') == 1 and text.count('role="img"') == 2
+    assert "controls" not in text and "<video" not in text
+
+
+def test_a_smaller_picture_differs_little() -> None:
+    frames = moving_dot()
+    exact, small = (html_film(frames, "a dot", quality=quality) for quality in (None, 92))
+    rows = [
+        np.asarray(Image.open(io.BytesIO(base64.b64decode(data))).convert("RGB")).astype(float)
+        for text in (exact, small)
+        for data in re.findall(r"url\(data:image/webp;base64,([^)]*)\)", text)
+    ]
+    assert rows[0].shape == rows[1].shape and np.abs(rows[0] - rows[1]).mean() < 6
 
 
 def test_labels_are_text() -> None:

@@ -18,7 +18,7 @@ from markupsafe import Markup
 from ivtutorial.errors import InputError
 from ivtutorial.evaluation.comparison import Difference
 from ivtutorial.pages.curve import svg_curve
-from ivtutorial.pages.film import html_film, html_wipe
+from ivtutorial.pages.film import html_film, html_reel, html_wipe
 from ivtutorial.pages.page import render_page
 from ivtutorial.system.files import atomic_write_text
 
@@ -119,6 +119,7 @@ def render_report(report: Report) -> str:
         rows=[(row.label + (" (%)" if row.percent else ""), _cells(row)) for row in report.rows],
         curve=Markup(svg_curve(report.curve, report.marks)),
         film=lambda frames, label: Markup(html_film(frames, label)),
+        reel=lambda caller: Markup(html_reel(caller())),
         wipe=lambda pair: Markup(html_wipe(pair.before, pair.after, pair.prompt)),
     )
 

@@ -94,7 +94,7 @@ def test_every_element_is_closed_and_labelled(html: str) -> None:
     assert page.open == []
     clips = [a["aria-label"] for a in page.all("div") if a.get("class") == "film"]
     assert clips == 2 * [f"{PROMPT}, before fine-tuning", f"{PROMPT}, after fine-tuning"]
-    assert [a["aria-label"] for a in page.all("input")] == [f"from before to after: {PROMPT}"]
+    assert [a["aria-label"] for a in page.all("input")] == [f"from before to after: {PROMPT}", "Frame", "Frame"]
     (curve,) = page.all("svg")
     assert curve["role"] == "img" and "0.500" in str(curve["aria-label"])
     assert all(cell.get("scope") for cell in page.all("th"))

@@ -1,0 +1,37 @@
+"""Sphinx extension: figures, tables and exercises are numbered by chapter: Fig. 6.2, Exercise 6.1.
+
+The number of a chapter stands in its title ("6. Rewarding segments"). Pages without one count from 1.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+AFTER_COLLECTORS = 900  # Sphinx's own collector numbers through the whole book at priority 500
+
+
+def chapter_of(title: str) -> tuple[int, ...]:
+    """The number at the start of a title, as the first part of a section number; nothing where there is none.
+
+    Example:
+        >>> chapter_of("6. Rewarding segments"), chapter_of("Setup")
+        ((6,), ())
+    """
+    match = re.match(r"(\d+)\. ", title)
+    return (int(match[1]),) if match else ()
+
+
+def number_by_chapter(app: Any, env: Any) -> list[str]:
+    """Write the numbers anew, page by page, in the order in which the numbered things stand there."""
+    for page, kinds in env.toc_fignumbers.items():
+        chapter = chapter_of(env.titles[page].astext())
+        for numbers in kinds.values():
+            numbers.update({name: (*chapter, count) for count, name in enumerate(numbers, start=1)})
+    return []
+
+
+def setup(app: Any) -> dict[str, bool]:
+    """Register with Sphinx."""
+    app.connect("env-get-updated", number_by_chapter, priority=AFTER_COLLECTORS)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
