@@ -1,6 +1,6 @@
 """Sphinx extension: directives `verdicts`, the paper's claims in a table, and `verdict`, the evidence on one of them.
 
-Both are computed from data/results when the book is built; see `ivtutorial.lab.experiments.verdicts`.
+Both are computed from data/results when the book is built; see `ivtutorial.lab.experiments.answers.verdicts`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from docutils import nodes
 from docutils.statemachine import StringList
 from sphinx.util.docutils import SphinxDirective
 
-from ivtutorial.lab.experiments.verdicts import Claim, verdict, verdicts
+from ivtutorial.lab.experiments.answers.verdicts import Claim, verdict, verdicts
 
 RESULTS = Path(__file__).resolve().parents[2] / "data" / "results"
 

@@ -53,9 +53,9 @@ def experiment_command(
     quiet_loading("reduced")
     if name == "verdicts":
         return _verdicts(results, json_output)
-    from ivtutorial.lab.experiments.catalogue import experiment
-    from ivtutorial.lab.experiments.frontier import frontier_text
-    from ivtutorial.lab.experiments.results import rates_tried, table
+    from ivtutorial.lab.experiments.answers.frontier_table import frontier_text
+    from ivtutorial.lab.experiments.answers.results import rates_tried, table
+    from ivtutorial.lab.experiments.plans.catalogue import experiment
     from ivtutorial.lab.experiments.runner import run_experiment
 
     plan = experiment(name, quick)
@@ -75,7 +75,7 @@ def experiment_command(
 
 
 def _verdicts(results: Path | None, json_output: bool) -> None:
-    from ivtutorial.lab.experiments.verdicts import markdown, verdicts
+    from ivtutorial.lab.experiments.answers.verdicts import markdown, verdicts
 
     claims = verdicts(results or Path("data/results"))
     show({"claims": [claim.to_dict() for claim in claims]}, markdown(claims), json_output)

@@ -7,9 +7,9 @@ import re
 from pathlib import Path
 from typing import Any
 
-from ivtutorial.lab.experiments.catalogue import EXPERIMENTS
-from ivtutorial.lab.experiments.claims import RULES
-from ivtutorial.lab.experiments.verdicts import Claim
+from ivtutorial.lab.experiments.answers.claims import RULES
+from ivtutorial.lab.experiments.answers.verdicts import Claim
+from ivtutorial.lab.experiments.plans.catalogue import EXPERIMENTS
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "book" / "verdicts.md").read_text(encoding="utf-8")

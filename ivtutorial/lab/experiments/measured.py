@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from ivtutorial.evaluation.table import Evaluation
-from ivtutorial.lab.experiments.plan import Arm
+from ivtutorial.lab.experiments.plans.plan import Arm
 
 Measured = dict[str, Evaluation]  # by "LIST-D"
 

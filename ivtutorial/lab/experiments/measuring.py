@@ -11,7 +11,7 @@ from ivtutorial.data.prompts import shipped_prompts, spread
 from ivtutorial.evaluation.evaluation import evaluate
 from ivtutorial.evaluation.table import RESULT_FILE, Evaluation
 from ivtutorial.lab.experiments.measured import Measured
-from ivtutorial.lab.experiments.plan import Arm, Experiment
+from ivtutorial.lab.experiments.plans.plan import Arm, Experiment
 from ivtutorial.sampling.generation import Sampling
 from ivtutorial.video.reader import read_video
 

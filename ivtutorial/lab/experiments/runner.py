@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 from ivtutorial.data.prompts import shipped_prompts
 from ivtutorial.errors import InputError
-from ivtutorial.lab.experiments.clip_sets import clip_set
+from ivtutorial.lab.experiments.answers.plots import write_plot
+from ivtutorial.lab.experiments.answers.results import summarise
 from ivtutorial.lab.experiments.measured import ArmResult, Measured, Point
 from ivtutorial.lab.experiments.measuring import (
     Conduct,
@@ -34,9 +35,8 @@ from ivtutorial.lab.experiments.measuring import (
     step_name,
     strips,
 )
-from ivtutorial.lab.experiments.plan import Arm, Experiment
-from ivtutorial.lab.experiments.plots import write_plot
-from ivtutorial.lab.experiments.results import summarise
+from ivtutorial.lab.experiments.plans.clip_sets import clip_set
+from ivtutorial.lab.experiments.plans.plan import Arm, Experiment
 from ivtutorial.system.files import atomic_write_text, data_path
 from ivtutorial.system.processes import launch
 from ivtutorial.weights.fingerprint import weights_hash
@@ -58,7 +58,7 @@ def run_experiment(
     """Run an experiment, or what is missing of it.
 
     Args:
-        plan: from `ivtutorial.lab.experiments.catalogue`.
+        plan: from `ivtutorial.lab.experiments.plans.catalogue`.
         root: folder of all experiments.
         processes: single-threaded CPU processes.
         models: folder with `reduced`, `reward` and `judge`; default the shipped ones.
@@ -67,7 +67,7 @@ def run_experiment(
             processors with instructions for it and slower on others.
 
     Returns:
-        The result, as written to ROOT/NAME/result.json; see `ivtutorial.lab.experiments.results`.
+        The result, as written to ROOT/NAME/result.json; see `ivtutorial.lab.experiments.answers.results`.
 
     Raises:
         InputError: an unknown precision, models are missing, processes that cannot share a step, or a folder that

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from ivtutorial.errors import InputError
+from ivtutorial.lab.experiments.answers.plots import draw, shown, shown_strip
+from ivtutorial.lab.experiments.answers.results import paired, rates_tried, read_result, table
 from ivtutorial.lab.experiments.measuring import Conduct, strips
-from ivtutorial.lab.experiments.plan import Arm, Experiment
-from ivtutorial.lab.experiments.plots import draw, shown, shown_strip
-from ivtutorial.lab.experiments.results import paired, rates_tried, read_result, table
+from ivtutorial.lab.experiments.plans.plan import Arm, Experiment
 from ivtutorial.lab.experiments.runner import run_experiment
 from ivtutorial.method.instructvideo import InstructVideo
 from ivtutorial.rivals.supervised import Supervised

@@ -9,20 +9,18 @@ import pytest
 
 from ivtutorial.data.dataset import positions
 from ivtutorial.errors import InputError
-from ivtutorial.lab.experiments.catalogue import experiment
-from ivtutorial.lab.experiments.contrasts import Contrast, annotators_choice, change, interval
-from ivtutorial.lab.experiments.frontier import (
-    AGAIN,
+from ivtutorial.lab.experiments.answers.contrasts import Contrast, annotators_choice, change, interval
+from ivtutorial.lab.experiments.answers.frontier_table import (
     EQUAL_WITHIN,
-    OURS,
-    PAPER,
     READINGS_SHOWN,
     frontier_rows,
     frontier_text,
     questions,
 )
-from ivtutorial.lab.experiments.plan import step_cost
-from ivtutorial.lab.experiments.plots import draw
+from ivtutorial.lab.experiments.answers.plots import draw
+from ivtutorial.lab.experiments.plans.catalogue import experiment
+from ivtutorial.lab.experiments.plans.frontier import AGAIN, OURS, PAPER
+from ivtutorial.lab.experiments.plans.plan import step_cost
 
 READ = ("reward", "utility", *READINGS_SHOWN)
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from ivtutorial.evaluation.comparison import Difference, difference
-from ivtutorial.lab.experiments.results import paired
+from ivtutorial.lab.experiments.answers.results import paired
 
 Result = Mapping[str, Any]
 LEAST_SEEDS = 3

@@ -12,9 +12,8 @@ import pytest
 
 from ivtutorial import cli
 from ivtutorial.errors import InputError
-from ivtutorial.lab.experiments.catalogue import EXPERIMENTS, experiment
-from ivtutorial.lab.experiments.claims import RULES, Condition
-from ivtutorial.lab.experiments.verdicts import (
+from ivtutorial.lab.experiments.answers.claims import RULES, Condition
+from ivtutorial.lab.experiments.answers.verdicts import (
     MISSING,
     NOT,
     OPEN,
@@ -24,6 +23,7 @@ from ivtutorial.lab.experiments.verdicts import (
     verdict,
     verdicts,
 )
+from ivtutorial.lab.experiments.plans.catalogue import EXPERIMENTS, experiment
 
 if TYPE_CHECKING:
     pass

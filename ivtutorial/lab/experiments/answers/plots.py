@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from ivtutorial.errors import InputError
-from ivtutorial.lab.experiments.contrasts import BASE, change, interval
-from ivtutorial.lab.experiments.results import read_result, result_file, to_be_measured
+from ivtutorial.lab.experiments.answers.contrasts import BASE, change, interval
+from ivtutorial.lab.experiments.answers.results import read_result, result_file, to_be_measured
 from ivtutorial.notebook.style import OKABE_ITO
 from ivtutorial.pages.embed import picture
 from ivtutorial.system.files import atomic_write

@@ -15,11 +15,11 @@
 | guards  | -          | a learning rate that over-optimises, plain and with each guard          | 9     |
 | frontier | -         | cheaper gradients: what each gains for its seconds and memory           | -     |
 
-All arms of an experiment have the same budget of UNet passes (:mod:`ivtutorial.lab.experiments.plan`), reward, adapter,
-clips and prompts. In fig5a, table1 and tableA1 each method has the same three learning rates to choose from, by two
-runs of each; elsewhere all arms have the demo's, 2e-3; the frontier tunes every arm on seeds and prompts of its own
-(:mod:`ivtutorial.lab.experiments.frontier`). The full version is sized for two hours at most on two
-cores (the frontier's for half a day), the quick one for a quarter of an hour.
+All arms of an experiment have the same budget of UNet passes (:mod:`ivtutorial.lab.experiments.plans.plan`), reward,
+adapter, clips and prompts. In fig5a, table1 and tableA1 each method has the same three learning rates to choose from,
+by two runs of each; elsewhere all arms have the demo's, 2e-3; the frontier tunes every arm on seeds and prompts of its
+own (:mod:`ivtutorial.lab.experiments.plans.frontier`). The full version is sized for two hours at most on two cores
+(the frontier's for half a day), the quick one for a quarter of an hour.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from ivtutorial.errors import InputError
-from ivtutorial.lab.experiments.frontier import frontier, quick_frontier
-from ivtutorial.lab.experiments.plan import Arm, Experiment, quicker
+from ivtutorial.lab.experiments.plans.frontier import frontier, quick_frontier
+from ivtutorial.lab.experiments.plans.plan import Arm, Experiment, quicker
 from ivtutorial.method.instructvideo import InstructVideo
 from ivtutorial.rivals.ddpo import DDPO
 from ivtutorial.rivals.draft import Draft
@@ -41,7 +41,7 @@ RATES = (5e-4, 2e-3, 5e-3)
 PROMPT_LISTS = (("in_domain", 16), ("new_animals", 16), ("things", 16))
 LOOKS = ("reward", "sharpness", "watermark")
 MOVES = ("reward", "warp_error", "flicker", "travel_error")
-VIVID = "ivtutorial.lab.experiments.vivid:vivid"
+VIVID = "ivtutorial.lab.experiments.plans.vivid:vivid"
 BUDGET, QUICK = 2_800, 1_680  # passes: 25 and 15 steps of InstructVideo
 # DDPO's gradient runs through three of the twenty steps, evenly spread: all of them would leave it one round.
 DDPO_STEPS = (3, 10, 16)

@@ -32,14 +32,14 @@ import numpy as np
 
 from ivtutorial.errors import InputError
 from ivtutorial.evaluation.comparison import Difference, difference
-from ivtutorial.lab.experiments.plan import step_cost
+from ivtutorial.lab.experiments.plans.plan import step_cost
 from ivtutorial.system.files import data_path, plain_json
 from ivtutorial.system.provenance import provenance
 
 if TYPE_CHECKING:
     from ivtutorial.evaluation.table import Evaluation
     from ivtutorial.lab.experiments.measured import ArmResult, Measured, Point
-    from ivtutorial.lab.experiments.plan import Experiment
+    from ivtutorial.lab.experiments.plans.plan import Experiment
 
 Values = dict[str, dict[str, list[float]]]
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ivtutorial.errors import InputError
-from ivtutorial.lab.experiments.catalogue import EXPERIMENTS, experiment
-from ivtutorial.lab.experiments.plan import Arm, Experiment, step_cost
+from ivtutorial.lab.experiments.plans.catalogue import EXPERIMENTS, experiment
+from ivtutorial.lab.experiments.plans.plan import Arm, Experiment, step_cost
 
 if TYPE_CHECKING:
     pass

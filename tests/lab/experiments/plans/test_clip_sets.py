@@ -9,8 +9,8 @@ import torch
 
 from ivtutorial.data.prompts import spread
 from ivtutorial.evaluation.looks import measure
-from ivtutorial.lab.experiments.clip_sets import clip_set
-from ivtutorial.lab.experiments.vivid import vivid
+from ivtutorial.lab.experiments.plans.clip_sets import clip_set
+from ivtutorial.lab.experiments.plans.vivid import vivid
 from tests.tolerances import assert_close
 
 if TYPE_CHECKING:

@@ -1,7 +1,4 @@
-"""The frontier: what each way to find the gradient gains for its seconds and its memory.
-
-Every arm may spend the budget of the paper's recipe, with a learning rate that was tuned for it, on other prompts and
-other seeds, at the same budget. Along each run reward and truth are measured after a fifth of it, two fifths, and all.
+"""The frontier's table and its questions.
 
 | column    | what                                                                                              |
 |-----------|---------------------------------------------------------------------------------------------------|
@@ -10,68 +7,20 @@ other seeds, at the same budget. Along each run reward and truth are measured af
 | preferred | how often simulated annotators prefer the tuned model's clip to the untouched one's               |
 | seconds   | of training, measured. passes: of the UNet, counted, decoding and reward included                 |
 | peak      | memory of one step, counted: the most bytes of tensors alive at a time                            |
-
-`PAPER` is the paper's recipe; `AGAIN` the same once more with other noise (A/A): differences of its size mean nothing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from ivtutorial.lab.experiments.contrasts import BASE, Contrast, annotators_choice, change, interval
-from ivtutorial.lab.experiments.plan import Arm, Experiment
-from ivtutorial.method.instructvideo import InstructVideo
-from ivtutorial.rivals.direct_align import DirectAlign
-from ivtutorial.rivals.kept_prefix import KeptPrefix
-from ivtutorial.rivals.quick_edit import LR_SHARE, QuickEdit
+from ivtutorial.lab.experiments.answers.contrasts import BASE, Contrast, annotators_choice, change, interval
+from ivtutorial.lab.experiments.plans.frontier import OURS, PAPER
 
-PAPER, AGAIN, OURS = "paper", "paper-again", "quick-edit"
-PAPER_RATES = (1e-3, 2e-3, 4e-3)
-FRAME_PASSES = 0.45  # decoding and rewarding a frame with its gradient (23 ms), in passes of the UNet in bf16 (51 ms)
-BUDGET = 24 * 4 * (28 + 4 * FRAME_PASSES)  # 24 steps of the paper's recipe with four clips
-QUICK_BUDGET = BUDGET / 3
-QUICK_ARMS = (PAPER, AGAIN, "t-51", OURS)
 EQUAL_WITHIN = 0.05  # of u: a seventieth of what lies between a perfect clip and none
 READINGS_SHOWN = ("watermark", "blur", "wash", "subject", "movement")
-
-
-def frontier() -> Experiment:
-    """The experiment, in full; see the module."""
-    base = Arm(PAPER, InstructVideo(), round(BUDGET), PAPER_RATES, frame_passes=FRAME_PASSES)
-    slow = tuple(LR_SHARE * rate for rate in PAPER_RATES)
-    arms = (
-        base,
-        replace(base, name=AGAIN, accumulation=2),
-        replace(base, name="t-51", method=InstructVideo(K=(10,))),
-        replace(base, name="t-251", method=InstructVideo(K=(6,))),
-        replace(base, name="drtune", method=InstructVideo(K=(2, 6, 10), stop_gradient=True)),
-        replace(base, name="drawn-frames", method=InstructVideo(S=2, selection="attenuated")),
-        replace(base, name="kept-prefix", method=KeptPrefix(K=(10,), reuse=4)),
-        replace(base, name="caption-branch", method=InstructVideo(K=(10,), branch="caption")),
-        replace(base, name="varied", method=KeptPrefix(K=(10,), reuse=1, variants=1)),
-        replace(base, name="average", method=InstructVideo(K=(10,)), ema=0.9),
-        replace(base, name="direct-align", method=DirectAlign(), rates=slow),
-        replace(base, name=OURS, method=QuickEdit(), rates=slow),
-    )
-    return Experiment(
-        "frontier", "More reward for each second", "What does each way to find the gradient gain for its cost?",
-        arms, seeds=tuple(range(6)), lists=(("in_domain", 24),), points=5, measured=(1, 2), tuning_prompts=24,
-        tuning_seeds=(100, 101), widen=2, peak=True, kind="frontier", columns=("utility", "reward"),
-    )  # fmt: skip
-
-
-def quick_frontier() -> Experiment:
-    """A version for minutes: one seed, so no verdict; four arms, a third of the budget, one learning rate each."""
-    full = frontier()
-    arms = [replace(arm, budget=round(QUICK_BUDGET), rates=arm.rates[1:2], clip_count=90) for arm in full.arms]
-    return replace(
-        full, arms=tuple(arm for arm in arms if arm.name in QUICK_ARMS), seeds=(0,), lists=(("in_domain", 8),),
-        measured=(1,), quick=True,
-    )  # fmt: skip
 
 
 def frontier_rows(result: Mapping[str, Any]) -> list[dict[str, Any]]:

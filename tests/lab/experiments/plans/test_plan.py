@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ivtutorial.errors import InputError
-from ivtutorial.lab.experiments.catalogue import experiment
-from ivtutorial.lab.experiments.plan import Arm, step_cost
+from ivtutorial.lab.experiments.plans.catalogue import experiment
+from ivtutorial.lab.experiments.plans.plan import Arm, step_cost
 from ivtutorial.method.instructvideo import InstructVideo
 from ivtutorial.rivals.ddpo import DDPO
 from ivtutorial.rivals.direct_align import DirectAlign

@@ -75,7 +75,7 @@ def table_of(result: Mapping[str, Any], name: str, column: str, moment: int | No
     """Values of an arm (or "base") by run and prompt, on the first list of prompts.
 
     Args:
-        result: content of result.json, see `ivtutorial.lab.experiments.results`.
+        result: content of result.json, see `ivtutorial.lab.experiments.answers.results`.
         name: of the arm, or "base", which has a single row.
         column: what is read.
         moment: a number of the measured moments along the runs, from 0; None for the end.

@@ -1,6 +1,6 @@
 """What the results of the experiments say of the paper's nine claims.
 
-    python -m ivtutorial.lab.experiments.verdicts data/results        prints the table as Markdown
+    python -m ivtutorial.lab.experiments.answers.verdicts data/results        prints the table as Markdown
 
 A claim is a list of conditions (see `claims`). It is *reproduced* if all of them hold, *not reproduced* if one fails,
 *undecided* if one is open, and *not yet measured* where a result is missing. Quick results are read where there is no
@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from ivtutorial.errors import InputError
-from ivtutorial.lab.experiments.claims import RULES, Condition, Rule
-from ivtutorial.lab.experiments.results import read_result
+from ivtutorial.lab.experiments.answers.claims import RULES, Condition, Rule
+from ivtutorial.lab.experiments.answers.results import read_result
 from ivtutorial.system.files import data_path
 
 REPRODUCED, NOT, OPEN, MISSING = "reproduced", "not reproduced", "undecided", "not yet measured"

@@ -1,0 +1,14 @@
+"""What is run: experiments as plain values, and the clips and rewards they need.
+
+| module      | holds                                                                          |
+|-------------|--------------------------------------------------------------------------------|
+| `plan`      | what an experiment is: arms, seeds, prompts, budget; the cost of a step        |
+| `catalogue` | fig5a, fig5b, fig5c, fig7, fig8, fig9, table1, tableA1, figA1, figA7, guards   |
+| `frontier`  | cheaper gradients against the paper's                                          |
+| `clip_sets` | the clips to fine-tune on, of web quality or clean                             |
+| `vivid`     | a second reward, for figA7                                                     |
+"""
+
+from ivtutorial.system.lazy import offer
+
+__getattr__, __dir__, __all__ = offer(__name__)

@@ -1,0 +1,13 @@
+from ivtutorial.lab.experiments.plans.catalogue import (
+    BUDGET as BUDGET,
+    EXPERIMENTS as EXPERIMENTS,
+    experiment as experiment,
+    methods as methods,
+)
+from ivtutorial.lab.experiments.plans.clip_sets import clip_set as clip_set
+from ivtutorial.lab.experiments.plans.plan import (
+    Arm as Arm,
+    ClipSet as ClipSet,
+    Experiment as Experiment,
+    step_cost as step_cost,
+)
