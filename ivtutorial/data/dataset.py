@@ -6,7 +6,7 @@ and A passes a step there are W * A slots, pass m of process r is slot r + W m, 
     stream[(n W A + s) B : (n W A + s + 1) B]        stream: seeded permutations of all clips, one after another
 
 so nothing about the data has to be stored to continue a run, no clip comes again before all others have come, and two
-processes see the clips that one process with twice the passes would see.
+processes see the clips that one process with twice the passes, or the batch, would see.
 
 Encoded clips are kept on disk, see `ivtutorial.data.latent_cache`.
 """
@@ -32,6 +32,7 @@ from ivtutorial.data.lists import Clip
 from ivtutorial.data.text import bad_entries
 from ivtutorial.errors import InputError
 from ivtutorial.method.batch import Batch
+from ivtutorial.system.step_draws import StepGenerator
 
 if TYPE_CHECKING:
     from ivtutorial.models.backbone import Backbone
@@ -106,11 +107,23 @@ def _permutation(clips: int, seed: int, epoch: int) -> np.ndarray[tuple[int], np
     return np.random.default_rng((seed, 1, epoch)).permutation(clips)
 
 
-def slot_generator(seed: int, step: int, slot: int) -> torch.Generator:
-    """The source of every draw of one slot of one step; the global generator, which dropout uses, is seeded too."""
+def slot_generator(seed: int, step: int, slot: int = 0, slots: int = 1) -> StepGenerator:
+    """The source of every draw of one slot of one step.
+
+    All slots of a step draw the same for all its clips, and each keeps the rows of its own (see
+    :mod:`ivtutorial.system.step_draws`), so a run does not depend on how its steps are split. Dropout does: it uses
+    the global generator, which is seeded here by slot.
+    """
+    whole, own = (_state(seed, step, number) for number in (0, slot))
+    torch.manual_seed(own[0])
+    source = StepGenerator(slot, slots)
+    source.manual_seed(whole[1])
+    return source
+
+
+def _state(seed: int, step: int, slot: int) -> list[int]:
     state = np.random.SeedSequence((seed, 2, step, slot)).generate_state(2, np.uint64) >> np.uint64(1)
-    torch.manual_seed(int(state[0]))
-    return torch.Generator().manual_seed(int(state[1]))
+    return [int(number) for number in state]
 
 
 def encode_clips(

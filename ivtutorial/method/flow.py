@@ -40,6 +40,7 @@ from torch import Tensor
 
 from ivtutorial.checks import positive
 from ivtutorial.method.schedule import ddim_timesteps, partial_steps
+from ivtutorial.system.step_draws import rand_rows
 
 Level = tuple[float, float] | tuple[Tensor, Tensor]
 
@@ -102,7 +103,7 @@ class FlowSchedule(LevelSchedule):
 
     def draw_timesteps(self, count: int, generator: torch.Generator | None = None) -> Tensor:
         """The grid's density: u ~ U(0, 1), then shifted."""
-        u = torch.rand(count, generator=generator, device=generator.device if generator is not None else None)
+        u = rand_rows(count, generator)
         return 1000 * self.shift * u / (1 + (self.shift - 1) * u)
 
 

@@ -28,12 +28,13 @@ from ivtutorial.checks import check_latents
 from ivtutorial.errors import InputError
 from ivtutorial.method.flow import Level, LevelSchedule
 from ivtutorial.method.schedule import NoiseSchedule
+from ivtutorial.system.step_draws import own_rows
 
 
 def randn(shape: Sequence[int], generator: torch.Generator | None, like: Tensor | None = None) -> Tensor:
     """Normal noise drawn where the generator lives (so a CPU seed gives the same noise on every device)."""
     device = generator.device if generator is not None else (like.device if like is not None else None)
-    noise = torch.randn(tuple(shape), generator=generator, device=device)
+    noise = own_rows(generator, shape[0], lambda n: torch.randn((n, *shape[1:]), generator=generator, device=device))
     return noise if like is None else noise.to(like, non_blocking=True)
 
 

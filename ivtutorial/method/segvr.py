@@ -39,6 +39,7 @@ from torch import Tensor
 
 from ivtutorial.errors import InputError
 from ivtutorial.method.tar import temporal_attenuation
+from ivtutorial.system.step_draws import own_rows, randint_rows
 
 Selection = Literal["random", "first", "middle", "dense", "attenuated"]
 SELECTIONS: tuple[str, ...] = get_args(Selection)
@@ -82,12 +83,11 @@ def choose_frames(
     if selection == "dense":
         return torch.arange(F).repeat(batch, 1)
     if selection == "attenuated":
-        return attenuated_frames(F, S, batch, generator, lambda_tar)
+        return own_rows(generator, batch, lambda n: attenuated_frames(F, S, n, generator, lambda_tar))
     length, first = F // S, F % S  # F % S is 0, or 1 where frame 0 is left out
     offsets = torch.full((batch, S), length // 2 if selection == "middle" else 0)
     if selection == "random":
-        device = generator.device if generator is not None else None
-        offsets = torch.randint(length, (batch, S), generator=generator, device=device)
+        offsets = randint_rows(length, (batch, S), generator)
     return first + offsets + length * torch.arange(S, device=offsets.device)
 
 
@@ -116,8 +116,7 @@ def attenuated_frames(
         Frame numbers from 0, int64 (B, S), ascending along S, some of them possibly equal.
     """
     device = generator.device if generator is not None else None
-    order = torch.rand(batch, S, generator=generator, device=device, dtype=torch.float64).argsort(dim=0)
-    within = torch.rand(batch, S, generator=generator, device=device, dtype=torch.float64)
-    u = (torch.arange(S, device=device) + (order + within) / batch) / S
+    order, within = (torch.rand(batch, S, generator=generator, device=device, dtype=torch.float64) for _ in range(2))
+    u = (torch.arange(S, device=device) + (order.argsort(dim=0) + within) / batch) / S
     f = temporal_attenuation(torch.arange(F, device=device), F, lambda_tar).double()
     return torch.searchsorted(f.cumsum(0) / f.sum(), u.contiguous(), right=True).clamp(max=F - 1)

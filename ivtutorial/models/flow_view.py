@@ -26,6 +26,7 @@ from ivtutorial.method.flow import Level, LevelSchedule
 from ivtutorial.method.noise import level, split
 from ivtutorial.method.schedule import NoiseSchedule, ddim_timesteps
 from ivtutorial.models.backbone import Backbone, Predictor
+from ivtutorial.system.step_draws import randint_rows
 
 
 @dataclass(frozen=True)
@@ -58,8 +59,7 @@ class StraightSchedule(LevelSchedule):
 
     def draw_timesteps(self, count: int, generator: torch.Generator | None = None) -> Tensor:
         """Uniform timesteps 0 .. T - 1."""
-        device = generator.device if generator is not None else None
-        return torch.randint(self.config["num_train_timesteps"], (count,), generator=generator, device=device)
+        return randint_rows(self.config["num_train_timesteps"], (count,), generator)
 
 
 class FlowBackbone(Backbone):

@@ -15,14 +15,14 @@ from ivtutorial.method.batch import BackboneLike, Batch
 from ivtutorial.method.flow import LevelSchedule
 from ivtutorial.method.noise import corrupt, draw_noise, level, target
 from ivtutorial.method.schedule import NoiseSchedule
+from ivtutorial.system.step_draws import rand_rows, randint_rows
 
 
 def draw_timesteps(scheduler: NoiseSchedule, count: int, generator: torch.Generator | None = None) -> Tensor:
     """Timesteps to train at, (count,): uniform from 0 .. T - 1, int64, or a `LevelSchedule`'s own."""
     if isinstance(scheduler, LevelSchedule):
         return scheduler.draw_timesteps(count, generator)
-    device = generator.device if generator is not None else None
-    return torch.randint(scheduler.config["num_train_timesteps"], (count,), generator=generator, device=device)
+    return randint_rows(scheduler.config["num_train_timesteps"], (count,), generator)
 
 
 def denoising_errors(backbone: BackboneLike, z: Tensor, embeds: Tensor, t: Tensor, noise: Tensor) -> Tensor:
@@ -76,6 +76,5 @@ def drop_captions(embeds: Tensor, uncond: Tensor, share: float, generator: torch
     """Embeddings (B, L, E) in which about this share is that of the empty caption; no draw is made for share 0."""
     if not share:
         return embeds
-    device = generator.device if generator is not None else None
-    dropped = torch.rand(len(embeds), generator=generator, device=device) < share
+    dropped = rand_rows(len(embeds), generator) < share
     return torch.where(dropped.to(embeds.device)[:, None, None], uncond.expand_as(embeds), embeds)

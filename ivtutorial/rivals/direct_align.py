@@ -63,6 +63,7 @@ from ivtutorial.method.schedule import NoiseSchedule, partial_steps, steps
 from ivtutorial.method.settings import GradientMethod, Losses
 from ivtutorial.method.two_phase import cut_off, rejoin
 from ivtutorial.rewards.base import ImageReward
+from ivtutorial.system.step_draws import own_rows
 
 StepDraw = Literal["uniform", "gain"]
 Move = tuple[float, float]
@@ -191,7 +192,8 @@ def draw_moves(
     weights = [1.0 if draw == "uniform" else direct_gain(scheduler, t, t_prev) for t, t_prev in chain]
     device = generator.device if generator is not None else None
     table = torch.tensor(weights, dtype=torch.float64, device=device)
-    return [chain[i] for i in torch.multinomial(table, count, replacement=True, generator=generator).tolist()]
+    drawn = own_rows(generator, count, lambda n: torch.multinomial(table, n, replacement=True, generator=generator))
+    return [chain[i] for i in drawn.tolist()]
 
 
 def recovered(scheduler: NoiseSchedule, output: Tensor, z_t: Tensor, noise: Tensor, moves: Sequence[Move]) -> Tensor:

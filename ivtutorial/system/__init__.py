@@ -4,6 +4,7 @@
 |-----------------|-------------------------------------------------------------------|
 | `files`         | files written whole or not at all; shipped data; hashes           |
 | `processes`     | a function run in several processes                               |
+| `step_draws`    | draws of a step that do not depend on the number of processes     |
 | `share`         | the share of one of several processes, and what all of them found |
 | `moving_average` | averages of parameters along a run                               |
 | `progress`      | progress bars                                                     |

@@ -64,7 +64,9 @@ class FinetuneConfig:
             `grad_norm` in the metrics before choosing one.
         batch_size: clips in one pass of one process.
         accumulation: passes a step; clips a step are batch_size * accumulation * processes.
-        seed: of everything random.
+        seed: of everything random. It names a run: the steps do not depend on how many processes and passes share them.
+        noise_seed: of the noise and all else that a step draws, in place of `seed`, which still decides the adapter's
+            start and the order of the clips; None takes `seed`. Two runs that differ in it differ by chance alone.
         lora_rank: inner width of the adapter.
         frames: frames of a clip, F. fps: at which they are read. height, width: in pixels, None for the model's own.
         memory: what is recomputed, kept outside the GPU or held in half precision, see `ivtutorial.models.memory`.
@@ -102,6 +104,7 @@ class FinetuneConfig:
     batch_size: int = 2
     accumulation: int = 1
     seed: int = 0
+    noise_seed: int | None = None
     lora_rank: int = 4
     frames: int = 16
     fps: float = 8.0
@@ -148,6 +151,8 @@ class FinetuneConfig:
         whole(self, steps=1, warmup=0, batch_size=1, accumulation=1, seed=0, lora_rank=1, frames=1)
         whole(self, max_skipped=1, checkpoint_every=1, keep=1, sample_every=0, sample_seed=0)
         whole(self, **{name: 1 for name in ("height", "width", "patience") if getattr(self, name) is not None})
+        if self.noise_seed is not None:
+            whole(self, noise_seed=0)
         positive(self, "lr", "fps", *(["grad_clip"] if self.grad_clip is not None else []))
         not_negative(self, "weight_decay", "min_rise")
         share(self, "ema")

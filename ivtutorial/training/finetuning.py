@@ -1,10 +1,11 @@
 """Reward fine-tuning (Sec. 3.3, supplement C): from a model, clips and a reward to an adapter.
 
-Everything random in step n comes from (seed, n, slot). So a run that was cut off, by kill -9 if need be, and continued
-takes the very steps of an unbroken run. What is stored and drawn is exact everywhere: adapter, Adam's moments, loss
-scale, clips, noise, dropout. What is computed from it repeats bit for bit on a CPU; on a GPU up to rounding, because
-some of CUDA's backward passes add in an order that varies, and bit for bit with `deterministic`. Two processes take the
-steps of one process that makes two passes, up to the rounding of sums.
+Everything random in step n comes from (seed, n) and a clip's place in it. So a run that was cut off, by kill -9 if need
+be, and continued takes the very steps of an unbroken run. What is stored and drawn is exact everywhere: adapter, Adam's
+moments, loss scale, clips, noise, dropout. What is computed from it repeats bit for bit on a CPU; on a GPU up to
+rounding, because some of CUDA's backward passes add in an order that varies, and bit for bit with `deterministic`. Two
+processes take the steps of one process with twice the batch, or with two passes, up to the rounding of sums (dropout
+excepted).
 
 Where this differs from the authors' code: clips are encoded once, shuffled, and shared out among the processes; a
 step whose loss or gradient is not finite is skipped and counted; the reward is frozen; the first step is not lost to a

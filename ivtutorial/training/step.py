@@ -176,11 +176,12 @@ def _passes(run: Run, step: int, m: int) -> Iterator[Metrics]:
     """Forward and backward of one slot, once for each update; its gradient is added to what is there."""
     config, backbone = run.config, run.backbone
     slot = run.accelerator.process_index + run.accelerator.num_processes * m
-    generator = slot_generator(config.seed, step, slot)
+    seed = config.seed if config.noise_seed is None else config.noise_seed
+    generator = slot_generator(seed, step, slot, run.slots)
     indices = positions(len(run.data), config.batch_size, step, slot, run.slots, config.seed)
     losses = run.losses(backbone, run.data.batch(backbone, indices), generator)
     for _ in range(run.updates):
-        slot_generator(config.seed, step, slot)  # dropout of a slot does not depend on what other slots drew
+        slot_generator(seed, step, slot)  # dropout of a slot does not depend on what other slots drew
         before = run.evaluations.clips
         with network_mode(backbone.unet, config.method.train_mode):
             with run.mixed_precision():

@@ -17,6 +17,12 @@ from ivtutorial.data.clips import Clip
 from ivtutorial.data.dataset import LatentDataset, encode_clips, positions, slot_generator
 from ivtutorial.data.latent_cache import LatentCache
 from ivtutorial.errors import InputError
+from ivtutorial.method.flow import FlowSchedule
+from ivtutorial.method.noise import draw_noise
+from ivtutorial.method.segvr import choose_frames
+from ivtutorial.models.scheduler import make_scheduler
+from ivtutorial.rivals.denoising import draw_timesteps
+from ivtutorial.rivals.direct_align import draw_moves
 from ivtutorial.video.reader import read_video
 from ivtutorial.video.writer import write_video
 from tests.tolerances import assert_close, roundings
@@ -42,14 +48,35 @@ def test_every_clip_comes_once_before_any_comes_again(clips: int, batch_size: in
 
 
 def test_slots_draw_independently() -> None:
-    """Seed, step and slot each change the draws; nothing else does."""
+    """Seed, step and slot each change the draws, and dropout; nothing else does."""
     with torch.random.fork_rng(devices=[]):
-        keys = [(0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1)]
+        keys = [(0, 0, 0, 1), (1, 0, 0, 1), (0, 1, 0, 1)]
         draws = {tuple(torch.randn(3, generator=slot_generator(*key)).tolist()) for key in keys}
         slot_generator(0, 0, 0)
         dropout = torch.rand(3)
         slot_generator(0, 0, 0)
-        assert len(draws) == 4 and torch.equal(torch.rand(3), dropout)
+        assert len(draws) == 3 and torch.equal(torch.rand(3), dropout)
+        slot_generator(0, 0, 1, 2)
+        assert not torch.equal(torch.rand(3), dropout)
+
+
+@pytest.mark.parametrize("slots", [1, 2, 4])
+def test_what_a_clip_draws_does_not_depend_on_how_a_step_is_split(slots: int) -> None:
+    """Noise, frames, timesteps and moves of four clips, drawn in 1, 2 or 4 slots one after another."""
+    schedule = make_scheduler()
+
+    def drawn(slot: int, slots: int) -> list[Any]:
+        source, count = slot_generator(3, 5, slot, slots), 4 // slots
+        rows: list[Any] = [draw_noise((count, 4, 2, 3, 3), source, offset=0.1)]
+        rows += [choose_frames(16, 4, count, source, how) for how in ("random", "attenuated")]
+        rows += [draw_timesteps(schedule, count, source), FlowSchedule().draw_timesteps(count, source)]
+        rows.append(torch.tensor(draw_moves(schedule, [(900, 800), (800, 700), (700, 600)], "uniform", count, source)))
+        return rows
+
+    with torch.random.fork_rng(devices=[]):
+        parts = zip(*(drawn(slot, slots) for slot in range(slots)), strict=True)
+        for whole, part in zip(drawn(0, 1), parts, strict=True):
+            assert torch.equal(torch.cat(part), whole)
 
 
 @pytest.fixture(scope="module")

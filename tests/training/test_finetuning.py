@@ -100,16 +100,29 @@ def test_sampling_and_checkpoints_do_not_touch_the_steps(
     assert torch.equal(torch.rand(3), expected)
 
 
-def test_two_processes_take_the_steps_of_one_with_two_passes(
+def test_a_seed_names_a_run_whatever_the_number_of_processes(
     toy: Backbone, data: LatentDataset, tmp_path: Path
 ) -> None:
-    """Slots, and with them clips and noise, are the same; only sums are rounded in another order."""
+    """Two processes, two passes, twice the batch: clips and noise are the same; sums are rounded in another order."""
     config = replace(CONFIG, steps=3, sample_every=3, sample_prompts=("a fox", "snow", "a deer"))
     two = finetune(toy, data, redness, tmp_path / "two", config, processes=2, progress=False)
-    config = replace(config, accumulation=2)
-    one = finetune(toy, data, redness, tmp_path / "one", config, progress=False)
-    assert distance(weights(two), weights(one)) < 0.01
-    assert_close(timeless(two.metrics), timeless(one.metrics), n=3 * roundings(toy.unet, toy.vae, passes=12), size=1.0)
+    n = 3 * roundings(toy.unet, toy.vae, passes=12)
+    for name, split in {"passes": {"accumulation": 2}, "batch": {"batch_size": 4}}.items():
+        one = finetune(toy, data, redness, tmp_path / name, replace(config, **split), progress=False)
+        assert distance(weights(two), weights(one)) < 0.01
+        assert_close(timeless(two.metrics), timeless(one.metrics), n=n, size=1.0)
+
+
+def test_another_noise_seed_is_a_twin_of_a_run(toy: Backbone, data: LatentDataset, tmp_path: Path) -> None:
+    """Same start and same clips, other noise: an A/A pair; naming the run's own seed changes nothing."""
+    seeds = {"itself": CONFIG.seed, "none": None, "other": CONFIG.seed + 1}
+    runs = {
+        name: finetune(toy, data, redness, tmp_path / name, replace(CONFIG, steps=2, noise_seed=seed), progress=False)
+        for name, seed in seeds.items()
+    }
+    assert same(weights(runs["itself"]), weights(runs["none"])) and not same(
+        weights(runs["other"]), weights(runs["none"])
+    )
 
 
 def test_gradients_of_two_passes_are_those_of_a_doubled_batch(

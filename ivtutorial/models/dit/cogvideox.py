@@ -31,6 +31,7 @@ from ivtutorial.method.flow import Level, LevelSchedule
 from ivtutorial.method.schedule import ddim_timesteps
 from ivtutorial.models.dit.backbone import DitBackbone
 from ivtutorial.models.dit.choosing import decode_chosen
+from ivtutorial.system.step_draws import randint_rows
 from ivtutorial.weights.fingerprint import fingerprint
 
 T = 1000
@@ -86,8 +87,7 @@ class ZeroSnrSchedule(LevelSchedule):
 
     def draw_timesteps(self, count: int, generator: torch.Generator | None = None) -> Tensor:
         """Uniform timesteps 0 .. 999."""
-        device = generator.device if generator is not None else None
-        return torch.randint(T, (count,), generator=generator, device=device)
+        return randint_rows(T, (count,), generator)
 
 
 @dataclass
