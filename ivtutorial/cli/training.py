@@ -143,6 +143,8 @@ def finetune_command(
         dtype = merged_dtype(model, "auto")
         content["merged"] = str(export_merged(model, result.lora, merged, dtype=dtype, device=device))
     spent = f"{result.steps} steps, {result.unet_evaluations} UNet evaluations, {result.seconds:.0f} s"
+    if result.skipped:
+        spent += f"; {result.skipped} steps changed nothing, since loss or gradient was not finite"
     use = f"use it: ivtutorial generate --model {model} --lora {result.lora} 'a prompt'"
     show(content, f"{spent}\nadapter: {result.lora}\n{use}", json_output)
 

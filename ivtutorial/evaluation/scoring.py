@@ -164,5 +164,8 @@ def score_files(
 def _scores(frame_rewards: Tensor) -> Scores:
     if not frame_rewards.isfinite().all():
         bad = (~frame_rewards.isfinite()).any(dim=1).nonzero().flatten().tolist()
-        raise InputError(f"the reward of {len(bad)} clips is not a finite number, e.g. of clip {bad[0]}.")
+        raise InputError(
+            f"the reward is not a finite number for {len(bad)} of {len(frame_rewards)} clips, the first of them number "
+            f"{bad[0]} (from 0)."
+        )
     return Scores(frame_rewards, estimate(frame_rewards.mean(dim=1).tolist()))

@@ -13,8 +13,6 @@
 | `aesthetic`         | LAION's aesthetic score                           |
 | `combine`           | weighted sums; recomputation in the backward pass |
 | `preprocess`        | from a frame to what a reward model looks at      |
-| `shipped`           | the table of names                                |
-| `caption_limit`     | a warning for captions that a reward cuts         |
 """
 
 from ivtutorial.system.lazy import offer

@@ -16,10 +16,12 @@ Your own module is looked for where Python looks, and in the current folder. It 
 from __future__ import annotations
 
 import importlib
+import inspect
 import re
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, cast
 
@@ -90,17 +92,27 @@ def open_named(
         from ivtutorial.rewards.combine import WeightedSum
 
         return WeightedSum([_term(part, device, dtype, own) for part in _BETWEEN.split(text)])
-    name, _, path = text.partition(":")
-    if name in SHIPPED:
+    name, colon, path = text.partition(":")
+    if name in SHIPPED and bool(colon) == bool(path):
         module, function, _ = SHIPPED[name]
         load = getattr(importlib.import_module(f"ivtutorial.rewards.{module}"), function)
         shipped: Any = load(path or None, dtype=dtype).to(device)
         return cast(ImageReward, shipped)
     if match := _FUNCTION.fullmatch(text):
         return _import(match[1], match[2])
-    raise InputError(
-        f"No reward {text!r}: expected {', '.join([*own, *SHIPPED])}, a folder, an HPSv2 checkpoint file, "
-        "package.module:function, or a sum such as '0.7*hpsv2 + 0.02*aesthetic'."
+    raise InputError(f"No reward {text!r}: {_advice(text, {'reduced': '', **own})}")
+
+
+def _advice(text: str, own: Mapping[str, str | Path]) -> str:
+    """What was expected instead of a text that names no reward."""
+    names = [*own, *SHIPPED]
+    if re.search(r"\S\s+[-+]\s|\*", text):
+        return "in a sum every term is WEIGHT*REWARD, such as '0.7*hpsv2 + -0.02*aesthetic'."
+    near = get_close_matches(text.lower(), names, n=1)
+    hint = f"did you mean {near[0]!r}? There are" if near else "expected"
+    return (
+        f"{hint} {', '.join(names)}, one of these with a file or folder of its own (NAME:PATH), a folder, an HPSv2 "
+        "checkpoint file, package.module:function, or a sum such as '0.7*hpsv2 + 0.02*aesthetic'."
     )
 
 
@@ -133,6 +145,12 @@ def _import(module: str, function: str) -> ImageReward:
             ) from error
     if not callable(reward):
         raise InputError(f"{module} has no function {function!r}: expected (frames, captions) -> scores.")
+    try:
+        inspect.signature(reward).bind("frames", "captions")
+    except ValueError:
+        pass  # a builtin has no signature to look at
+    except TypeError as error:
+        raise InputError(f"{module}:{function} is not (frames, captions) -> scores: {error}.") from error
     return cast(ImageReward, reward)
 
 

@@ -212,7 +212,9 @@ def _method_named(name: Any) -> type[RewardMethod]:
     for known, kind in METHODS.items():
         if known.lower() == str(name).lower():
             return kind
-    raise InputError(f"unknown method {name!r}: there are {', '.join(METHODS)}.")
+    near = difflib.get_close_matches(str(name).lower(), [known.lower() for known in METHODS], n=1)
+    hint = f"did you mean {near[0]!r}? There" if near else "there"
+    raise InputError(f"unknown method {name!r}: {hint} are {', '.join(METHODS)}.")
 
 
 def _build(kind: Any, values: Mapping[str, Any]) -> Any:

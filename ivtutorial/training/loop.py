@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import torch
 
+from ivtutorial.errors import InputError
 from ivtutorial.models.lora import load_lora, save_lora
 from ivtutorial.system.interruption import noting_signals
 from ivtutorial.training import checkpoints, run_folder
@@ -50,8 +51,14 @@ def finish(run: Run, progress: Progress) -> FinetuneResult:
     """Write the adapter of a run that has ended: the last, or with `patience` the best; with `ema` its average.
 
     Raises:
-        InputError: it cannot be written.
+        InputError: no step changed the adapter, or it cannot be written.
     """
+    # fp16 spends its first steps on the search for a loss scale; see `end_if_diverged` for its limit.
+    if progress.step and progress.skipped == progress.step and run.accelerator.scaler is None:
+        raise InputError(
+            f"none of {progress.step} steps had a finite loss and gradient, so the adapter is as it began: look at the "
+            "reward's values, lower lr, or use precision 'fp32'."
+        )
     lora, best = run.out / run_folder.LORA, run.out / run_folder.BEST
     if run.main:
         if run.config.patience is not None and best.is_dir():

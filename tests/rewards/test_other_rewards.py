@@ -345,8 +345,12 @@ def test_names_with_places(clip_folder: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("hpsv3", "No reward 'hpsv3': expected hpsv2, hpsv2.1, pickscore"),
-        ("", "No reward ''"),
+        ("hpsv3", "No reward 'hpsv3': did you mean 'hpsv2'"),
+        ("", "No reward '': expected reduced, hpsv2, hpsv2.1, pickscore"),
+        ("hpsv2:", "No reward 'hpsv2:'"),
+        ("hpsv2 + clip", "every term is WEIGHT\\*REWARD"),
+        ("hpsv2 - clip", "every term is WEIGHT\\*REWARD"),
+        ("math:sqrt", "is not \\(frames, captions\\) -> scores"),
         ("no_such_module_here:score", "Cannot import the reward's module 'no_such_module_here'"),
         ("math:score", "math has no function 'score'"),
         ("0.5*hpsv3", "No reward 'hpsv3'"),

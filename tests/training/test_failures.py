@@ -60,6 +60,13 @@ def test_several_such_steps_in_a_row_end_the_run(toy: Backbone, data: LatentData
     assert not has_lora(toy.unet)
 
 
+def test_a_run_without_a_good_step_leaves_no_adapter(toy: Backbone, data: LatentDataset, tmp_path: Path) -> None:
+    loss = sometimes_nan(lambda call: True)
+    with pytest.raises(InputError, match="none of 2 steps had a finite loss"):
+        finetune(toy, data, redness, tmp_path / "run", replace(CONFIG, steps=2), loss_fn=loss, progress=False)
+    assert not (tmp_path / "run" / "lora").exists()
+
+
 def test_a_bound_on_the_gradient(toy: Backbone, data: LatentDataset, tmp_path: Path) -> None:
     """Adam forgets a gradient's scale, but for its eps = 1e-8: bounded to 1e-10 a step moves less than lr / 100."""
     config = replace(CONFIG, steps=1, warmup=0)
