@@ -10,5 +10,4 @@
 | `image_model`  | the UNet on single frames               |
 | `video_model`  | the UNet on clips                       |
 | `decoder`      | the decoder, on latents of the model    |
-| `muon`         | an optimiser for matrices               |
 """
