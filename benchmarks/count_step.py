@@ -228,9 +228,34 @@ def count(
     return Count(operations, 0, peak)
 
 
-def row(name: str, counted: Count, clips: int, precision: str) -> dict[str, Any]:
-    """A row of the table, for a step of `CLIPS` clips on one GPU."""
-    passes = CLIPS // clips
+def clip_rows(networks: tuple[Backbone, ClipReward]) -> list[dict[str, Any]]:
+    """What one clip costs outside training: to be sampled in 20 steps with guidance, and to be encoded."""
+    backbone, _ = networks
+    given, step, decoding, encoding = batch(backbone, 1), Counting(), Counting(), Counting()
+    side = given.latents.shape[-1] * backbone.vae_factor
+    with torch.no_grad(), patch.object(functional, ATTENTION, fused_attention):
+        with step:
+            predict = backbone.predictor(given.embeds, given.uncond_embeds, 3.0)
+            denoise(predict, given.z, [500], backbone.scheduler)
+        with decoding:
+            backbone.decode_clips(given.latents)
+        with encoding:
+            backbone.encode(torch.empty(1, FRAMES, 3, side, side, device="meta"))
+    sampled = decoding.count.operations.copy()
+    for pair, times in step.count.operations.items():
+        sampled[pair] += 20 * times
+    fixed = sum(p.numel() * p.element_size() for part in (backbone.unet, backbone.vae) for p in part.parameters())
+    peak = max(step.count.peak, decoding.count.peak) + fixed
+    alone = encoding.count.peak + sum(p.numel() * p.element_size() for p in backbone.vae.parameters())
+    return [
+        row("a clip sampled", Count(sampled, 0, peak), 1, "fp16", passes=1),
+        row("a clip encoded", Count(encoding.count.operations, 0, alone), 1, "fp16", passes=1),
+    ]
+
+
+def row(name: str, counted: Count, clips: int, precision: str, passes: int | None = None) -> dict[str, Any]:
+    """A row of the table, by default for a step of `CLIPS` clips on one GPU."""
+    passes = passes or CLIPS // clips
     flops, bytes_ = counted.total()
     gib = counted.peak / 2**30
     cards = {}
@@ -251,9 +276,8 @@ def row(name: str, counted: Count, clips: int, precision: str) -> dict[str, Any]
     }
 
 
-def rows() -> list[dict[str, Any]]:
-    """Every preset, the same with nothing recomputed, and the authors' way."""
-    half = {"fp16": models(torch.float16), "bf16": models(torch.bfloat16)}
+def rows(half: dict[str, tuple[Backbone, ClipReward]]) -> list[dict[str, Any]]:
+    """Every preset, the same with nothing recomputed, and the authors' way, with models by precision."""
     theirs = InstructVideo(train_mode=True, recompute=True)
     wanted = [
         *((f"preset {name}", one["precision"], one["batch_size"], Memory(**one["memory"]), InstructVideo(), False)
@@ -275,7 +299,9 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=RESULT)
     options = parser.parse_args()
     settings = {"clips_of_a_step": CLIPS, "frames": FRAMES, "tokens": TOKENS}
-    table = {"settings": settings, "cards": {name: asdict(card) for name, card in CARDS.items()}, "rows": rows()}
+    half = {"fp16": models(torch.float16), "bf16": models(torch.bfloat16)}
+    cards = {name: asdict(card) for name, card in CARDS.items()}
+    table = {"settings": settings, "cards": cards, "clips": clip_rows(half["fp16"]), "rows": rows(half)}
     atomic_write_text(options.out, json.dumps({**table, **provenance(0)}, indent=1) + "\n")
 
 

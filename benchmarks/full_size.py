@@ -14,14 +14,19 @@ import argparse
 import gzip
 import json
 import tempfile
+import zlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import open_clip
 import torch
+from torch import Tensor
 
+from ivtutorial.method.flow import FlowSchedule
 from ivtutorial.models.backbone import Backbone
 from ivtutorial.models.backbone_folder import save_backbone
+from ivtutorial.models.dit import WanBackbone
 from ivtutorial.models.scheduler import make_scheduler
 from ivtutorial.models.unet import VideoUNet
 from ivtutorial.rewards.clip import ClipReward
@@ -35,22 +40,26 @@ def random_backbone(divide: int, seed: int, device: str, shallow: bool = False) 
         divide: of every width.
         seed: of the weights.
         device: where they are made.
-        shallow: one block a level, and one layer of the text encoder.
+        shallow: two levels of one block each, and one layer of the text encoder.
     """
     from diffusers import AutoencoderKL
     from transformers import CLIPTextConfig, CLIPTextModel
 
     torch.manual_seed(seed)
+    levels = 2 if shallow else 4
+    cross, plain = "CrossAttn{}Block3D", "{}Block3D"
     with torch.device(device):
         unet = VideoUNet(
-            sample_size=32, block_out_channels=tuple(w // divide for w in (320, 640, 1280, 1280)),
+            sample_size=32, block_out_channels=tuple(w // divide for w in (320, 640, 1280, 1280)[:levels]),
             cross_attention_dim=1024 // divide, attention_head_dim=max(64 // divide, 8), norm_num_groups=32 // divide,
             layers_per_block=1 if shallow else 2,
+            down_block_types=[name.format("Down") for name in [cross] * (levels - 1) + [plain]],
+            up_block_types=[name.format("Up") for name in [plain] + [cross] * (levels - 1)],
         )  # fmt: skip
         vae = AutoencoderKL(
-            block_out_channels=[w // divide for w in (128, 256, 512, 512)], latent_channels=4, sample_size=512,
-            down_block_types=["DownEncoderBlock2D"] * 4, up_block_types=["UpDecoderBlock2D"] * 4,
-            layers_per_block=1 if shallow else 2, norm_num_groups=32 // divide,
+            block_out_channels=[w // divide for w in (128, 256, 512, 512)[:levels]], latent_channels=4,
+            sample_size=512, layers_per_block=1 if shallow else 2, norm_num_groups=32 // divide,
+            down_block_types=["DownEncoderBlock2D"] * levels, up_block_types=["UpDecoderBlock2D"] * levels,
         )  # fmt: skip
         text = CLIPTextConfig(
             hidden_size=1024 // divide, intermediate_size=4096 // divide, num_attention_heads=16 // divide,
@@ -61,6 +70,51 @@ def random_backbone(divide: int, seed: int, device: str, shallow: bool = False) 
             if ".conv4." in name:  # zero at the start: the last temporal convolutions would do nothing
                 torch.nn.init.normal_(parameter, std=0.01)
     return Backbone(unet, vae, text_encoder, clip_tokenizer(), make_scheduler()).freeze()
+
+
+class NoiseWan(WanBackbone):
+    """Wan whose captions are noise of the text encoder's shape; the encoder itself is larger than all the rest."""
+
+    @property
+    def text_key(self) -> str:
+        """Of no encoder."""
+        return "noise"
+
+    def encode_text(self, captions: Sequence[str]) -> list[Tensor]:
+        """(8, E) for each caption, always the same."""
+        return [torch.randn(8, self.text_width, generator=seeded(caption)) for caption in captions]
+
+
+def seeded(text: str) -> torch.Generator:
+    """A generator for a text."""
+    return torch.Generator().manual_seed(zlib.crc32(text.encode()))
+
+
+def random_wan(divide: int, seed: int, device: str, shallow: bool = False) -> NoiseWan:
+    """Wan 2.1 1.3B without its text encoder, with random weights; arguments as for `random_backbone`."""
+    from diffusers import AutoencoderKLWan, WanTransformer3DModel
+
+    torch.manual_seed(seed)
+    with torch.device(device):
+        transformer = WanTransformer3DModel(
+            patch_size=(1, 2, 2), num_attention_heads=12, attention_head_dim=128 // divide, in_channels=16,
+            out_channels=16, text_dim=4096 // divide, freq_dim=256, ffn_dim=8960 // divide,
+            num_layers=2 if shallow else 30,
+        )  # fmt: skip
+        vae = AutoencoderKLWan(base_dim=96 // divide, num_res_blocks=1 if shallow else 2)
+    backbone = NoiseWan(transformer, vae, FlowSchedule(3.0))
+    backbone.freeze()
+    return backbone
+
+
+def half_wan(backbone: NoiseWan, dtype: torch.dtype = torch.bfloat16) -> NoiseWan:
+    """Weights in half precision (in place), but for those that diffusers keeps in float32 when it opens a folder."""
+    keep = set(backbone.transformer._keep_in_fp32_modules)
+    for part in (backbone.transformer, backbone.vae):
+        for name, weight in part.named_parameters():
+            if part is backbone.vae or not keep & set(name.split(".")):
+                weight.data = weight.data.to(dtype)
+    return backbone
 
 
 def clip_tokenizer() -> Any:
@@ -89,7 +143,8 @@ def random_reward(divide: int, seed: int, device: str, shallow: bool = False) ->
     config["vision_cfg"] |= {"width": 1280 // divide, "head_width": 80 // divide}
     config["text_cfg"] |= {"width": 1024 // divide, "heads": 16 // divide}
     if shallow:
-        config["vision_cfg"]["layers"] = config["text_cfg"]["layers"] = 1
+        config["vision_cfg"] |= {"layers": 1, "image_size": 56}
+        config["text_cfg"]["layers"] = 1
     with torch.device(device):
         model = open_clip.CLIP(**config)
     model.visual.image_mean, model.visual.image_std = open_clip.OPENAI_DATASET_MEAN, open_clip.OPENAI_DATASET_STD

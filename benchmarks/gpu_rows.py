@@ -1,37 +1,39 @@
-"""What a row of `on_a_gpu.py` measures: whether steps on the card are right, and what they take."""
+"""Whether steps on the card are right, as `on_a_gpu.py` looks at it, and the models that its rows share."""
 
 from __future__ import annotations
 
 import json
-import statistics
 import tempfile
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import full_size
 import torch
-from bench_step import OFFICIAL, all_frames_loss, step_loss
+from bench_step import step_loss
 from safetensors.torch import load_file
 from torch import Tensor
 
 from ivtutorial.data.dataset import LatentDataset
-from ivtutorial.method.batch import Batch
+from ivtutorial.errors import InputError
 from ivtutorial.method.instructvideo import InstructVideo
 from ivtutorial.models.backbone import Backbone
 from ivtutorial.models.lora import attach_lora, lora_parameters
-from ivtutorial.models.memory import DTYPES, Memory
+from ivtutorial.models.memory import DTYPES
 from ivtutorial.models.modes import network_mode
 from ivtutorial.rewards.clip import ClipReward
+from ivtutorial.system.device import check_bf16
 from ivtutorial.training.config import FinetuneConfig
 from ivtutorial.training.finetuning import finetune
 
-COUNTED = Path(__file__).resolve().parents[1] / "data" / "results" / "count_step.json"
 SMALL = 8  # widths of the networks whose numbers are compared are full size over this
 SHORT = InstructVideo(tau=0.15, D=20)  # three steps of the chain, where rounding is looked at
 SHORTEST = InstructVideo(tau=0.05, D=20, guidance=1.0)  # one network call, where many steps are taken
 CAPTIONS = ("a red fox", "a deer in the snow", "a blue bear dances", "an owl at night")
+
+
+class Unable(Exception):
+    """The card cannot do what a row asks for."""
 
 
 @dataclass
@@ -40,9 +42,11 @@ class Machine:
 
     Attributes:
         device: "cuda" or "cpu".
-        divide: widths of the large networks are full size over this. shallow: one block a level.
+        divide: widths of the large networks are full size over this. shallow: few blocks, see `full_size`.
         frames: of a clip. side: of a frame, in latent cells.
+        D: steps of the whole chain.
         steps: of a row, the first of which is not timed. long: of a long run.
+        turns: how often two ways are measured in turn.
         ceiling: FLOP/s of a large product of matrices, once measured.
     """
 
@@ -51,8 +55,10 @@ class Machine:
     shallow: bool = False
     frames: int = 16
     side: int = 32
+    D: int = 20
     steps: int = 3
     long: int = 200
+    turns: int = 2
     ceiling: float | None = None
     _models: dict[int, tuple[Backbone, ClipReward]] = field(default_factory=dict)
     _expected: Tensor | None = None
@@ -72,6 +78,17 @@ class Machine:
         noise = torch.randn(shape, generator=torch.Generator().manual_seed(1))
         return LatentDataset(noise, [CAPTIONS[index % len(CAPTIONS)] for index in range(clips)])
 
+    def check(self, precision: str) -> None:
+        """Whether the device computes in a precision.
+
+        Raises:
+            Unable: it is bf16, and the card is older.
+        """
+        try:
+            check_bf16(precision, torch.device(self.device))
+        except InputError as error:
+            raise Unable(str(error)) from error
+
     def half(self) -> Any:
         """fp16, which a CPU does not train in: bf16 there."""
         return "fp16" if self.device == "cuda" else "bf16"
@@ -87,6 +104,7 @@ def cast(models: tuple[Backbone, ClipReward], dtype: torch.dtype) -> None:
 
 def gradient(machine: Machine, device: str, precision: str) -> Tensor:
     """Gradient of the adapter's matrices in one step of the small networks, as one vector on the CPU."""
+    machine.check(precision)
     shallow = machine.shallow
     backbone, reward = (
         full_size.random_backbone(SMALL, 0, "cpu", shallow),
@@ -105,9 +123,10 @@ def gradient(machine: Machine, device: str, precision: str) -> Tensor:
 
 def against_cpu(machine: Machine, precision: str) -> dict[str, Any]:
     """Relative distance and cosine of the gradient here, in a precision, to that on the CPU in fp32."""
+    ours = gradient(machine, machine.device, precision)
     if machine._expected is None:
         machine._expected = gradient(machine, "cpu", "fp32")
-    ours, expected = gradient(machine, machine.device, precision), machine._expected
+    expected = machine._expected
     distance = float((ours - expected).norm() / expected.norm())
     return {"distance": distance, "cosine": float(torch.cosine_similarity(ours, expected, dim=0))}
 
@@ -143,13 +162,14 @@ def long_run(machine: Machine) -> dict[str, Any]:
     """A run in fp16 with loss scaling: how many steps were skipped, first and last loss."""
     with tempfile.TemporaryDirectory() as folder:
         rows = small_run(machine, Path(folder, "run"), machine.long, machine.half(), method=SHORTEST)
-    return {"steps": len(rows), "skipped": rows[-1]["skipped"], "losses": [rows[0]["loss"], rows[-1]["loss"]]}
+    return {"steps": len(rows), "skipped_steps": rows[-1]["skipped"], "losses": [rows[0]["loss"], rows[-1]["loss"]]}
 
 
 def ceiling(machine: Machine) -> dict[str, Any]:
     """FLOP/s of a product of two bf16 matrices, the fastest of ten."""
     from measure import Meter
 
+    machine.check("bf16")
     n = 8192 if machine.device == "cuda" else 256
     a, b = (torch.randn(n, n, device=machine.device).bfloat16() for _ in range(2))
     meter = Meter(torch.device(machine.device))
@@ -157,89 +177,3 @@ def ceiling(machine: Machine) -> dict[str, Any]:
         meter.time(lambda: a @ b)
     machine.ceiling = 2 * n**3 / max(min(meter.seconds[3:]), 1e-9)
     return {"tflops": machine.ceiling / 1e12, "size": n}
-
-
-def timed(
-    machine: Machine, config: FinetuneConfig, loss_fn: Any = None, counted: str = "", unfrozen: bool = False
-) -> dict[str, Any]:
-    """Seconds of a step of one pass as `finetune` takes it, and memory, at full size.
-
-    Args:
-        machine: where.
-        config: of the run; steps and frames are the machine's, and of the passes of a step one is taken.
-        loss_fn: another loss, as for `finetune`.
-        counted: the row of `count_step.py` that has the same operations.
-        unfrozen: keep gradients of the reward's weights.
-    """
-    models = machine.models(machine.divide)
-    cast(models, DTYPES[config.precision])
-    models[1].requires_grad_(unfrozen)
-    config = replace(
-        config, steps=machine.steps, frames=machine.frames, accumulation=1, checkpoint_every=machine.steps, trackers=()
-    )  # fmt: skip
-    data = machine.data(config.batch_size)
-    cuda = machine.device == "cuda"
-    if cuda:
-        torch.cuda.empty_cache()
-        torch.cuda.reset_peak_memory_stats()
-    try:
-        with tempfile.TemporaryDirectory() as folder:
-            finetune(models[0], data, models[1], Path(folder, "run"), config, loss_fn=loss_fn, progress=False)
-            lines = Path(folder, "run", "metrics.jsonl").read_text(encoding="utf-8").splitlines()
-    finally:
-        models[1].requires_grad_(False).zero_grad(set_to_none=True)
-        models[0].to(machine.device), models[1].to(machine.device)
-    rows = [json.loads(line) for line in lines]
-    seconds = statistics.median(row["seconds"] for row in rows[1:])
-    clips = config.batch_size
-    result = {"seconds": seconds, "clips": clips, "clip_seconds": seconds / clips, "skipped": rows[-1]["skipped"]}
-    if cuda:
-        free, total = torch.cuda.mem_get_info()
-        result |= {"peak_gib": torch.cuda.max_memory_allocated() / 2**30, "taken_gib": (total - free) / 2**30}
-    return {**result, **utilisation(machine, counted, seconds / clips)}
-
-
-def utilisation(machine: Machine, counted: str, clip_seconds: float) -> dict[str, float]:
-    """Counted operations over time, and that over what the card reached in a large product."""
-    if machine.divide > 1 or not counted or not COUNTED.exists():
-        return {}
-    table = json.loads(COUNTED.read_text(encoding="utf-8"))
-    row = next(row for row in table["rows"] if row["name"] == counted)
-    rate = row["tflop"] * 1e12 / table["settings"]["clips_of_a_step"] / clip_seconds
-    return {"tflops": rate / 1e12} | ({"of_peak": rate / machine.ceiling} if machine.ceiling else {})
-
-
-def authors_loss(machine: Machine, reward: ClipReward) -> Callable[..., tuple[Tensor, dict[str, float]]]:
-    """The authors' order of work: clips and captions are encoded in every step, and every frame is decoded."""
-    method = replace(InstructVideo(), **OFFICIAL)
-
-    def loss(backbone: Backbone, batch: Batch, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
-        side = batch.z.shape[-1] * backbone.vae_factor
-        shown = torch.rand(len(batch.z), machine.frames, 3, side, side, device=batch.z.device)
-        backbone._embeddings.clear()
-        embeds, empty = backbone.embed(batch.captions), backbone.embed([""])
-        seen = Batch(backbone.encode(shown, generator), embeds, empty, batch.captions).to(batch.z.device)
-        return all_frames_loss(method, backbone, seen, reward, generator), {}
-
-    return loss
-
-
-def in_turn(machine: Machine) -> dict[str, Any]:
-    """Ours and the authors' way, one after the other, twice: medians and ratios, of one clip in bf16."""
-    ours = FinetuneConfig(batch_size=1, precision="bf16", memory=Memory(recompute_unet=True))
-    theirs = replace(
-        ours, method=replace(InstructVideo(), train_mode=True), memory=Memory(recompute_unet=True, guidance_passes=2)
-    )
-    several: dict[str, list[dict[str, Any]]] = {"ours": [], "authors": []}
-    for _ in range(2):
-        several["ours"].append(timed(machine, ours, counted="nothing recomputed"))
-        loss = authors_loss(machine, machine.models(machine.divide)[1])
-        several["authors"].append(timed(machine, theirs, loss, unfrozen=True))
-    result = {
-        f"{who}_{what}": statistics.median(row[what] for row in rows)
-        for who, rows in several.items()
-        for what in ("seconds", "peak_gib")
-        if what in rows[0]
-    }
-    pairs = ((what, f"ours_{what}", f"authors_{what}") for what in ("seconds", "peak_gib"))
-    return {**result, **{f"{what}_ratio": result[a] / result[b] for what, a, b in pairs if a in result}}

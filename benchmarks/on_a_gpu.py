@@ -7,11 +7,13 @@
 Rows come in the order of their worth, and the file is written after each, so that what is there when the time is up is
 the best that there was time for. First correctness, at an eighth of every width: a step on the GPU against the same on
 the CPU, a run continued against one at once. Then what the card reaches, and full size, as `finetune` takes its steps:
-presets, ours against the authors' way in turn. Then 200 small steps in fp16 with loss scaling; and again at full size
-methods, and one setting after another.
+presets, Wan, ours against the authors' way in turn. Then 200 small steps in fp16 with loss scaling, and what may make
+a step faster, each against the step as it is: single operations in several forms, attention without cuDNN, channels
+last, CUDA graphs. At last, again at full size, methods and one setting after another.
 
-A row holds what it measured; or `skipped` with the reason; `out_of_memory`; or `failed` with the error. None of these
-ends the run.
+A row holds what it measured; or `skipped` with the reason (a row begins only where as much time is left as the longest
+so far has taken; bf16 needs a card that has it); `out_of_memory`; or `failed` with the error. None of these ends the
+run.
 
 | number         | unit    | meaning                                                                               |
 |----------------|---------|---------------------------------------------------------------------------------------|
@@ -31,31 +33,32 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from gpu_rows import Machine, against_cpu, ceiling, continued, in_turn, long_run, timed
+from gpu_kernels import attention, convolutions
+from gpu_rows import Machine, Unable, against_cpu, ceiling, continued, long_run
+from gpu_steps import (
+    against_authors,
+    channels_last,
+    cuda_graphs,
+    flash_attention,
+    of_preset,
+    of_setting,
+    variant,
+    wan,
+)
 
 from ivtutorial.method.instructvideo import InstructVideo
-from ivtutorial.models.memory import Memory
 from ivtutorial.system.files import atomic_write_text
+from ivtutorial.system.out_of_memory import is_out_of_memory
 from ivtutorial.system.provenance import provenance
-from ivtutorial.training.config import FinetuneConfig
 from ivtutorial.training.methods import METHODS
-from ivtutorial.training.presets import PRESETS, preset
+from ivtutorial.training.presets import PRESETS
 
 Measure = Callable[[], dict[str, Any]]
 
 
-def of_preset(machine: Machine, name: str, **memory: Any) -> dict[str, Any]:
-    """A step with a preset; on a CPU in bf16, which is all that it has."""
-    values = preset(name)
-    precision = values["precision"] if machine.device == "cuda" else "bf16"
-    config = FinetuneConfig(**{**values, "precision": precision, "memory": Memory(**values["memory"], **memory)})
-    return timed(machine, config, counted="" if memory else f"preset {name}")
-
-
-def of_setting(machine: Machine, method: Any, batch: int = 1, **memory: Any) -> dict[str, Any]:
-    """A step of one pass in bf16, the UNet recomputed unless `memory` says otherwise."""
-    memory = memory or {"recompute_unet": True}
-    return timed(machine, FinetuneConfig(method=method, batch_size=batch, precision="bf16", memory=Memory(**memory)))
+def tiny() -> Machine:
+    """What a rehearsal measures on."""
+    return Machine("cpu", divide=8, shallow=True, frames=8, side=8, D=7, steps=2, long=2, turns=1)
 
 
 def rows(machine: Machine) -> dict[str, Measure]:
@@ -71,6 +74,8 @@ def rows(machine: Machine) -> dict[str, Measure]:
         "S 1": InstructVideo(S=1),
         "S 8": InstructVideo(S=8),
     }
+    changes = {"attention without cuDNN": flash_attention, "channels last": channels_last, "CUDA graphs": cuda_graphs}
+    size = machine.divide
     return {
         "a step against the CPU, fp32": lambda: against_cpu(machine, "fp32"),
         "a step against the CPU, bf16": lambda: against_cpu(machine, "bf16"),
@@ -78,31 +83,34 @@ def rows(machine: Machine) -> dict[str, Measure]:
         "continued, fp16": lambda: continued(machine, machine.half()),
         "peak in bf16": lambda: ceiling(machine),
         **{f"preset {name}": lambda name=name: of_preset(machine, name) for name in reversed(PRESETS)},
-        "ours and the authors' way in turn": lambda: in_turn(machine),
+        "Wan 2.1 1.3B, preset 16gb": lambda: wan(machine),
+        "ours and the authors' way in turn": lambda: against_authors(machine),
         "a long run in fp16": lambda: long_run(machine),
+        "attention by kernel": lambda: attention(machine.device, size),
+        "convolutions by form": lambda: convolutions(machine.device, size),
+        **{name: lambda change=change: variant(machine, "a100", change) for name, change in changes.items()
+           if size == 1 or change is not cuda_graphs},
         **{name: lambda method=method: of_setting(machine, method) for name, method in settings.items()},
         "nothing recomputed": lambda: of_setting(machine, InstructVideo(), decode_chunk=16),
         **{f"batch {clips}": lambda clips=clips: of_setting(machine, InstructVideo(), clips) for clips in (2, 4, 8)},
-        **({"preset a100, compiled": lambda: of_preset(machine, "a100", compile=True)} if machine.divide == 1 else {}),
-    }
+        **({"preset a100, compiled": lambda: of_preset(machine, "a100", compile=True)} if size == 1 else {}),
+    }  # fmt: skip
 
 
 def measured(function: Measure) -> dict[str, Any]:
     """What a row gives, or why it gives nothing."""
     try:
         return function()
+    except Unable as error:
+        return {"skipped": str(error)}
     except Exception as error:  # whatever it is, the other rows are worth their minutes
-        causes = (error, error.__cause__, error.__context__)
-        if any(isinstance(cause, torch.OutOfMemoryError) for cause in causes):
+        if any(cause and is_out_of_memory(cause) for cause in (error, error.__cause__, error.__context__)):
             return {"out_of_memory": True}
         return {"failed": f"{type(error).__name__}: {str(error)[:300]}"}
 
 
 def measure(machine: Machine, out: Path, minutes: float, only: list[str] | None = None) -> list[dict[str, Any]]:
-    """Measure rows until the time is up, write the file after each, and return the rows.
-
-    A row begins only where as much time is left as the longest so far has taken.
-    """
+    """Measure rows until the time is up, write the file after each, and return the rows."""
     began, longest = time.monotonic(), 0.0
     result: list[dict[str, Any]] = []
     for name, function in rows(machine).items():
@@ -115,7 +123,8 @@ def measure(machine: Machine, out: Path, minutes: float, only: list[str] | None 
         longest = max(longest, spent)
         result.append({"name": name, **_rounded(numbers), "spent": round(spent, 1)})
         print(json.dumps(result[-1]), flush=True)
-        settings = {name: getattr(machine, name) for name in ("device", "divide", "shallow", "frames", "side", "steps")}
+        named = ("device", "divide", "shallow", "frames", "side", "D", "steps")
+        settings = {name: getattr(machine, name) for name in named}
         atomic_write_text(out, json.dumps({"settings": settings, "rows": result, **provenance(0)}, indent=1) + "\n")
     return result
 
@@ -134,7 +143,7 @@ def main() -> None:
     options = parser.parse_args()
     if options.rehearse:
         torch.set_num_threads(1)
-        machine = Machine("cpu", divide=8, shallow=True, frames=8, side=8, steps=2, long=2)
+        machine = tiny()
     elif torch.cuda.is_available():
         machine = Machine()
     else:

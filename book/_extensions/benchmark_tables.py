@@ -1,6 +1,7 @@
 """Sphinx extension: the directive `benchmark`, the tables that a script of `benchmarks/` measured, one for each device.
 
-The numbers are those of data/results/NAME.json. A device that was never measured has no table, but a line that says so.
+The numbers are those of data/results/NAME.json. A device that was never measured has no table, and what has no value
+no number.
 `benchmark count_step` and `benchmark count_wan` show what was counted without a GPU.
 """
 
@@ -16,7 +17,6 @@ from sphinx.util.docutils import SphinxDirective
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "data" / "results"
-OPEN = "still to be measured"
 DEVICES = {"cpu": "On a CPU", "gpu": "On a GPU"}
 COLUMNS = {
     "bench_step": {
@@ -40,7 +40,7 @@ def cell(value: Any) -> str:
     """A value for a reader: three digits that count, or what is missing."""
     if isinstance(value, float):
         return f"{value:.3g}" if value < 1000 else f"{value:,.0f}"
-    return OPEN if value is None else f"{value:,}" if isinstance(value, int) else str(value)
+    return "" if value is None else f"{value:,}" if isinstance(value, int) else str(value)
 
 
 def lines(name: str, tables: dict[str, Any]) -> list[str]:
@@ -57,7 +57,6 @@ def lines(name: str, tables: dict[str, Any]) -> list[str]:
     for device, title in DEVICES.items():
         table = tables.get(device)
         if table is None:
-            found += [f"**{title}.** {OPEN.capitalize()}.", ""]
             continue
         found += [f"**{title}.** {_source(table)}", ""]
         found += [f"| {' | '.join(columns.values())} |", f"|{'---|' * len(columns)}"]
@@ -75,7 +74,7 @@ def counted_lines(table: dict[str, Any]) -> list[str]:
     cards = list(table["cards"])
     head = ["setting", "precision", "clips in a pass", "TFLOP", "GB moved", "GiB at the peak", *cards]
     found = _counted_head(table, head)
-    for row in table["rows"]:
+    for row in [*table["rows"], *table["clips"]]:
         bounds = [_bounds(row["cards"][card]) for card in cards]
         numbers = [f"{row['tflop']:,.0f}", f"{row['gbyte']:,.0f}", f"{row['peak_gib']:.1f}"]
         found.append(f"| {' | '.join([row['name'], row['precision'], str(row['clips']), *numbers, *bounds])} |")

@@ -39,7 +39,7 @@ def finetune_command(
     preset: Annotated[
         str | None,
         typer.Option(
-            help="Memory and batch for a GPU: t4, 8gb, 24gb, a100; transformers: 16gb, 24gb, 80gb; default by card."
+            help="Memory and batch for a GPU: t4, 8gb, 24gb, a100, h100; transformers 16gb, 24gb, 80gb; else by card."
         ),
     ] = None,
     method: Method = None,

@@ -25,7 +25,7 @@ from torch import Tensor
 from ivtutorial.data.lists import Clip
 from ivtutorial.errors import InputError
 from ivtutorial.system.files import atomic_write, atomic_write_text, key, sha256
-from ivtutorial.system.out_of_memory import ENCODING_KNOBS, explain_out_of_memory
+from ivtutorial.system.out_of_memory import ENCODING_OPTIONS, explain_out_of_memory
 from ivtutorial.video.reader import Frames, read_video
 
 if TYPE_CHECKING:
@@ -127,7 +127,7 @@ class LatentCache:
         from safetensors.torch import save
 
         x = torch.from_numpy(pixels).permute(0, 3, 1, 2)[None].float() / 255
-        with explain_out_of_memory(ENCODING_KNOBS):
+        with explain_out_of_memory(ENCODING_OPTIONS):
             latents = self._backbone.encode(x)[0].cpu().contiguous()
         if not (self.folder / "about.json").is_file():
             atomic_write_text(self.folder / "about.json", json.dumps(self.about, indent=1) + "\n")

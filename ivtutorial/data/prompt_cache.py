@@ -17,7 +17,7 @@ from torch import Tensor
 from ivtutorial.errors import InputError
 from ivtutorial.models.dit.prompt_side import PromptSide
 from ivtutorial.system.files import atomic_write, key
-from ivtutorial.system.out_of_memory import ENCODING_KNOBS, explain_out_of_memory
+from ivtutorial.system.out_of_memory import ENCODING_OPTIONS, explain_out_of_memory
 from ivtutorial.system.share import own_share, wait_for_all
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def encode_captions(backbone: Backbone, captions: Sequence[str], cache: str | Pa
     mine = own_share([text for text in texts if not _path(folder, text).is_file()])
     for first in range(0, len(mine), TOGETHER):
         some = mine[first : first + TOGETHER]
-        with explain_out_of_memory(ENCODING_KNOBS):
+        with explain_out_of_memory(ENCODING_OPTIONS):
             embeddings = backbone.encode_text(some)
         for text, embedding in zip(some, embeddings, strict=True):
             _store(_path(folder, text), embedding)

@@ -20,7 +20,7 @@ from ivtutorial.evaluation.intervals import Estimate, estimate
 from ivtutorial.method.video_reward import VideoReward
 from ivtutorial.rewards.named import open_reward
 from ivtutorial.system.device import choose_device
-from ivtutorial.system.out_of_memory import SAMPLING_KNOBS, explain_out_of_memory
+from ivtutorial.system.out_of_memory import SAMPLING_OPTIONS, explain_out_of_memory
 from ivtutorial.system.progress import bar
 from ivtutorial.video.reader import read_video
 
@@ -92,7 +92,7 @@ def score(
         raise InputError(f"frames are {frames.dtype}: expected floats in [0, 1]. Divide 8-bit values by 255.")
     image_reward, place = _opened(reward, device, dtype)
     video_reward = VideoReward(image_reward, S=S, lambda_tar=0.0, selection="first")
-    with torch.no_grad(), explain_out_of_memory(SAMPLING_KNOBS):
+    with torch.no_grad(), explain_out_of_memory(SAMPLING_OPTIONS):
         parts = [
             video_reward.of_frames(part.to(place or part.device), captions[i : i + batch_size]).frame_rewards
             for i, part in zip(range(0, len(frames), batch_size), frames.split(batch_size), strict=True)

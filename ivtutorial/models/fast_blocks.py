@@ -6,10 +6,14 @@
 | temporal convolution | `conv3d` (3, 1, 1) | `conv2d` (3, 1) over frames and positions |
 | attention to the caption | keys and values of each frame | of each clip; on a CPU all heads in one product |
 | attention in bf16 with gradient on a CPU | fused kernel | two products and a softmax, where there are few tokens |
+| tokens on a GPU | a view of images, hence a small product for each frame or position | in order, hence one product |
 | GEGLU on a CPU | halves of one projection | two projections; in bf16 without gradient, GELU and product inside them |
 
 All of it is exact: in float32 output and gradients are the stock ones to rounding, about 1e-6 of their size. bf16 is
 another matter, about 1 % a pass, and is chosen elsewhere (`ivtutorial.models.precision`).
+
+On a GPU blocks work in the stock layout. Whether channels last, another kernel for attention, or CUDA graphs pay there
+is what rows of these names in `benchmarks/on_a_gpu.py` measure.
 
 `install` changes the class of blocks, nothing else: parameters, names, adapters and files are those of the stock
 classes, of which these are subclasses. A block falls back to its stock forward pass where it meets what it does not
@@ -30,6 +34,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 FEW_SCORES = 64 * 64  # of one head: up to here the scores fit into memory easily
+MOST_SEQUENCES = 2**16 - 1  # that a kernel of CUDA takes: a clip of 512x512 pixels has 4096 in its first level
 _LAST = torch.channels_last
 
 
@@ -60,7 +65,7 @@ class FramewiseConv(TemporalConvLayer):
 
 
 class SpatialTransformer(Transformer2DModel):
-    """Attention over the positions of each frame, and to the caption, with tokens as views of channels-last images."""
+    """Attention over the positions of each frame, and to the caption; tokens are views of channels-last images."""
 
     def forward(
         self,
@@ -71,7 +76,7 @@ class SpatialTransformer(Transformer2DModel):
         **rest: Any,
     ) -> Any:
         """(N, C, H, W) and (N, L, E) -> (N, C, H, W), in a tuple unless `return_dict`."""
-        if return_dict or rest or not hidden_states.is_contiguous(memory_format=_LAST):
+        if return_dict or rest:
             return super().forward(
                 hidden_states,
                 encoder_hidden_states,
@@ -87,7 +92,7 @@ class SpatialTransformer(Transformer2DModel):
             x = block(x, encoder_hidden_states=encoder_hidden_states, cross_attention_kwargs=cross_attention_kwargs)
         x = self.proj_out(x) if self.use_linear_projection else x
         x = x.unflatten(1, (height, width)).permute(0, 3, 1, 2)
-        return ((x if self.use_linear_projection else self.proj_out(x)) + hidden_states,)
+        return (hidden_states + (x if self.use_linear_projection else self.proj_out(x)),)  # in the layout of the first
 
 
 class TemporalTransformer(TransformerTemporalModel):
@@ -102,7 +107,7 @@ class TemporalTransformer(TransformerTemporalModel):
         **rest: Any,
     ) -> Any:
         """(B * F, C, H, W) -> the same shape, in a tuple unless `return_dict`."""
-        if return_dict or rest or not hidden_states.is_contiguous(memory_format=_LAST):
+        if return_dict or rest:
             return super().forward(
                 hidden_states,
                 num_frames=num_frames,
@@ -111,7 +116,7 @@ class TemporalTransformer(TransformerTemporalModel):
                 **rest,
             )
         x = _frames_by_positions(hidden_states, num_frames)
-        y = self.norm(x).permute(0, 3, 2, 1).flatten(0, 1)  # (B * H * W, F, C)
+        y = self.norm(x).permute(0, 3, 2, 1).flatten(0, 1).contiguous()  # (B * H * W, F, C)
         y = self.proj_in(y)
         for block in self.transformer_blocks:
             y = block(y, cross_attention_kwargs=cross_attention_kwargs)
@@ -160,7 +165,7 @@ class ClipAttention(AttnProcessor2_0):
         shape = hidden_states.shape
         source = hidden_states
         if encoder_hidden_states is not None:
-            source = encoder_hidden_states[:: frames or 1]
+            source = encoder_hidden_states[:: frames or 1].contiguous()
             hidden_states = hidden_states.reshape(len(source), -1, shape[-1])
         query, key, value = attn.to_q(hidden_states), attn.to_k(source), attn.to_v(source)
         if query.device.type == "cpu" and len(source) < shape[0]:
@@ -216,6 +221,9 @@ _CLASSES: dict[type[nn.Module], type[nn.Module]] = {
 
 def _attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
     """Attention (N, heads, T, width); on a CPU, in bf16 and for few tokens the fused kernel is slow backwards."""
+    if len(query) > MOST_SEQUENCES:
+        parts = (tensor.split(MOST_SEQUENCES) for tensor in (query, key, value))
+        return torch.cat([_attend(*part) for part in zip(*parts, strict=True)])
     few = query.shape[-2] * key.shape[-2] <= FEW_SCORES
     if query.device.type != "cpu" or query.dtype != torch.bfloat16 or not torch.is_grad_enabled() or not few:
         return functional.scaled_dot_product_attention(query, key, value)
@@ -248,4 +256,4 @@ def _images(x: Tensor, shape: torch.Size) -> Tensor:
 
 def _tokens(x: Tensor) -> Tensor:
     """(N, C, H, W) -> (N, H * W, C)."""
-    return x.permute(0, 2, 3, 1).flatten(1, 2)
+    return x.permute(0, 2, 3, 1).flatten(1, 2).contiguous()

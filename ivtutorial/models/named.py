@@ -23,7 +23,7 @@ import torch
 
 from ivtutorial.method.flow import FlowSchedule, LevelSchedule
 from ivtutorial.system.files import data_path
-from ivtutorial.system.out_of_memory import OPENING_KNOBS, explain_out_of_memory
+from ivtutorial.system.out_of_memory import OPENING_OPTIONS, explain_out_of_memory
 from ivtutorial.weights.pipeline_folder import find_index, find_pipeline, read_index
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def open_model(
     chosen = dtype or torch.float32
     unet = chosen if isinstance(chosen, torch.dtype) else chosen.get("unet", torch.float32)
     variant = None if unet == torch.float32 else "fp16"
-    with explain_out_of_memory(OPENING_KNOBS):
+    with explain_out_of_memory(OPENING_OPTIONS):
         folder = find_pipeline(model_location(model), variant)
         if "transformer" in read_index(folder):
             from ivtutorial.models.dit.dit_folder import load_dit
@@ -144,5 +144,5 @@ def open_encoder(
 
     if "transformer" in read_index(find_index(model_location(model))):
         return open_model(model, dtype, device)  # it needs the text encoder, too, for captions that are kept
-    with explain_out_of_memory(OPENING_KNOBS):
+    with explain_out_of_memory(OPENING_OPTIONS):
         return load_encoder(model_location(model), dtype, device, None if dtype == torch.float32 else "fp16")

@@ -31,7 +31,7 @@ from ivtutorial.errors import InputError
 from ivtutorial.rewards.base import ImageReward
 from ivtutorial.rewards.shipped import SHIPPED
 from ivtutorial.system.files import data_path
-from ivtutorial.system.out_of_memory import OPENING_KNOBS, explain_out_of_memory
+from ivtutorial.system.out_of_memory import OPENING_OPTIONS, explain_out_of_memory
 
 CHECKPOINT_SUFFIXES = (".pt", ".pth", ".bin")
 _NUMBER = r"[-+]?\d*\.?\d+(?:[eE][-+]?\d+)?"
@@ -57,11 +57,11 @@ def open_reward(
         if not callable(reward):
             raise InputError(f"A reward is a function (frames, captions) -> scores, got {reward!r}.")
         if device is not None and callable(getattr(reward, "to", None)):
-            with explain_out_of_memory(OPENING_KNOBS):
+            with explain_out_of_memory(OPENING_OPTIONS):
                 cast(Any, reward).to(device)
         return reward
     folders = {"reduced": data_path("models", "reward")} if "reduced" in str(reward) else {}
-    with explain_out_of_memory(OPENING_KNOBS):
+    with explain_out_of_memory(OPENING_OPTIONS):
         return open_named(str(reward), device or "cpu", dtype or torch.float32, folders)
 
 

@@ -23,7 +23,7 @@ from ivtutorial.method.chain import sample
 from ivtutorial.models.dit.prompt_side import PromptSide
 from ivtutorial.models.modes import network_mode
 from ivtutorial.sampling.settings import Sampling as Sampling, open_to_sample, settled
-from ivtutorial.system.out_of_memory import SAMPLING_KNOBS, explain_out_of_memory
+from ivtutorial.system.out_of_memory import SAMPLING_OPTIONS, explain_out_of_memory
 from ivtutorial.system.processes import launch
 from ivtutorial.system.progress import bar
 from ivtutorial.system.share import gather, own_share, rank_and_world
@@ -124,7 +124,7 @@ def sample_batches(backbone: Backbone, jobs: Sequence[Job], sampling: Sampling) 
     size = 1 if sampling.eta else sampling.batch_size
     for start in range(0, len(jobs), size):
         batch = list(jobs[start : start + size])
-        with explain_out_of_memory(SAMPLING_KNOBS):
+        with explain_out_of_memory(SAMPLING_OPTIONS):
             clips = _sample_batch(backbone, batch, shape, sampling)
         yield batch, clips
 

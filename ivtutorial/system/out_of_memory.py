@@ -17,7 +17,7 @@ import torch
 from ivtutorial.errors import InputError, first_line
 
 # By what is given up: nothing first, then time, then quality.
-KNOBS = (
+OPTIONS = (
     "batch_size=1 with accumulation for the rest",
     "precision=fp16 (or bf16)",
     "recompute_unet, recompute_decode with decode_chunk=1, and recompute_reward",
@@ -25,18 +25,18 @@ KNOBS = (
     "K=1 and fewer segments S",
     "fewer frames, or a smaller height and width",
 )
-SAMPLING_KNOBS = (
+SAMPLING_OPTIONS = (
     "a smaller batch_size",
     "weights in half precision",
     "fewer frames, or a smaller height and width",
 )
 _ALONE = "no other program on this GPU (nvidia-smi lists them)"
-OPENING_KNOBS = (
+OPENING_OPTIONS = (
     _ALONE,
     "half precision: precision of finetune, precision of prepare, dtype of open_model",
     "device=cpu",
 )
-ENCODING_KNOBS = (  # there is no batch: clips are encoded one by one
+ENCODING_OPTIONS = (  # there is no batch: clips are encoded one by one
     _ALONE,
     "half precision: precision of finetune, and the same precision of prepare",
     "fewer frames, or a smaller height and width",
@@ -47,11 +47,11 @@ _MESSAGE = re.compile("out of memory|ALLOC_FAILED", re.IGNORECASE)
 
 
 @contextmanager
-def explain_out_of_memory(knobs: Sequence[str] = KNOBS) -> Iterator[None]:
-    """Turns "CUDA out of memory" into advice: which knob to turn, in which order.
+def explain_out_of_memory(options: Sequence[str] = OPTIONS) -> Iterator[None]:
+    """Turns "CUDA out of memory" into advice: which options to change, in which order.
 
     Args:
-        knobs: what to advise; by default those of fine-tuning.
+        options: what to advise; by default those of fine-tuning.
 
     Raises:
         InputError: when the block runs out of the GPU's memory.
@@ -62,9 +62,9 @@ def explain_out_of_memory(knobs: Sequence[str] = KNOBS) -> Iterator[None]:
         if not is_out_of_memory(error):
             raise
         forget_tensors(error)
-        advice = "; ".join(f"{index}. {knob}" for index, knob in enumerate(knobs, start=1))
+        advice = "; ".join(f"{index}. {option}" for index, option in enumerate(options, start=1))
         raise InputError(
-            f"out of memory on the GPU. Turn these knobs, in this order: {advice}. ({first_line(error)})"
+            f"out of memory on the GPU. Change these options, in this order: {advice}. ({first_line(error)})"
         ) from error
 
 

@@ -5,6 +5,10 @@
 | `read_weights` | what a .safetensors or a PyTorch file holds |
 | `tensors_of` | the state dict inside it |
 | `fill` | puts it into a network; missing, unknown and misshapen weights are counted and named |
+
+A PyTorch file may hold more than tensors: the settings of a training run, say, as objects of classes that lie anywhere.
+Reading such an object the usual way runs code that the file chooses. Here every class that PyTorch does not count as
+safe is replaced by one that does nothing, so that the tensors can be read and nothing is imported or run.
 """
 
 from __future__ import annotations
@@ -20,18 +24,33 @@ from torch import Tensor, nn
 from ivtutorial.errors import InputError, first_line
 
 
+class Ignored:
+    """Stands for an object in a file whose class is not to be trusted: takes whatever it is given, and does nothing."""
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Ignored:
+        """Without a look at the arguments."""
+        return super().__new__(cls)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """Without a look at the arguments."""
+
+    def __setstate__(self, state: Any) -> None:
+        """Without a look at the state."""
+
+
 def read_weights(path: str | Path, what: str = "weights") -> dict[str, Any]:
     """Read a .safetensors file, or a PyTorch file (.pt, .pth, .bin, .ckpt) of which only tensors are read.
 
     Args:
-        path: the file. PyTorch files are mapped into memory where their format allows it.
+        path: the file. PyTorch files are mapped into memory where their format allows it; other objects in them are
+            `Ignored`.
         what: it is said to hold, for the error message.
 
     Returns:
         What the file holds: tensors by name, or for PyTorch files any dictionary of plain values and tensors.
 
     Raises:
-        InputError: no such file, an unreadable one, or one that holds code instead of plain tensors.
+        InputError: no such file, an unreadable one, or one from which only code could make the tensors.
 
     Example:
         >>> state = read_weights("HPS_v2_compressed.pt")["state_dict"]  # doctest: +SKIP
@@ -48,8 +67,8 @@ def read_weights(path: str | Path, what: str = "weights") -> dict[str, Any]:
         raise InputError(f"{path} does not hold readable {what} ({first_line(error)}). Download it again.") from error
     except pickle.UnpicklingError as error:
         raise InputError(
-            f"{path} does not hold readable {what}: it is no PyTorch file, or it holds more than plain tensors, which "
-            "could run code and is therefore not read. Download it again from where it was published."
+            f"{path} does not hold readable {what}: it is no PyTorch file, or its weights can only be made by code, "
+            "which is never run. Download it again from where it was published, as .safetensors if there is one."
         ) from error
 
 
@@ -69,6 +88,10 @@ def tensors_of(content: dict[str, Any], path: str | Path, *names: str) -> dict[s
 def _load_torch(path: Path) -> Any:
     try:
         return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    except pickle.UnpicklingError:
+        unknown = torch.serialization.get_unsafe_globals_in_checkpoint(path)
+        with torch.serialization.safe_globals([(Ignored, name) for name in unknown]):
+            return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except RuntimeError as error:
         if "mmap" not in str(error):
             raise

@@ -91,7 +91,7 @@ def test_the_texts_say_what_was_counted() -> None:
     chapter = "".join(
         "".join(cell["source"]) for cell in json.loads((ROOT / "book" / "10_full_size.ipynb").read_text())["cells"]
     )
-    pairs = {"T4": "t4", "L4": "24gb", "RTX 4090": "24gb", "A100": "a100", "H100": "a100"}
+    pairs = {"T4": "t4", "L4": "24gb", "RTX 4090": "24gb", "A100": "a100", "H100": "h100"}
     for card, preset in pairs.items():
         row, bound = ROWS[f"preset {preset}"], ROWS[f"preset {preset}"]["cards"][card]
         seconds = bound["floor"]
@@ -100,9 +100,25 @@ def test_the_texts_say_what_was_counted() -> None:
         assert f"| {' | '.join(cells)} |" in chapter
     assert f"With `8gb` the peak is {ROWS['preset 8gb']['peak_gib']:.1f} GiB." in chapter
     readme = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
-    t4, h100 = ROWS["preset t4"], ROWS["preset a100"]["cards"]["H100"]
+    t4, h100 = ROWS["preset t4"], ROWS["preset h100"]["cards"]["H100"]
     assert f"{t4['tflop']:,.0f} TFLOP, its tensors need {t4['peak_gib']:.1f} GiB with the preset `t4`" in readme
     assert f"{t4['cards']['T4']['floor']:.0f} s on a T4 and {h100['floor']:.1f} s on an H100" in readme
+
+
+def test_a_clip_outside_training_is_counted_too_and_chapters_quote_it() -> None:
+    """20 steps of two forward passes, of which a step of 8 clips has 8 times 28 to 32, and 16 decoded frames."""
+    sampled, encoded = TABLE["clips"]
+    forward = ROWS["preset t4"]["tflop"] / 8 / 30
+    assert sampled["tflop"] == pytest.approx(2 * 20 * forward + 16 * 0.62, rel=0.05)
+    assert encoded["tflop"] == pytest.approx(16 * 0.27, rel=0.05)
+    seconds = {row["name"]: row["cards"]["T4"]["floor"] for row in TABLE["clips"]}
+    chapter = (ROOT / "book" / "10_full_size.ipynb").read_text(encoding="utf-8")
+    assert f"at least {seconds['a clip encoded']:.1f} s a clip" in chapter
+    assert f"at least {seconds['a clip sampled']:.0f} s a clip" in chapter
+    page = " ".join((ROOT / "book" / "your_own_clips.md").read_text(encoding="utf-8").split())
+    one = seconds["a clip sampled"]
+    stated = f"at least {one:.0f} s on a T4 (counted), so 100 clips at least {100 * one / 60:.0f} minutes"
+    assert f"{stated}, and the paper's 900 at least {900 * one / 3600:.1f} hours" in page
 
 
 def test_the_page_shows_a_row_for_each_setting_and_a_column_for_each_card() -> None:
@@ -113,4 +129,5 @@ def test_the_page_shows_a_row_for_each_setting_and_a_column_for_each_card() -> N
     head = next(line for line in lines if line.startswith("| setting"))
     assert all(f"| {card} " in head for card in TABLE["cards"])
     assert sum(line.startswith(("| preset", "| nothing", "| as the")) for line in lines) == len(ROWS)
+    assert sum(line.startswith("| a clip") for line in lines) == len(TABLE["clips"])
     assert any("| no bf16 |" in line for line in lines)

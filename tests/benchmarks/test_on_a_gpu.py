@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 import torch
 
+from ivtutorial.errors import InputError
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -63,16 +65,56 @@ def test_no_row_begins_that_might_end_too_late(script: Any, tmp_path: Path, monk
     assert [row.get("skipped") for row in result] == [None, None, "40 s left of 2 minutes"]
 
 
-def test_rows_of_every_kind_run_tiny_on_a_cpu(script: Any, tmp_path: Path) -> None:
-    """One of each kind of row; `python benchmarks/on_a_gpu.py --rehearse` runs all of them."""
-    machine = script.Machine("cpu", divide=8, shallow=True, frames=8, side=8, steps=2, long=2)
-    assert [*script.rows(machine)][:3] == [f"a step against the CPU, {p}" for p in ("fp32", "bf16")] + [
-        "continued, fp32"
-    ]
-    only = ["a step against the CPU, fp32", "peak", "preset 8gb", "Direct-Align"]
-    rows = {row["name"]: row for row in script.measure(machine, tmp_path / "rows.json", 10, only)}
-    assert len(rows) == 4 and not any("failed" in row for row in rows.values()), rows
+def test_a_card_without_bf16_skips_the_rows_that_need_it(
+    script: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And measures the presets that are made for it."""
+    asked: list[str] = []
+
+    def refuse(precision: str, device: torch.device) -> None:
+        asked.append(precision)
+        if precision == "bf16":
+            raise InputError("an old card has no bf16")
+
+    monkeypatch.setattr(importlib.import_module("gpu_rows"), "check_bf16", refuse)
+    names = ["a step against the CPU, bf16", "peak", "preset a100", "Wan", "batch 4", "channels last"]
+    rows = script.measure(script.tiny(), tmp_path / "rows.json", 10, names)
+    assert len(rows) == len(names) and set(asked) == {"bf16"}
+    assert [row.get("skipped") for row in rows] == ["an old card has no bf16"] * len(names)
+
+
+def test_a_change_is_there_in_its_turn_and_gone_after_it(script: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Convolutions of the UNet have their channels last in the changed runs alone; ratios are changed over plain."""
+    steps, machine = importlib.import_module("gpu_steps"), script.tiny()
+    machine.turns = 2
+    weight = machine.models(8)[0].unet.conv_in.weight
+
+    def timed(*_: Any, **__: Any) -> dict[str, Any]:
+        changed = weight.is_contiguous(memory_format=torch.channels_last)
+        return {"seconds": 1.0 if changed else 2.0, "peak_gib": 3.0}
+
+    monkeypatch.setattr(steps, "timed", timed)
+    row = steps.variant(machine, "a100", steps.channels_last)
+    assert row == {
+        "changed_seconds": 1.0, "changed_peak_gib": 3.0, "plain_seconds": 2.0, "plain_peak_gib": 3.0,
+        "seconds_ratio": 0.5, "peak_gib_ratio": 1.0,
+    }  # fmt: skip
+    assert weight.is_contiguous() and not weight.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_the_rehearsal_measures_every_row(script: Any, tmp_path: Path) -> None:
+    """What `python benchmarks/on_a_gpu.py --rehearse` does: everything, tiny, on a CPU."""
+    machine = script.tiny()
+    names = list(script.rows(machine))
+    result = script.measure(machine, tmp_path / "rows.json", 60)
+    rows = {row["name"]: row for row in result}
+    assert list(rows) == names and len(rows) > 30
+    assert [row for row in result if {"failed", "skipped", "out_of_memory"} & row.keys()] == []
     assert rows["a step against the CPU, fp32"]["distance"] < 1e-4
+    assert rows["a step against the CPU, bf16"]["cosine"] > 0.98
+    assert all(rows[f"continued, {p}"]["same"] == rows[f"continued, {p}"]["of"] > 0 for p in ("fp32", "fp16"))
     assert rows["preset 8gb"]["clips"] == 1 and rows["preset 8gb"]["clip_seconds"] > 0
+    times = [row for row in rows["attention by kernel"].values() if isinstance(row, dict)]
+    assert len(times) == 5 and all(min(row["torch's choice"]) > 0 for row in times)
     kept = json.loads((tmp_path / "rows.json").read_text())
     assert kept["settings"]["device"] == "cpu" and {"date", "hardware", "versions"} <= kept.keys()

@@ -29,16 +29,20 @@ ROWS = [{"name": "base", "seconds": 2.0, "relative": 1.0, "step_mb": 1234.5, "pe
 MEASURED = {"rows": ROWS, "hardware": "A processor, 2 cores", "date": "2026-01-01", "seed": 0, "load_at_start": 0.1}
 
 
-def test_what_was_measured_is_shown_and_what_was_not_is_said():
+def test_what_was_measured_is_shown_and_nothing_else():
     found = tables.lines("bench_step", {"cpu": {**MEASURED, "comparisons": {"a / b": 0.6}}, "gpu": None})
     assert "A processor, 2 cores, 2026-01-01, seed 0, load of the machine at the start 0.1." in found[0]
     assert "| base | 2 | 1 | 1,234 | 20 |" in found and "- a / b: 0.6" in found
-    assert found[-2:] == ["**On a GPU.** Still to be measured.", ""], "a line, no table of empty cells"
+    assert not any("GPU" in line for line in found), "no table, and no line about one"
 
 
-def test_without_a_file_both_devices_are_said_to_be_open():
-    found = tables.lines("bench_load", {})
-    assert sum("Still to be measured" in line for line in found) == 2 and not any("|" in line for line in found)
+def test_without_a_file_nothing_is_shown():
+    assert tables.lines("bench_load", {}) == []
+
+
+def test_what_has_no_value_has_no_number():
+    rows = [{"name": "import", "seconds": 2.0, "step_mb": 3.0}]
+    assert "| import | 2 | 3 |  |" in tables.lines("bench_load", {"cpu": {**MEASURED, "rows": rows}})
 
 
 def test_a_row_that_ran_out_of_memory_says_so():

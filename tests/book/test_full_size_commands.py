@@ -1,10 +1,18 @@
-"""Every command at full size, wherever it is printed, names a card's preset; the recipe's hours are counted."""
+"""Commands in the book are understood; those at full size name a card's preset; the recipe's hours are counted."""
 
 from __future__ import annotations
 
 import json
 import re
+import shlex
 from pathlib import Path
+
+import click
+import pytest
+import typer
+
+from ivtutorial import cli
+from ivtutorial.cli.training import merge_settings
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -20,18 +28,39 @@ def texts() -> dict[str, str]:
     return pages
 
 
-def commands() -> list[tuple[str, str]]:
-    """Page and command, on one line, of every `finetune` and `prepare` of a large model in a block of a shell."""
-    blocks = [
+def blocks() -> list[tuple[str, str]]:
+    """Page and command, on one line, of everything in a block of a shell."""
+    found = [
         (page, block.replace("\\\n", " "))
         for page, text in texts().items()
-        for block in re.findall(r"```(?:bash|sh)\n(.*?)```", text, re.DOTALL)
+        for block in re.findall(r"```(?:bash|sh|text)\n(.*?)```", text, re.DOTALL)
     ]
-    lines = [(page, line) for page, block in blocks for line in block.splitlines()]
+    return [(page, line) for page, block in found for line in block.splitlines()]
+
+
+def commands() -> list[tuple[str, str]]:
+    """Page and command of every `finetune` and `prepare` of a large model."""
     large = re.compile(
         r"(ivtutorial|ivtutorial\.cli) (finetune|prepare) .*(--model (modelscope|FOLDER)|--reward hpsv2)"
     )
-    return [(page, line) for page, line in lines if large.search(line)]
+    return [(page, line) for page, line in blocks() if large.search(line)]
+
+
+CALLS = sorted({match[1] for _, line in blocks() if (match := re.search(r"ivtutorial(?:\.cli)? ([a-z][^|&]*)", line))})
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_a_command_of_the_book_is_understood(call: str) -> None:
+    """Name, options, number of arguments, and the settings after --set; three dots stand for what is left out."""
+    words = [word for word in shlex.split(call, comments=True) if word != "..."]
+    command: click.Command = typer.main.get_command(cli.app)
+    while isinstance(command, click.Group):
+        command = command.commands[words.pop(0)]
+    if "..." in call and not words:
+        return
+    parameters = command.make_context("ivtutorial", words).params
+    if "preset" in parameters:
+        merge_settings(None, {}, {}, parameters["settings"] or [], False, parameters["preset"])
 
 
 def test_every_training_command_at_full_size_names_a_preset() -> None:
@@ -41,7 +70,7 @@ def test_every_training_command_at_full_size_names_a_preset() -> None:
 
 def test_the_hours_of_the_recipe_are_those_that_were_counted() -> None:
     """200 steps at the least time of a step, each card with its preset."""
-    text = texts()["10_full_size.ipynb 10-60"]
+    text = "".join(text for page, text in texts().items() if page.startswith("10_full_size.ipynb"))
     rows = {row["name"]: row for row in json.loads((ROOT / "data/results/count_step.json").read_text())["rows"]}
     hours = {
         (preset, card): f"{200 * rows[f'preset {preset}']['cards'][card]['floor'] / 3600:.1f}"

@@ -11,6 +11,7 @@ from diffusers import UNet3DConditionModel
 from diffusers.models.attention_processor import AttnProcessor2_0
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from ivtutorial.models.backbone import Backbone
 from ivtutorial.models.fast_blocks import attend_in_one
@@ -137,3 +138,46 @@ def test_all_heads_in_one_product_are_attention(heads: int) -> None:
     split: list[Any] = [x.unflatten(-1, (heads, -1)).transpose(1, 2) for x in (query, key, value)]
     expected = functional.scaled_dot_product_attention(*split).transpose(1, 2).flatten(2)
     assert_close(attend_in_one(query, key, value, heads), expected, n=64)
+
+
+def test_many_sequences_are_attended_to_in_parts(tiny_backbone: Backbone, monkeypatch: pytest.MonkeyPatch) -> None:
+    """CUDA's kernels take 65,535 at most, and each position of a clip is one: none sees another."""
+    most: list[int] = []
+
+    def attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+        most.append(len(query))
+        return attend(query, key, value)
+
+    attend = functional.scaled_dot_product_attention
+    with torch.no_grad():
+        expected = run(tiny_backbone.unet, *inputs())
+        monkeypatch.setattr("ivtutorial.models.fast_blocks.MOST_SEQUENCES", 5)
+        monkeypatch.setattr(functional, "scaled_dot_product_attention", attention)
+        assert_close(run(tiny_backbone.unet, *inputs()), expected, n=roundings(tiny_backbone.unet))
+    assert max(most) == 5
+
+
+class Products(TorchDispatchMode):
+    """Notes how many small products each batched product of a block is made of."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.batches: list[int] = []
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is torch.ops.aten.bmm.default:
+            self.batches.append(len(args[0]))
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("clips", [1, 2])
+def test_projections_are_one_product_each(
+    fresh_backbone: Backbone, clips: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On `meta`, where blocks work as on a GPU; without attention there is no batched product left."""
+    unet = fresh_backbone.unet.to("meta")
+    monkeypatch.setattr(functional, "scaled_dot_product_attention", lambda query, key, value: query)
+    z, embeds = torch.empty(clips, 4, 5, 8, 8, device="meta"), torch.empty(clips, 7, 16, device="meta")
+    with torch.no_grad(), Products() as products:
+        unet(z, torch.empty((), dtype=torch.long, device="meta"), encoder_hidden_states=embeds)
+    assert products.batches == []

@@ -143,3 +143,26 @@ def test_a_copy_of_a_recomputing_unet_runs_on_its_own_weights(fresh_backbone: Ba
                 parameter.zero_()
     assert (run(twin, *inputs()) - before).abs().max() > 0.01
     assert torch.equal(run(unet, *inputs()), before)
+
+
+def test_a_compiled_chain_is_two_graphs(fresh_backbone: Backbone) -> None:
+    """One without gradient for all timesteps, one with; a break in the tracing would make more of each."""
+    graphs: list[Any] = []
+
+    def backend(graph: Any, inputs: Any) -> Any:
+        graphs.append(graph)
+        return graph.forward
+
+    torch.compiler.reset()
+    kinds = {"down_block_types": ["CrossAttnDownBlock3D"], "up_block_types": ["CrossAttnUpBlock3D"]}
+    sizes = {"block_out_channels": [8], "layers_per_block": 1, "norm_num_groups": 2, "attention_head_dim": 8}
+    fresh_backbone.unet = VideoUNet.from_config({**fresh_backbone.unet.config, **kinds, **sizes}).eval()
+    attach_lora(fresh_backbone.unet)
+    fresh_backbone.unet.compile(backend=backend)
+    z, _, embeds = inputs()
+    predict = fresh_backbone.predictor(embeds, embeds[:1], 3.0)
+    with torch.no_grad():
+        for t in (551, 501, 51):
+            z = z + 0.1 * predict(z, t)
+    predict(z, 1).sum().backward()
+    assert len(graphs) == 2

@@ -22,7 +22,7 @@ from ivtutorial.models.lora import has_lora
 from ivtutorial.models.memory import Memory
 from ivtutorial.sampling.generation import Sampling, generate
 from ivtutorial.sampling.training_clips import sample_clips
-from ivtutorial.system.out_of_memory import KNOBS, explain_out_of_memory
+from ivtutorial.system.out_of_memory import OPTIONS, explain_out_of_memory
 from ivtutorial.training.config import FinetuneConfig
 from ivtutorial.training.finetuning import finetune
 from ivtutorial.training.fit import fitted
@@ -41,12 +41,12 @@ def backbone(tiny_tokenizer: Any) -> Backbone:
 
 
 @pytest.mark.parametrize("where", ["explained", "fitted"])
-def test_running_out_of_memory_names_the_knobs_in_order(backbone: Backbone, where: str) -> None:
+def test_running_out_of_memory_names_the_options_in_order(backbone: Backbone, where: str) -> None:
     block = explain_out_of_memory() if where == "explained" else fitted(backbone, redness, Memory())
     with pytest.raises(InputError) as caught, block:
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.\nProcess 7 has ...")
     message = str(caught.value)
-    positions = [message.index(f"{index}. {knob}") for index, knob in enumerate(KNOBS, start=1)]
+    positions = [message.index(f"{index}. {option}") for index, option in enumerate(OPTIONS, start=1)]
     assert positions == sorted(positions) and "Tried to allocate 2.00 GiB" in message and "\n" not in message
 
 
@@ -54,7 +54,7 @@ def out_of_memory(*_: Any, **__: Any) -> Any:
     raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
 
 
-def test_a_run_whose_models_do_not_fit_names_the_knobs_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_whose_models_do_not_fit_names_the_options_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Already opening the models may be too much; nothing is left behind."""
     monkeypatch.setattr("ivtutorial.models.backbone_folder.load_backbone", out_of_memory)
     data = LatentDataset(torch.zeros(1, 4, 16, 8, 8), ("a fox",))
@@ -92,7 +92,7 @@ SMALL = Sampling(D=2, frames=2)
     ],
     ids=["generate", "from prompts", "evaluate", "evaluate's score", "score", "model", "model of prepare", "reward"],
 )
-def test_what_does_not_fit_elsewhere_names_its_own_knobs(
+def test_what_does_not_fit_elsewhere_names_its_own_options(
     backbone: Backbone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, too_much: str, message: str, call: Any
 ) -> None:
     monkeypatch.setattr(f"ivtutorial.{too_much}", out_of_memory)
@@ -111,7 +111,7 @@ def test_what_does_not_fit_elsewhere_names_its_own_knobs(
     ],
     ids=["clips", "chain", "decoder and reward", "after the backward pass", "samples"],
 )
-def test_whatever_does_not_fit_in_training_names_the_knobs_of_training(
+def test_whatever_does_not_fit_in_training_names_the_options_of_training(
     backbone: Backbone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stage: str
 ) -> None:
     monkeypatch.setattr(f"ivtutorial.{stage}", out_of_memory)
@@ -150,7 +150,7 @@ def test_the_backward_pass_that_does_not_fit_names_them_too(backbone: Backbone, 
 def test_memory_that_torch_does_not_count_runs_out_too(message: str) -> None:
     """cuBLAS and cuDNN allocate past torch; the error is then a plain RuntimeError, or CUDA's own."""
     for kind in (RuntimeError, getattr(torch, "AcceleratorError", RuntimeError)):
-        with pytest.raises(InputError, match="Turn these knobs"), explain_out_of_memory():
+        with pytest.raises(InputError, match="Change these options"), explain_out_of_memory():
             raise kind(message)
 
 

@@ -170,7 +170,7 @@ def test_a_full_gpu_still_gives_the_advice_and_keeps_the_text_tower_outside(tune
             raise torch.OutOfMemoryError("CUDA out of memory.")
 
     tuned.text_encoder.to = to  # type: ignore[method-assign, assignment]
-    with pytest.raises(InputError, match="Turn these knobs"), fitted(tuned, redness, Memory(offload_text=True)):
+    with pytest.raises(InputError, match="Change these options"), fitted(tuned, redness, Memory(offload_text=True)):
         step()
     assert devices == [("cpu", True), ("cpu", True)]
 

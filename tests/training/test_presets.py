@@ -26,7 +26,9 @@ def test_a_preset_is_valid_and_keeps_the_papers_eight_clips_a_step(name: str) ->
 
 def test_smaller_cards_save_more() -> None:
     """Every switch that a larger card's preset has on is on in the smaller one's, too."""
-    switches = [{k for k, v in PRESETS[n]["memory"].items() if v in (True, 2)} for n in ("8gb", "t4", "24gb", "a100")]
+    switches = [
+        {k for k, v in PRESETS[n]["memory"].items() if v in (True, 2)} for n in ("8gb", "t4", "24gb", "a100", "h100")
+    ]
     assert all(large <= small for small, large in zip(switches, switches[1:]))
     assert len(switches[0]) != len(switches[-1])
 
@@ -34,8 +36,8 @@ def test_smaller_cards_save_more() -> None:
 def test_a_preset_cannot_be_changed_by_accident() -> None:
     preset("t4")["memory"]["offload_text"] = False
     assert preset("t4")["memory"]["offload_text"] is True
-    with pytest.raises(InputError, match="there are t4, 8gb, 24gb, a100"):
-        preset("h100")
+    with pytest.raises(InputError, match="there are t4, 8gb, 24gb, a100, h100"):
+        preset("b200")
 
 
 def test_a_preset_on_the_command_line_can_be_changed_setting_by_setting(tmp_path: Path) -> None:
@@ -50,8 +52,16 @@ def test_a_preset_on_the_command_line_can_be_changed_setting_by_setting(tmp_path
 
 @pytest.mark.parametrize(
     ("memory", "major", "expected"),
-    [(7.8, 8, "8gb"), (14.7, 7, "t4"), (15.8, 8, "t4"), (31.7, 7, "t4"), (22.0, 8, "24gb"), (79.1, 9, "a100")],
-    ids=["8 GB", "T4", "16 GB", "V100", "L4", "H100"],
+    [
+        (7.8, 8, "8gb"),
+        (14.7, 7, "t4"),
+        (15.8, 8, "t4"),
+        (31.7, 7, "t4"),
+        (22.0, 8, "24gb"),
+        (39.4, 8, "a100"),
+        (79.1, 9, "h100"),
+    ],
+    ids=["8 GB", "T4", "16 GB", "V100", "L4", "A100", "H100"],
 )
 def test_without_a_preset_the_card_decides(
     monkeypatch: pytest.MonkeyPatch, memory: float, major: int, expected: str

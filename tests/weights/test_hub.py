@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
+import argparse
 import hashlib
+import json
 import os
 import pickle
+import sys
+import threading
+import types
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import huggingface_hub.errors as hub_errors
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
 
 from ivtutorial.errors import InputError
 from ivtutorial.system.files import sha256
-from ivtutorial.weights.files import fill, read_weights, tensors_of
+from ivtutorial.weights.files import Ignored, fill, read_weights, tensors_of
 from ivtutorial.weights.hub import hub_file, hub_folder, is_hub_name
+from ivtutorial.weights.pipeline_folder import find_pipeline
+from tests.tolerances import assert_close
 
 
 @pytest.mark.parametrize(
@@ -116,9 +126,34 @@ def test_code_in_a_weight_file_is_never_run(tmp_path: Path) -> None:
     for name, write in (("pickle.pt", lambda p: p.write_bytes(pickle.dumps(Payload()))), ("torch.pt", None)):
         path = tmp_path / name
         torch.save({"state_dict": Payload()}, path) if write is None else write(path)
-        with pytest.raises(InputError, match="could run code"):
+        with pytest.raises(InputError, match="only be made by code"):
             read_weights(path)
     assert not (tmp_path / "ran").exists()
+
+
+def test_weights_are_read_from_between_objects_that_are_not(tmp_path: Path) -> None:
+    """As training programs write them: settings, figures of numpy, classes of a module that is not here."""
+    module = types.ModuleType("some_trainer")
+    exec("class State:\n    def __setstate__(self, state):\n        raise SystemError('run')\n", module.__dict__)
+    module.State.__module__ = "some_trainer"
+    sys.modules["some_trainer"] = module
+    state = module.State()
+    state.step = 7
+    weights = {"a": torch.arange(3.0), "b": torch.ones(2, 2)}
+    others = {
+        "args": argparse.Namespace(lr=1e-5, folder=Path("runs")),
+        "best": np.float64(0.5),
+        "losses": np.arange(4),
+        "trainer": state,
+    }
+    torch.save({"state_dict": weights, **others}, tmp_path / "a.pt")
+    del sys.modules["some_trainer"]
+    with pytest.raises(pickle.UnpicklingError):
+        torch.load(tmp_path / "a.pt", weights_only=True)
+    result = read_weights(tmp_path / "a.pt")
+    assert_close(tensors_of(result, "a.pt", "state_dict"), weights, n=0)
+    assert isinstance(result["args"], Ignored) and isinstance(result["trainer"], Ignored)
+    assert "some_trainer" not in sys.modules
 
 
 def test_a_network_takes_all_weights_or_names_what_does_not_fit() -> None:
@@ -148,3 +183,97 @@ def test_a_file_of_the_hub_is_hashed_once_until_it_changes(monkeypatch: pytest.M
     blob.write_bytes(b"wrights!")
     with pytest.raises(InputError, match="damaged or another file"):
         hub_file("owner/model", "a.pt")
+
+
+class Hub(BaseHTTPRequestHandler):
+    """A hub on this machine that holds one repository; large files are named by their SHA-256, as the hub does."""
+
+    files: ClassVar[dict[str, bytes]] = {}
+    fetched: ClassVar[list[str]] = []
+    commit = "0" * 40
+
+    def do_HEAD(self) -> None:
+        self._answer(send=False)
+
+    def do_GET(self) -> None:
+        self._answer(send=True)
+
+    def log_message(self, *_: Any) -> None:
+        """Quiet."""
+
+    def _answer(self, send: bool) -> None:
+        path = self.path.partition("?")[0]
+        if path.startswith("/api/models/owner/model"):
+            listed = [{"type": "file", "path": name, "size": len(self.files[name]), "oid": "0"} for name in self.files]
+            named = [{"rfilename": name} for name in self.files]
+            content = listed if "/tree/" in path else {"id": "owner/model", "sha": self.commit, "siblings": named}
+            return self._send(json.dumps(content).encode(), {"Content-Type": "application/json"}, send)
+        name = path.partition("/resolve/")[2].partition("/")[2]
+        if name not in self.files:
+            return self._send(b"", {"X-Error-Code": "EntryNotFound"}, send, 404)
+        body = self.files[name]
+        if send:
+            self.fetched.append(name)
+        return self._send(body, {"ETag": f'"{hashlib.sha256(body).hexdigest()}"'}, send)
+
+    def _send(self, body: bytes, headers: dict[str, str], send: bool, status: int = 200) -> None:
+        self.send_response(status)
+        for key, value in {"X-Repo-Commit": self.commit, "Content-Length": str(len(body)), **headers}.items():
+            self.send_header(key, value)
+        self.end_headers()
+        if send:
+            self.wfile.write(body)
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[type[Hub]]:
+    """The hub's own client talks to it; nothing leaves this machine."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Hub)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    address = f"http://127.0.0.1:{server.server_address[1]}"
+    settings = {"ENDPOINT": address, "HF_HUB_OFFLINE": False, "HF_HUB_CACHE": str(tmp_path), "HF_HUB_DISABLE_XET": True}
+    for name, value in settings.items():
+        monkeypatch.setattr(f"huggingface_hub.constants.{name}", value)
+    monkeypatch.setattr(
+        "huggingface_hub.constants.HUGGINGFACE_CO_URL_TEMPLATE", address + "/{repo_id}/resolve/{revision}/{filename}"
+    )
+    Hub.files, Hub.fetched = {}, []
+    yield Hub
+    server.shutdown()
+    server.server_close()
+
+
+def test_a_reward_file_is_fetched_once_and_checked(hub: type[Hub]) -> None:
+    """By the real client: the second call finds it in the cache, and a damaged copy is refused."""
+    hub.files["HPS_v2_compressed.pt"] = b"weights"
+    path = hub_file("owner/model", "HPS_v2_compressed.pt")
+    assert path.read_bytes() == b"weights" and hub_file("owner/model", "HPS_v2_compressed.pt") == path
+    assert hub.fetched == ["HPS_v2_compressed.pt"]
+    path.resolve().write_bytes(b"wrights!")
+    with pytest.raises(InputError, match="damaged or another file"):
+        hub_file("owner/model", "HPS_v2_compressed.pt")
+    with pytest.raises(InputError, match="has no such file"):
+        hub_file("owner/model", "HPS_v2.1_compressed.pt")
+
+
+@pytest.mark.parametrize(
+    ("stored", "variant", "expected"),
+    [
+        (["safetensors", "fp16.safetensors", "bin", "fp16.bin"], "fp16", "fp16.safetensors"),
+        (["safetensors", "fp16.safetensors", "bin"], None, "safetensors"),
+        (["bin", "fp16.bin"], "fp16", "fp16.bin"),
+        (["bin"], "fp16", "bin"),
+    ],
+)
+def test_of_a_pipeline_one_set_of_weights_is_fetched(
+    hub: type[Hub], stored: list[str], variant: str | None, expected: str
+) -> None:
+    """Safetensors before PyTorch files, half precision where it is asked for and there; nothing else that is large."""
+    weights = [f"{part}/model.{kind}" for part in ("unet", "vae") for kind in stored]
+    small = ["model_index.json", "unet/config.json", "vae/config.json", "tokenizer/vocab.json", "tokenizer/merges.txt"]
+    hub.files |= {name: name.encode() for name in [*small, *weights, "README.md", "x.mp4"]}
+    folder = find_pipeline("owner/model", variant)
+    assert (folder / "model_index.json").is_file()
+    assert sorted(hub.fetched) == sorted([*small, f"unet/model.{expected}", f"vae/model.{expected}"])
+    find_pipeline("owner/model", variant, ["vae"])
+    assert len(hub.fetched) == len(small) + 2, "all of it is in the cache"
