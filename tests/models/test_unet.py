@@ -145,6 +145,7 @@ def test_a_copy_of_a_recomputing_unet_runs_on_its_own_weights(fresh_backbone: Ba
     assert torch.equal(run(unet, *inputs()), before)
 
 
+@pytest.mark.skipif(not hasattr(torch, "AcceleratorError"), reason="an older torch may break the tracing")
 def test_a_compiled_chain_is_two_graphs(fresh_backbone: Backbone) -> None:
     """One without gradient for all timesteps, one with; a break in the tracing would make more of each."""
     graphs: list[Any] = []
