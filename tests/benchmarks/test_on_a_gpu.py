@@ -108,7 +108,7 @@ def test_the_rehearsal_measures_every_row(script: Any, tmp_path: Path) -> None:
     names = list(script.rows(machine))
     result = script.measure(machine, tmp_path / "rows.json", 60)
     rows = {row["name"]: row for row in result}
-    assert list(rows) == names and len(rows) > 30
+    assert list(rows) == names and len(rows) >= 30
     assert [row for row in result if {"failed", "skipped", "out_of_memory"} & row.keys()] == []
     assert rows["a step against the CPU, fp32"]["distance"] < 1e-4
     assert rows["a step against the CPU, bf16"]["cosine"] > 0.98
