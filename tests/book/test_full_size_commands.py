@@ -58,6 +58,8 @@ def test_a_command_of_the_book_is_understood(call: str) -> None:
         command = command.commands[words.pop(0)]
     if "..." in call and not words:
         return
+    known = {name for parameter in command.params for name in (*parameter.opts, *parameter.secondary_opts)}
+    assert {word for word in words if word.startswith("--")} <= known
     parameters = command.make_context("ivtutorial", words).params
     if "preset" in parameters:
         merge_settings(None, {}, {}, parameters["settings"] or [], False, parameters["preset"])
