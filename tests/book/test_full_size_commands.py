@@ -6,8 +6,8 @@ import json
 import re
 import shlex
 from pathlib import Path
+from typing import Any
 
-import click
 import pytest
 import typer
 
@@ -53,15 +53,15 @@ CALLS = sorted({match[1] for _, line in blocks() if (match := re.search(r"ivtuto
 def test_a_command_of_the_book_is_understood(call: str) -> None:
     """Name, options, number of arguments, and the settings after --set; three dots stand for what is left out."""
     words = [word for word in shlex.split(call, comments=True) if word != "..."]
-    command: click.Command = typer.main.get_command(cli.app)
-    while isinstance(command, click.Group):
+    command: Any = typer.main.get_command(cli.app)
+    while hasattr(command, "commands"):
         command = command.commands[words.pop(0)]
     if "..." in call and not words:
         return
     known = {name for parameter in command.params for name in (*parameter.opts, *parameter.secondary_opts)}
     assert {word for word in words if word.startswith("--")} <= known
     parameters = command.make_context("ivtutorial", words).params
-    if "preset" in parameters:
+    if "settings" in parameters:
         merge_settings(None, {}, {}, parameters["settings"] or [], False, parameters["preset"])
 
 
