@@ -7,6 +7,7 @@
 | `costs`     | `saved_bytes`: memory that back-propagation keeps; `print_cost`: what a chapter took    |
 | `style`     | colours, `use_style` for plots, `frame_row` for the frames of a clip beside a plot      |
 | `widgets`   | `film_strip`, `clip_row`, `stepper`: pieces of a page that need no kernel               |
+| `in_page`   | `choice_head`: a preference head that the page fits to its reader's clicks              |
 """
 
 from ivtutorial.system.lazy import offer

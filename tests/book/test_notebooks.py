@@ -30,6 +30,7 @@ LONGEST = 15  # lines a cell
 MOST_WORDS = 250  # of a cell of prose; a table's do not count
 # Chapters that keep the conventions of CONTRIBUTING.md; in the end, all.
 SECOND_EDITION: tuple[str, ...] = (
+    "03_human_preference",
     "06_segvr",
     "10_full_size",
 )

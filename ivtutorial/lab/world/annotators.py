@@ -34,12 +34,14 @@ class Pair:
         caption: of one of the frames. frames: (2, H, W, 3) in [0, 1].
         utilities: the annotators' noise-free utility of each frame.
         kind: "quality" (same content, other faults), "content" (same faults, one fact wrong) or "both".
+        severities: how bad each frame looks, q in [0, 1].
     """
 
     caption: str
     frames: Array
     utilities: tuple[float, float]
     kind: str
+    severities: tuple[float, float] = (0.0, 0.0)
 
 
 def utility(captioned: world.ClipFacts, drawn: world.ClipFacts, faults: web.WebFaults) -> float:
@@ -113,7 +115,8 @@ def draw_pair(rng: np.random.Generator, kind: str | None = None, held_out: bool 
     caption = world.caption_of(captioned, subject(captioned.subject), int(rng.integers(1000)))
     frames = np.concatenate([_frame(f, g, rng) for f, g in zip(drawn, faults)])
     utilities = tuple(utility(captioned, f, g) for f, g in zip(drawn, faults))
-    return Pair(caption, frames, (utilities[0], utilities[1]), kind)
+    severities = (faults[0].severity, faults[1].severity)
+    return Pair(caption, frames, (utilities[0], utilities[1]), kind, severities)
 
 
 def change_fact(facts: world.ClipFacts, rng: np.random.Generator) -> world.ClipFacts:
