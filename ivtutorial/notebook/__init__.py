@@ -1,13 +1,14 @@
 """What the chapters of the book share.
 
-| module      | holds                                                                                   |
-|-------------|-----------------------------------------------------------------------------------------|
-| `scale`     | `open_scale`: the models and the clip size that `IVTUTORIAL_SCALE` stands for; `seeded` |
-| `exercises` | `check`: is the function of an exercise right, and if not, which law does it break?     |
-| `costs`     | `saved_bytes`: memory that back-propagation keeps; `print_cost`: what a chapter took    |
-| `style`     | colours, `use_style` for plots, `frame_row` for the frames of a clip beside a plot      |
-| `widgets`   | `film_strip`, `clip_row`, `stepper`: pieces of a page that need no kernel               |
-| `in_page`   | `choice_head`: a preference head that the page fits to its reader's clicks              |
+| module        | holds                                                                                   |
+|---------------|-----------------------------------------------------------------------------------------|
+| `scale`       | `open_scale`: the models and the clip size that `IVTUTORIAL_SCALE` stands for; `seeded` |
+| `exercises`   | `check`: is the function of an exercise right, and if not, which law does it break?     |
+| `costs`       | `saved_bytes`: memory that back-propagation keeps; `print_cost`: what a chapter took    |
+| `style`       | colours, `use_style` for plots, `frame_row` for the frames of a clip beside a plot      |
+| `widgets`     | `film_strip`, `clip_row`, `stepper`: pieces of a page that need no kernel               |
+| `playgrounds` | `noise_circle`, `line_world`: sliders whose arithmetic is in the page                   |
+| `in_page`     | `choice_head`: a preference head that the page fits to its reader's clicks              |
 """
 
 from ivtutorial.system.lazy import offer

@@ -54,13 +54,16 @@ def clip_row(clips: Sequence[Any], labels: Sequence[str], fps: float = 8.0) -> s
     return html_reel(row) + film_assets()
 
 
-def film_strip(clips: Sequence[Any], labels: Sequence[str], frames: int | Sequence[int] = 4) -> str:
+def film_strip(
+    clips: Sequence[Any], labels: Sequence[str], frames: int | Sequence[int] = 4, titles: Sequence[str] = ()
+) -> str:
     """Stills of each clip side by side, one row a clip, below the frames' numbers.
 
     Args:
         clips: N clips of F frames each, as `ivtutorial.video.writer` takes them, N >= 1.
         labels: N texts, shown beside the rows and read to those who cannot see them.
         frames: which frames, or how many, evenly from the first to the last; four to six can be seen on a phone.
+        titles: a text above each column in place of the frame's number.
 
     Returns:
         HTML text.
@@ -77,7 +80,10 @@ def film_strip(clips: Sequence[Any], labels: Sequence[str], frames: int | Sequen
     chosen = [round(f) for f in np.linspace(0, F - 1, frames)] if isinstance(frames, int) else list(frames)
     if any(len(clip) != F for clip in pixels) or not chosen or not all(0 <= f < F for f in chosen):
         raise InputError(f"frames {chosen} of clips with {[len(clip) for clip in pixels]} frames cannot be shown.")
-    head = "".join(f"<span>{'frame ' if not k else ''}{f}</span>" for k, f in enumerate(chosen))
+    if titles and len(titles) != len(chosen):
+        raise InputError(f"one title a column: got {len(titles)} titles for {len(chosen)} frames.")
+    above = titles or [f"{'frame ' if not k else ''}{f}" for k, f in enumerate(chosen)]
+    head = "".join(f"<span>{html.escape(text)}</span>" for text in above)
     rows = [
         f"<div><b>{html.escape(label)}</b>{_stills(clip[chosen], label)}</div>"
         for clip, label in zip(pixels, labels, strict=True)

@@ -202,6 +202,8 @@ def test_a_film_strip_that_cannot_be_shown_is_refused():
             widgets.film_strip([clip], ["a"], frames)
     with pytest.raises(InputError, match="cannot be shown"):
         widgets.film_strip([clip, clip[:3]], ["a", "b"])
+    with pytest.raises(InputError, match="1 titles for 4 frames"):
+        widgets.film_strip([clip], ["a"], titles=["seed 0"])
 
 
 def test_clips_of_all_positions_of_a_stepper_share_one_clock():

@@ -30,6 +30,7 @@ LONGEST = 15  # lines a cell
 MOST_WORDS = 250  # of a cell of prose; a table's do not count
 # Chapters that keep the conventions of CONTRIBUTING.md; in the end, all.
 SECOND_EDITION: tuple[str, ...] = (
+    "01_video_diffusion",
     "03_human_preference",
     "06_segvr",
     "10_full_size",
@@ -207,11 +208,12 @@ def test_plots_and_the_setup_cell_are_folded(path: Path):
 
 @each_chapter
 def test_a_live_widget_has_a_twin_that_needs_no_kernel(path: Path):
-    """A widget that calls Python is dead on a built page: its output stays off the page, and a `stepper` is on it."""
+    """A widget that calls Python is dead on a built page: its output stays off the page, where strips or steps are."""
     text = [cell for cell in code(path) if "ipywidgets.interact" in cell["text"]]
     assert all("remove-output" in tags(cell) for cell in text)
     if text:
-        assert any("notebook.stepper(" in cell["text"] for cell in code(path))
+        twins = ("notebook.stepper(", "notebook.film_strip(")
+        assert any(twin in cell["text"] for cell in code(path) for twin in twins)
 
 
 @each_chapter
