@@ -339,7 +339,7 @@ def test_from_nothing_to_a_pipeline_and_again_from_any_stage(tmp_path: Path) -> 
     assert (tmp_path / "vae" / "diffusion_pytorch_model.safetensors").read_bytes() == kept
     stages = json.loads((tmp_path / "stages.json").read_text())
     assert [*stages] == ["draw", "text", "features", "autoencoder", "encode", "image", "video", "decoder", "export"]
-    assert stages["image"]["steps"] == 2 and "t501" in stages["image"]
+    assert stages["image"]["steps"] == 2 and "t501" in stages["image"] and stages["image"]["hardware"]
     pipeline = DiffusionPipeline.from_pretrained(tmp_path / "models" / "reduced")
     assert type(pipeline).__name__ == "TextToVideoSDPipeline"
     assert pipeline.vae.config.latent_channels == pipeline.unet.config.in_channels == 8

@@ -30,6 +30,7 @@ from ivtutorial.lab.reduced_models.train_all.resident import AnyPool, ResidentPo
 from ivtutorial.lab.reduced_models.train_all.states import read_carried, read_stage_state
 from ivtutorial.lab.world.judges.features import FeatureNet
 from ivtutorial.system.files import atomic_write_text
+from ivtutorial.system.provenance import hardware
 
 LAST_SECONDS, LAST_SHARE = 15.0, 0.04  # kept free at the end of a budget of minutes: the smaller of the two
 
@@ -76,7 +77,8 @@ class Work:
         self.began = time.monotonic()
         if self.group.rank == 0:
             now = datetime.now(timezone.utc).isoformat(timespec="seconds")
-            rows = self.finished() | {stage: {"finished": now, "processes": self.group.size, **facts}}
+            where = {"finished": now, "hardware": hardware(), "processes": self.group.size}
+            rows = self.finished() | {stage: {**where, **facts}}
             atomic_write_text(self.folder / "stages.json", json.dumps(rows, indent=1) + "\n")
             self.pack()
         self.group.wait()

@@ -35,6 +35,7 @@ from ivtutorial.rewards.preprocess import CLIP_MEAN, CLIP_STD
 from ivtutorial.sampling.generation import Job, Sampling, sample_batches
 from ivtutorial.system.files import atomic_write_text
 from ivtutorial.system.processes import launch
+from ivtutorial.system.provenance import hardware
 
 PARTS = {"judge": 0.2, "judge_2": 0.2, "words": 0.35, "taste": 0.25}
 TUNED = 0.75  # of the reward's weights are those after the choices
@@ -105,7 +106,8 @@ class _Work:
             self.group.wait()
             used = [b - a for a, b in zip(began, (time.monotonic(), time.process_time()))]
             row = {
-                "finished": datetime.now(timezone.utc).isoformat(timespec="seconds"), "processes": self.group.size,
+                "finished": datetime.now(timezone.utc).isoformat(timespec="seconds"), "hardware": hardware(),
+                "processes": self.group.size,
                 "seconds": round(used[0], 1), "core_seconds": round(used[1] * self.group.size, 1),
             }  # fmt: skip
             if self.group.rank == 0:
