@@ -68,7 +68,7 @@ def in_own_process(function: Callable[..., dict[str, Any]], *args: Any) -> dict[
     try:
         found = receiver.recv()
     except EOFError:
-        found = {"failed": "the process was killed, for want of memory?"}
+        found = {"failed": "the process was killed; was the memory full?"}
     process.join()
     if "failed" in found:
         raise SystemExit(found["failed"])

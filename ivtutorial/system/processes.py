@@ -150,7 +150,7 @@ def _raise(rank: int, code: int, folder: Path) -> None:
             raise InputError(message)
     if errors and code > 0:
         raise RuntimeError(f"one of the processes failed:\n{errors[0][1]}")
-    raise RuntimeError(f"process {rank} ended with code {code} without a word; was it killed, for want of memory?")
+    raise RuntimeError(f"process {rank} ended with code {code} without a word; was it killed because memory was full?")
 
 
 def _end(workers: list[subprocess.Popen[bytes]]) -> None:

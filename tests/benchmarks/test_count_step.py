@@ -98,6 +98,7 @@ def test_the_texts_say_what_was_counted() -> None:
         cells = [card, f"`{preset}`", f"{row['peak_gib']:.1f} GiB", f"{seconds:.0f} s ({bound['compute']:.1f})"]
         cells += [f"{200 * seconds / 3600:.1f} h", f"{20000 * seconds / 86400:.1f} days"]
         assert f"| {' | '.join(cells)} |" in chapter
+    assert f"each at least {ROWS['preset t4']['cards']['T4']['floor']:.0f} s on a T4" in chapter
     assert f"With `8gb` the peak is {ROWS['preset 8gb']['peak_gib']:.1f} GiB." in chapter
     readme = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
     t4, h100 = ROWS["preset t4"], ROWS["preset h100"]["cards"]["H100"]
