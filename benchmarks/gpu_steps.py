@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import statistics
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -29,6 +30,15 @@ from ivtutorial.training.finetuning import finetune
 from ivtutorial.training.presets import preset, with_defaults
 
 RESULTS = Path(__file__).resolve().parents[1] / "data" / "results"
+
+
+def weights_made(machine: Machine) -> dict[str, Any]:
+    """Seconds to make the networks' random weights where they are used."""
+    began = time.monotonic()
+    backbone, reward = machine.models(machine.divide)
+    count = sum(p.numel() for part in (backbone.unet, backbone.vae, backbone.text_encoder, reward.model)
+                for p in part.parameters())  # fmt: skip
+    return {"seconds": time.monotonic() - began, "parameters": count}
 
 
 def of_preset(machine: Machine, name: str, **memory: Any) -> dict[str, Any]:

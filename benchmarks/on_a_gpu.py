@@ -11,9 +11,8 @@ presets, Wan, ours against the authors' way in turn. Then 200 small steps in fp1
 a step faster, each against the step as it is: single operations in several forms, attention without cuDNN, channels
 last, CUDA graphs. At last, again at full size, methods and one setting after another.
 
-A row holds what it measured; or `skipped` with the reason (a row begins only where as much time is left as the longest
-so far has taken; bf16 needs a card that has it); `out_of_memory`; or `failed` with the error. None of these ends the
-run.
+A row holds what it measured; or `skipped` with the reason (it would end too late, judged by the rows before it, or it
+needs bf16 on a card without); `out_of_memory`; or `failed` with the error. None of these ends the run.
 
 | number         | unit    | meaning                                                                               |
 |----------------|---------|---------------------------------------------------------------------------------------|
@@ -29,6 +28,7 @@ import argparse
 import json
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +44,7 @@ from gpu_steps import (
     of_setting,
     variant,
     wan,
+    weights_made,
 )
 
 from ivtutorial.method.instructvideo import InstructVideo
@@ -61,9 +62,51 @@ def tiny() -> Machine:
     return Machine("cpu", divide=8, shallow=True, frames=8, side=8, D=7, steps=2, long=2, turns=1)
 
 
-def rows(machine: Machine) -> dict[str, Measure]:
+@dataclass(frozen=True)
+class Row:
+    """What to measure, and how long it takes beside a step with a preset; 0 where that says nothing of other rows."""
+
+    measure: Measure
+    cost: float = 1.0
+
+
+def rows(machine: Machine) -> dict[str, Row]:
     """Every row by name, in the order of their worth."""
-    settings: dict[str, Any] = {
+    size = machine.divide
+    return {
+        "a step against the CPU, fp32": Row(lambda: against_cpu(machine, "fp32"), 0),
+        "a step against the CPU, bf16": Row(lambda: against_cpu(machine, "bf16"), 0),
+        "continued, fp32": Row(lambda: continued(machine, "fp32"), 0),
+        "continued, fp16": Row(lambda: continued(machine, machine.half()), 0),
+        "peak in bf16": Row(lambda: ceiling(machine), 0),
+        "random weights of full size": Row(lambda: weights_made(machine), 0),
+        **{f"preset {name}": Row(lambda name=name: of_preset(machine, name)) for name in reversed(PRESETS)},
+        "Wan 2.1 1.3B, preset 16gb": Row(lambda: wan(machine), 2),
+        "ours and the authors' way in turn": Row(lambda: against_authors(machine), 2 * machine.turns),
+        "a long run in fp16": Row(lambda: long_run(machine), 3),
+        "attention by kernel": Row(lambda: attention(machine.device, size)),
+        "convolutions by form": Row(lambda: convolutions(machine.device, size)),
+        **changes(machine),
+        **settings(machine),
+    }
+
+
+def changes(machine: Machine) -> dict[str, Row]:
+    """What may make a step faster. Compiling is left out of a rehearsal: it takes minutes on a CPU."""
+    found = {"attention without cuDNN": flash_attention, "channels last": channels_last}
+    turns = 2 * machine.turns
+    result = {
+        name: Row(lambda change=change: variant(machine, "a100", change), turns) for name, change in found.items()
+    }
+    if machine.divide == 1:
+        result["CUDA graphs"] = Row(lambda: variant(machine, "a100", cuda_graphs), 3 * turns)
+        result["preset a100, compiled"] = Row(lambda: of_preset(machine, "a100", compile=True), turns)
+    return result
+
+
+def settings(machine: Machine) -> dict[str, Row]:
+    """One setting after another, of one clip in bf16 with the UNet recomputed."""
+    methods: dict[str, Any] = {
         "two-phase": InstructVideo(two_phase=True),
         "Direct-Align": METHODS["DirectAlign"](),
         "DRaFT": METHODS["Draft"](),
@@ -74,27 +117,11 @@ def rows(machine: Machine) -> dict[str, Measure]:
         "S 1": InstructVideo(S=1),
         "S 8": InstructVideo(S=8),
     }
-    changes = {"attention without cuDNN": flash_attention, "channels last": channels_last, "CUDA graphs": cuda_graphs}
-    size = machine.divide
     return {
-        "a step against the CPU, fp32": lambda: against_cpu(machine, "fp32"),
-        "a step against the CPU, bf16": lambda: against_cpu(machine, "bf16"),
-        "continued, fp32": lambda: continued(machine, "fp32"),
-        "continued, fp16": lambda: continued(machine, machine.half()),
-        "peak in bf16": lambda: ceiling(machine),
-        **{f"preset {name}": lambda name=name: of_preset(machine, name) for name in reversed(PRESETS)},
-        "Wan 2.1 1.3B, preset 16gb": lambda: wan(machine),
-        "ours and the authors' way in turn": lambda: against_authors(machine),
-        "a long run in fp16": lambda: long_run(machine),
-        "attention by kernel": lambda: attention(machine.device, size),
-        "convolutions by form": lambda: convolutions(machine.device, size),
-        **{name: lambda change=change: variant(machine, "a100", change) for name, change in changes.items()
-           if size == 1 or change is not cuda_graphs},
-        **{name: lambda method=method: of_setting(machine, method) for name, method in settings.items()},
-        "nothing recomputed": lambda: of_setting(machine, InstructVideo(), decode_chunk=16),
-        **{f"batch {clips}": lambda clips=clips: of_setting(machine, InstructVideo(), clips) for clips in (2, 4, 8)},
-        **({"preset a100, compiled": lambda: of_preset(machine, "a100", compile=True)} if size == 1 else {}),
-    }  # fmt: skip
+        **{name: Row(lambda method=method: of_setting(machine, method)) for name, method in methods.items()},
+        "nothing recomputed": Row(lambda: of_setting(machine, InstructVideo(), decode_chunk=16)),
+        **{f"batch {n}": Row(lambda n=n: of_setting(machine, InstructVideo(), n), n / 2) for n in (2, 4, 8)},
+    }
 
 
 def measured(function: Measure) -> dict[str, Any]:
@@ -111,22 +138,26 @@ def measured(function: Measure) -> dict[str, Any]:
 
 def measure(machine: Machine, out: Path, minutes: float, only: list[str] | None = None) -> list[dict[str, Any]]:
     """Measure rows until the time is up, write the file after each, and return the rows."""
-    began, longest = time.monotonic(), 0.0
+    end, unit = time.monotonic() + 60 * minutes, 0.0
     result: list[dict[str, Any]] = []
-    for name, function in rows(machine).items():
+    for name, row in rows(machine).items():
         if only and not any(part in name for part in only):
             continue
         start = time.monotonic()
-        left = began + 60 * minutes - start
-        numbers = measured(function) if left > longest else {"skipped": f"{left:.0f} s left of {minutes:g} minutes"}
+        left, needed = end - start, unit * row.cost
+        numbers = measured(row.measure) if left > needed else {"skipped": _too_late(left, needed)}
         spent = time.monotonic() - start
-        longest = max(longest, spent)
+        unit = max(unit, spent / row.cost) if row.cost else unit
         result.append({"name": name, **_rounded(numbers), "spent": round(spent, 1)})
         print(json.dumps(result[-1]), flush=True)
         named = ("device", "divide", "shallow", "frames", "side", "D", "steps")
-        settings = {name: getattr(machine, name) for name in named}
-        atomic_write_text(out, json.dumps({"settings": settings, "rows": result, **provenance(0)}, indent=1) + "\n")
+        where = {name: getattr(machine, name) for name in named}
+        atomic_write_text(out, json.dumps({"settings": where, "rows": result, **provenance(0)}, indent=1) + "\n")
     return result
+
+
+def _too_late(left: float, needed: float) -> str:
+    return f"{max(left, 0):.0f} s are left, and it takes some {needed:.0f} s"
 
 
 def _rounded(numbers: dict[str, Any]) -> dict[str, Any]:

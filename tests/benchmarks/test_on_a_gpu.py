@@ -38,7 +38,7 @@ def test_a_row_that_fails_ends_no_run_and_the_file_grows_row_by_row(
         return {"seconds": 1 / 3}
 
     given = {"wrong": raising(ValueError("x")), "full": raising(torch.OutOfMemoryError("y")), "good": look}
-    monkeypatch.setattr(script, "rows", lambda machine: given)
+    monkeypatch.setattr(script, "rows", lambda machine: {name: script.Row(row) for name, row in given.items()})
     result = script.measure(script.Machine("cpu"), out, 1)
     shown = [{key: value for key, value in row.items() if key != "spent"} for row in result]
     assert shown == [
@@ -50,19 +50,36 @@ def test_a_row_that_fails_ends_no_run_and_the_file_grows_row_by_row(
     assert json.loads(out.read_text())["rows"] == result
 
 
-def test_no_row_begins_that_might_end_too_late(script: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Rows of 40 s each and two minutes: after two of them 40 s are left, and the third would need them all."""
+def test_no_row_begins_that_would_end_too_late(script: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two minutes. The models take 30 s, which says nothing of other rows, and a step 40 s. Then 50 s are left: too few
+    for two steps in turn, enough for one, and after that 10 s for half a one."""
     now = 0.0
 
-    def slow() -> dict[str, Any]:
-        nonlocal now
-        now += 40
-        return {}
+    def lasting(seconds: float) -> Any:
+        def row() -> dict[str, Any]:
+            nonlocal now
+            now += seconds
+            return {}
 
+        return row
+
+    given = {
+        "models": script.Row(lasting(30), 0),
+        "step": script.Row(lasting(40)),
+        "in turn": script.Row(lasting(80), 2),
+        "again": script.Row(lasting(40)),
+        "half": script.Row(lasting(20), 0.5),
+    }
     monkeypatch.setattr(script.time, "monotonic", lambda: now)
-    monkeypatch.setattr(script, "rows", lambda machine: dict.fromkeys("abc", slow))
-    result = script.measure(script.Machine("cpu"), tmp_path / "rows.json", 2)
-    assert [row.get("skipped") for row in result] == [None, None, "40 s left of 2 minutes"]
+    monkeypatch.setattr(script, "rows", lambda machine: given)
+    result = {row["name"]: row.get("skipped") for row in script.measure(script.Machine("cpu"), tmp_path / "a.json", 2)}
+    assert result == {
+        "models": None,
+        "step": None,
+        "in turn": "50 s are left, and it takes some 80 s",
+        "again": None,
+        "half": "10 s are left, and it takes some 20 s",
+    }
 
 
 def test_a_card_without_bf16_skips_the_rows_that_need_it(
