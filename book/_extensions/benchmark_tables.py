@@ -72,12 +72,13 @@ def counted_lines(table: dict[str, Any]) -> list[str]:
         table: what count_step.json holds.
     """
     cards = list(table["cards"])
-    head = ["setting", "precision", "clips in a pass", "TFLOP", "GB moved", "GiB at the peak", *cards]
+    head = ["setting", "clips in a pass", "TFLOP", "GiB at the peak", *cards]
     found = _counted_head(table, head)
     for row in [*table["rows"], *table["clips"]]:
         bounds = [_bounds(row["cards"][card]) for card in cards]
-        numbers = [f"{row['tflop']:,.0f}", f"{row['gbyte']:,.0f}", f"{row['peak_gib']:.1f}"]
-        found.append(f"| {' | '.join([row['name'], row['precision'], str(row['clips']), *numbers, *bounds])} |")
+        name = f"{row['name']}, {row['precision']}"
+        numbers = [str(row["clips"]), f"{row['tflop']:,.0f}", f"{row['peak_gib']:.1f}"]
+        found.append(f"| {' | '.join([name, *numbers, *bounds])} |")
     return [*found, ""]
 
 
