@@ -2,7 +2,8 @@
 
 The numbers are those of data/results/NAME.json. A device that was never measured has no table, and what has no value
 no number.
-`benchmark count_step` and `benchmark count_wan` show what was counted without a GPU.
+`benchmark count_step` and `benchmark count_wan` show what was counted without a GPU, `benchmark on_a_gpu` what one
+measured.
 """
 
 from __future__ import annotations
@@ -98,7 +99,64 @@ def counted_clip_lines(table: dict[str, Any]) -> list[str]:
     return [*found, ""]
 
 
-COUNTED = {"count_step": counted_lines, "count_wan": counted_clip_lines}
+def gpu_lines(table: dict[str, Any]) -> list[str]:
+    """What a GPU measured, in Markdown: checks, steps, two ways in turn, single operations, and what is missing.
+
+    Args:
+        table: what on_a_gpu.json holds; empty where nothing was measured.
+    """
+    rows = [row for row in table.get("rows", []) if not MISSING & row.keys()]
+    missing = [row for row in table.get("rows", []) if MISSING & row.keys()]
+    steps = [row for row in rows if "clip_seconds" in row]
+    turns = [row for row in rows if "seconds_ratio" in row]
+    forms = [row for row in rows if any(isinstance(value, dict) for value in row.values())]
+    found = [f"**Measured.** {_source({'seed': 0, **table})}", ""] if rows else []
+    found += [f"- {row['name']}: {_numbers(row)}" for row in rows if row not in (*steps, *turns, *forms)] + [""]
+    if steps:
+        found += [f"| {' | '.join(STEP.values())} |", f"|{'---|' * len(STEP)}"]
+        found += [f"| {' | '.join(_cells(row, STEP))} |" for row in steps] + [""]
+    if turns:
+        found += ["| two ways in turn | seconds of each | ratio |", "|---|---|---|"]
+        found += [f"| {row['name']} | {_each(row)} | {cell(row['seconds_ratio'])} |" for row in turns] + [""]
+    for row in forms:
+        found += [f"| {row['name']} | ms forward, and with backward |", "|---|---|"]
+        found += [f"| {what} | {_forms(times)} |" for what, times in row.items() if isinstance(times, dict)] + [""]
+    found += [f"- {row['name']}: not measured, {_reason(row)}" for row in missing] + [""]
+    return found if table else []
+
+
+MISSING = {"skipped", "failed", "out_of_memory"}
+STEP = {
+    "name": "a pass of", "clips": "clips", "seconds": "seconds", "clip_seconds": "seconds a clip",
+    "peak_gib": "GiB at the peak", "taken_gib": "GiB taken", "of_peak": "of the card's peak",
+}  # fmt: skip
+
+
+def _numbers(row: dict[str, Any]) -> str:
+    shown = {key: value for key, value in row.items() if key not in ("name", "spent")}
+    return ", ".join(f"{key.replace('_', ' ')} {_plain(value)}" for key, value in shown.items())
+
+
+def _reason(row: dict[str, Any]) -> str:
+    return "out of memory" if "out_of_memory" in row else str(row.get("skipped") or row.get("failed"))
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, list):
+        return " to ".join(map(_plain, value))
+    return f"{value:.4g}" if isinstance(value, float) else cell(value)
+
+
+def _each(row: dict[str, Any]) -> str:
+    return ", ".join(f"{key.removesuffix('_seconds')} {cell(v)}" for key, v in row.items() if key.endswith("_seconds"))
+
+
+def _forms(times: dict[str, Any]) -> str:
+    shown = {form: "not there" if pair is None else f"{pair[0]:g}, {pair[1]:g}" for form, pair in times.items()}
+    return "; ".join(f"{form} {text}" for form, text in shown.items())
+
+
+COUNTED = {"count_step": counted_lines, "count_wan": counted_clip_lines, "on_a_gpu": gpu_lines}
 
 
 def _counted_head(table: dict[str, Any], head: list[str]) -> list[str]:

@@ -135,3 +135,7 @@ def test_the_rehearsal_measures_every_row(script: Any, tmp_path: Path) -> None:
     assert len(times) == 5 and all(min(row["torch's choice"]) > 0 for row in times)
     kept = json.loads((tmp_path / "rows.json").read_text())
     assert kept["settings"]["device"] == "cpu" and {"date", "hardware", "versions"} <= kept.keys()
+    from tests.book.test_benchmark_tables import tables
+
+    page = "\n".join(tables.gpu_lines(kept))
+    assert [name for name in names if page.count(f"| {name} |") + page.count(f"- {name}: ") != 1] == []

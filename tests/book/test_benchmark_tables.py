@@ -51,6 +51,28 @@ def test_a_row_that_ran_out_of_memory_says_so():
     assert f"| large {'| out of memory ' * 4}|" in found
 
 
+def test_what_a_gpu_measured_is_shown_row_by_row_and_nothing_before():
+    pair = {"cuDNN": None, "flash": [0.5, 1.25]}
+    rows = [
+        {"name": "continued, fp16", "same": 528, "of": 528, "spent": 9.0},
+        {"name": "a long run", "steps": 200, "losses": [-0.2, -0.25], "spent": 9.0},
+        {"name": "preset t4", "clips": 1, "seconds": 1.5, "clip_seconds": 1.5, "peak_gib": 5.9, "of_peak": 0.4},
+        {"name": "channels last", "changed_seconds": 0.9, "plain_seconds": 1.0, "seconds_ratio": 0.9},
+        {"name": "attention by kernel", "caption": pair, "spent": 1.0},
+        {"name": "batch 8", "out_of_memory": True},
+        {"name": "S 8", "skipped": "5 s are left, and it takes some 9 s"},
+    ]
+    assert tables.gpu_lines({}) == []
+    found = tables.gpu_lines({**MEASURED, "rows": rows})
+    assert found[0].startswith("**Measured.** A processor, 2 cores, 2026-01-01")
+    assert "- continued, fp16: same 528, of 528" in found and "- a long run: steps 200, losses -0.2 to -0.25" in found
+    assert "| preset t4 | 1 | 1.5 | 1.5 | 5.9 |  | 0.4 |" in found
+    assert "| channels last | changed 0.9, plain 1 | 0.9 |" in found
+    assert "| caption | cuDNN not there; flash 0.5, 1.25 |" in found
+    assert "- batch 8: not measured, out of memory" in found
+    assert "- S 8: not measured, 5 s are left, and it takes some 9 s" in found
+
+
 @pytest.mark.parametrize("name", tables.COLUMNS)
 def test_the_page_shows_each_script_with_its_columns_and_a_command_that_it_understands(name: str):
     source = (ROOT / "benchmarks" / f"{name}.py").read_text(encoding="utf-8")
