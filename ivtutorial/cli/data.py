@@ -24,6 +24,7 @@ from ivtutorial.cli.options import (
 from ivtutorial.cli.support import (
     clip_length,
     default_processes,
+    guidance_for,
     interruptible,
     prompts_given,
     quiet_loading,
@@ -71,7 +72,7 @@ def prepare_command(
     ] = None,
     per_species: Annotated[int, typer.Option(help="With --from-prompts: captions of each of the 45 species.")] = 20,
     ddim_steps: D = 20,
-    guidance: Guidance = 3.0,
+    guidance: Guidance = None,
     seed: Annotated[int, typer.Option(help="With --from-prompts: seed of the noise.")] = 0,
     batch_size: BatchSize = 8,
     processes: Processes = None,
@@ -102,8 +103,9 @@ def prepare_command(
     with interruptible("Run the command again: it goes on where it stopped."), joined() as first_process:
         if from_prompts:
             clips = _sampled(
-                model, prompts, per_species, out, seed, fps, count, device, D=ddim_steps, guidance=guidance,
-                frames=frames, height=height, width=width, batch_size=batch_size,
+                model, prompts, per_species, out, seed, fps, count, device, D=ddim_steps,
+                guidance=guidance_for(model, guidance), frames=frames, height=height, width=width,
+                batch_size=batch_size,
             )  # fmt: skip
         result = _prepared(
             clips, out, model, check_only, dtype, device, count, frames=frames, fps=fps, height=height, width=width,

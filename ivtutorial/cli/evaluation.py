@@ -121,7 +121,7 @@ def evaluate_command(
     name = {"none": None, "auto": "reduced" if model == "reduced" else None}.get(judge, judge)
     columns = None if name is None else (open_panel() if name == "reduced" else open_judge(name)).columns
     frames, fps = clip_length(model, options.frames, options.fps)
-    sampling = options.sampling(frames)
+    sampling = options.sampling(model, frames)
     with interruptible("Run the command again; it starts from the beginning."), joined() as first_process:
         result = evaluate(
             model, listed, reward, out, options.seed or [0], sampling, lora=options.lora,

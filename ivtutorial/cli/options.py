@@ -45,7 +45,12 @@ D = Annotated[
     int,
     typer.Option("--ddim-steps", "-D", help="DDIM steps D of the full chain (paper: 20; 50 as a variant)."),
 ]
-Guidance = Annotated[float, typer.Option(help="Classifier-free guidance scale; 1 is none (authors: 3, diffusers: 9).")]
+Guidance = Annotated[
+    float | None,
+    typer.Option(
+        help="Classifier-free guidance scale; 1 is none; default the model's (authors: 3; Wan: 5; CogVideoX: 6)."
+    ),
+]
 Frames = Annotated[
     int | None, typer.Option(help="Frames F of a clip; default the model's (paper: 16; Wan: 17, or any 4 k + 1).")
 ]
@@ -94,7 +99,7 @@ class SamplingOptions:
     lora_scale: LoraScale = 1.0
     seed: Seeds = None
     ddim_steps: D = 20
-    guidance: Guidance = 3.0
+    guidance: Guidance = None
     frames: Frames = None
     height: Height = None
     width: Width = None
@@ -105,18 +110,18 @@ class SamplingOptions:
     device: Device = None
     precision: Precision = "auto"
 
-    def sampling(self, frames: int) -> Sampling:
-        """The library's settings, in the precision that the device allows, for clips of this many frames.
+    def sampling(self, model: str, frames: int) -> Sampling:
+        """The library's settings for a model, in the precision that the device allows, for clips of this many frames.
 
         Raises:
-            InputError: a number out of range, an unknown precision or device.
+            InputError: a number out of range, an unknown model, precision or device.
         """
-        from ivtutorial.cli.support import chosen_precision
+        from ivtutorial.cli.support import chosen_precision, guidance_for
         from ivtutorial.sampling.generation import Sampling
 
-        precision = chosen_precision(self.precision, self.device)
+        precision, guidance = chosen_precision(self.precision, self.device), guidance_for(model, self.guidance)
         return Sampling(
-            self.ddim_steps, self.guidance, frames, self.height, self.width, self.eta, self.batch_size, precision
+            self.ddim_steps, guidance, frames, self.height, self.width, self.eta, self.batch_size, precision
         )
 
 

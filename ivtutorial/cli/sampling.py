@@ -51,7 +51,7 @@ def generate(
 
     texts = [item.text for item in prompts_given(prompt, prompts)]
     frames, fps = clip_length(model, options.frames, options.fps)
-    sampling = options.sampling(frames)
+    sampling = options.sampling(model, frames)
     hint = f"The finished clips are in {out}; the same command makes the others."
     with interruptible(hint), joined() as first_process:
         clips = generate_files(

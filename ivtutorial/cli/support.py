@@ -107,6 +107,19 @@ def clip_length(model: str, frames: int | None, fps: float | None) -> tuple[int,
     return usual.frames if frames is None else frames, usual.fps if fps is None else fps
 
 
+def guidance_for(model: str, guidance: float | None) -> float:
+    """Scale of the guidance: as given, or as is usual for the model.
+
+    Raises:
+        InputError: no such model.
+    """
+    if guidance is not None:
+        return guidance
+    from ivtutorial.models.named import clocks
+
+    return clocks(model).guidance
+
+
 def estimate_line(name: str, e: dict[str, Any]) -> str:
     """A line of a table: mean, standard deviation, interval of the mean, number of clips."""
     interval = f"{e['low']:.4f} to {e['high']:.4f}"

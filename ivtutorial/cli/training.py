@@ -63,7 +63,9 @@ def finetune_command(
     ] = None,
     segments: Annotated[int | None, typer.Option("--segments", "-S", help="Segments S (Eq. 6; paper: 4).")] = None,
     lambda_tar: Annotated[float | None, typer.Option(help="Steepness lambda_tar of TAR (Eq. 7; paper: 1).")] = None,
-    guidance: Annotated[float | None, typer.Option(help="Guidance scale in the edit (authors: 3).")] = None,
+    guidance: Annotated[
+        float | None, typer.Option(help="Guidance scale in the edit (authors: 3; Wan: 5; CogVideoX: 6).")
+    ] = None,
     rank: Annotated[int | None, typer.Option("--lora-rank", help="Rank of the adapter (paper: 4).")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of everything random.")] = None,
     official: Annotated[

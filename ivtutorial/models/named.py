@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, cast
 import torch
 
 from ivtutorial.method.flow import FlowSchedule, LevelSchedule
+from ivtutorial.models.precision import text_precision
 from ivtutorial.system.files import data_path
 from ivtutorial.system.out_of_memory import OPENING_OPTIONS, explain_out_of_memory
 from ivtutorial.weights.pipeline_folder import find_index, find_pipeline, read_index
@@ -45,11 +46,13 @@ class Clocks:
     Attributes:
         frames: F. fps: frames a second.
         schedule: levels and grid; None with a table of alphas, as the paper's model has.
+        guidance: scale of the guidance: the paper's 3, and for transformers that of their authors' pipelines.
     """
 
     frames: int = 16
     fps: float = 8.0
     schedule: LevelSchedule | None = None
+    guidance: float = 3.0
 
 
 def model_location(name: str | Path) -> str:
@@ -101,14 +104,14 @@ def open_model(
 
 
 def clocks(model: Backbone | str | Path) -> Clocks:
-    """Frames, rate and levels that are usual for a model; its weights are not read.
+    """Frames, rate, levels and guidance that are usual for a model; its weights are not read.
 
     Raises:
         InputError: no such model, or one of an unknown family.
 
     Example:
         >>> clocks("reduced")
-        Clocks(frames=16, fps=8.0, schedule=None)
+        Clocks(frames=16, fps=8.0, schedule=None, guidance=3.0)
     """
     if str(model) in PAPERS:
         return Clocks()
@@ -122,7 +125,7 @@ def clocks(model: Backbone | str | Path) -> Clocks:
             return Clocks(schedule=schedule)
     if schedule is None:
         return Clocks()
-    return Clocks(17, 16.0 if isinstance(schedule, FlowSchedule) else 8.0, schedule)  # Wan's, CogVideoX's
+    return Clocks(17, 16.0, schedule, 5.0) if isinstance(schedule, FlowSchedule) else Clocks(17, 8.0, schedule, 6.0)
 
 
 def open_encoder(
@@ -132,7 +135,8 @@ def open_encoder(
 
     Args:
         model: as for `open_model`.
-        dtype: of the autoencoder's weights; in half precision the hub's half-precision files are fetched.
+        dtype: of the autoencoder's weights; in half precision the hub's half-precision files are fetched. The large
+            text encoder of a video transformer is held in half precision on a GPU in any case.
         device: where to put it.
 
     Raises:
@@ -143,6 +147,8 @@ def open_encoder(
     from ivtutorial.models.backbone_folder import load_encoder
 
     if "transformer" in read_index(find_index(model_location(model))):
-        return open_model(model, dtype, device)  # it needs the text encoder, too, for captions that are kept
+        # It needs the text encoder, too, for captions that are kept.
+        dtypes = {"unet": dtype, "vae": dtype, "text_encoder": text_precision(dtype, device)}
+        return open_model(model, dtypes, device)
     with explain_out_of_memory(OPENING_OPTIONS):
         return load_encoder(model_location(model), dtype, device, None if dtype == torch.float32 else "fp16")

@@ -52,6 +52,22 @@ def choose_precision(setting: str = "auto", device: str = "cpu") -> Precision:
     raise InputError(f"precision = {setting!r}: expected {kinds}.")
 
 
+def text_precision(dtype: torch.dtype, device: torch.device | str) -> torch.dtype:
+    """Of a text encoder that is larger than all else: half precision on a GPU (Wan's takes 11.4 GB instead of 22.8).
+
+    Args:
+        dtype: of the other parts; a half precision is the text encoder's, too.
+        device: where it goes.
+
+    Example:
+        >>> text_precision(torch.float32, "cpu"), text_precision(torch.float16, "cuda")
+        (torch.float32, torch.float16)
+    """
+    if dtype != torch.float32 or torch.device(device).type != "cuda":
+        return dtype
+    return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+
+
 def unet_in(precision: Precision) -> dict[str, torch.dtype]:
     """Types of the weights for `open_model`: the UNet's as named, autoencoder and text encoder in float32."""
     return {"unet": DTYPES[precision]}

@@ -70,6 +70,8 @@ class FinetuneConfig:
         lora_rank: inner width of the adapter.
         frames: frames of a clip, F. fps: at which they are read. height, width: in pixels, None for the model's own.
         memory: what is recomputed, kept outside the GPU or held in half precision, see `ivtutorial.models.memory`.
+        decoder: file of a tiny decoder that the reward's gradient goes through, see
+            `ivtutorial.models.dit.tiny_decoder`; Wan 2.1 only. Samples come from the full decoder all the same.
         precision: that the networks compute in: "fp32", "bf16", or (on a GPU) "fp16" with loss scaling.
         deterministic: let a GPU repeat its results bit for bit, see `ivtutorial.system.repeatable`; some speed less.
         max_skipped: the run ends after this number of steps in a row whose loss or gradient is not finite.
@@ -111,6 +113,7 @@ class FinetuneConfig:
     height: int | None = None
     width: int | None = None
     memory: Memory = field(default_factory=Memory)
+    decoder: str | None = None
     precision: Precision = "fp32"
     deterministic: bool = False
     max_skipped: int = 10

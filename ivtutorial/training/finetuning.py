@@ -27,6 +27,7 @@ from ivtutorial.data.dataset import LatentDataset
 from ivtutorial.data.lists import LATENTS, PREPARED, Clip
 from ivtutorial.data.prompt_cache import encode_captions
 from ivtutorial.errors import InputError
+from ivtutorial.models.dit.tiny_decoder import tiny_decoding
 from ivtutorial.models.lora import LORA_FILE, PREFIXES, has_lora, load_lora, merge_lora
 from ivtutorial.models.lora_formats import find_adapter
 from ivtutorial.models.named import open_model
@@ -218,6 +219,7 @@ def _run(
         torch.random.fork_rng(devices),
         _borrowed(backbone) as evaluations,
         fitted(backbone, scorer, config.memory) as scorer,
+        tiny_decoding(backbone, config.decoder),
     ):
         run, state = start(out, config, accelerator, backbone, scorer, data, evaluations, names, loss_fn)
         with tracking(accelerator, config.trackers, out, state.step, config.to_dict()):

@@ -22,6 +22,7 @@ By the model, see :func:`with_defaults`:
 | `frames` | 16                | 17 = 1 + 4 * 4                                                  |
 | `fps`    | 8                 | 16                                                              |
 | `tau`    | 0.6               | the share of the steps with the noise that 0.6 has in the paper |
+| `guidance` | 3               | 5, CogVideoX 6: that of its authors' pipeline                   |
 
 tau is a share of the steps everywhere. With shift 3, 5 or 8 a flow model has the paper's noise-to-signal ratio at 0.4,
 0.3 or 0.2 of them (`ivtutorial.models.scheduler.same_noise`). The number is worked out here, once, and stands in the
@@ -38,7 +39,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from ivtutorial.errors import InputError
-from ivtutorial.models.named import clocks
+from ivtutorial.models.named import Clocks, clocks
 from ivtutorial.models.scheduler import make_scheduler, same_noise, tau_of_noise
 from ivtutorial.training.config import FinetuneConfig
 
@@ -159,14 +160,16 @@ def with_defaults(settings: Mapping[str, Any], model: Backbone | str | Path) -> 
     tau, D = method.get("tau"), int(method.get("D", 20))
     if isinstance(tau, str):
         method["tau"] = tau_of_noise(usual.schedule or make_scheduler(), _level(tau), D)
-    elif tau is None and usual.schedule is not None and _has_tau(method):
+    elif tau is None and usual.schedule is not None and _has(method, "tau"):
         method["tau"] = same_noise(usual.schedule, D=D)
+    if usual.guidance != Clocks.guidance and _has(method, "guidance"):
+        method.setdefault("guidance", usual.guidance)
     return {"frames": usual.frames, "fps": usual.fps, **settings, **({"method": method} if method else {})}
 
 
-def _has_tau(method: Mapping[str, Any]) -> bool:
+def _has(method: Mapping[str, Any], setting: str) -> bool:
     name = {"name": method["name"]} if "name" in method else {}
-    return hasattr(FinetuneConfig.from_dict({"method": name}).method, "tau")
+    return hasattr(FinetuneConfig.from_dict({"method": name}).method, setting)
 
 
 def _level(text: str) -> float:

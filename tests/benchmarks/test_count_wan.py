@@ -59,6 +59,16 @@ def test_the_texts_say_what_was_counted() -> None:
     assert f"two phases pay: {two:.1f} GiB in place of {one:.1f}." in page
 
 
+def test_the_chapter_says_what_was_counted() -> None:
+    from tests.book.test_notebooks import prose
+
+    text = prose(ROOT / "book" / "18_flow_matching.ipynb")
+    large = ROWS["preset 16gb", (17, 480, 832)]["peak_gib"]
+    small = f"{SMALL['peak_gib']:.1f} GiB"
+    assert f"needs {small} with `16gb`" in text and f"{small} are counted" in text
+    assert f"24 GiB are not enough: {large:.1f} GiB for a single clip" in text
+
+
 def test_the_page_shows_every_row_as_counted() -> None:
     from tests.book.test_benchmark_tables import PAGE, tables
 

@@ -1,4 +1,4 @@
-"""The whole command line on a tiny Wan folder: true classes, random weights, nothing downloaded."""
+"""The whole command line on tiny folders of Wan and CogVideoX: true classes, random weights, nothing downloaded."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from ivtutorial import cli
 from ivtutorial.lab.world.clip_set import draw_clip, plan_clips
 from ivtutorial.models.lora import LORA_FILE
 from ivtutorial.video.writer import write_video
-from tests.models.dit.tiny import tiny_wan_folder
+from tests.models.dit.tiny import tiny_cogvideox_folder, tiny_wan_folder
 from tests.tolerances import assert_close, roundings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -31,6 +32,57 @@ RUN = (
     *("--set", "frames=9", "--set", "height=16", "--set", "width=16", "--set", "checkpoint_every=1"),
 )
 Start = Callable[..., tuple[int, str]]
+
+STOCK = """
+import sys, torch
+from diffusers import {pipeline}
+folder, lora, out = sys.argv[1:]
+pipe = {pipeline}.from_pretrained(folder)
+if lora != "none":
+    pipe.load_lora_weights(lora)
+z = torch.randn({latents}, generator=torch.Generator().manual_seed(0))
+embeds = torch.randn({embeds}, generator=torch.Generator().manual_seed(1))
+with torch.no_grad():
+    torch.save({call}, out)
+"""
+
+
+@dataclass(frozen=True)
+class Family:
+    """How a family's folder is written, and what its run and its stock pipeline look like.
+
+    Attributes:
+        prompts: shapes of the embeddings that are kept, of two captions and the empty one.
+        tau, guidance: of a run that says nothing, with five steps.
+        latents, embeds: shapes that the network takes. call: of the stock pipeline's network.
+    """
+
+    write: Callable[[Path], Path]
+    prompts: list[tuple[int, int]]
+    tau: float
+    guidance: float
+    pipeline: str
+    latents: tuple[int, ...]
+    embeds: tuple[int, ...]
+    call: str
+
+    @property
+    def stock(self) -> str:
+        """A program without this package that writes the network's output."""
+        names = {name: getattr(self, name) for name in ("pipeline", "latents", "embeds", "call")}
+        return STOCK.format(**names)
+
+
+FAMILIES = {
+    "wan": Family(
+        tiny_wan_folder, [(1, 32), (4, 32), (4, 32)], 0.2, 5.0, "WanPipeline", (1, 16, 3, 2, 2), (1, 512, 32),
+        "pipe.transformer(z, torch.tensor([500.0]), embeds).sample",
+    ),
+    "cogvideox": Family(
+        tiny_cogvideox_folder, [(226, 32)] * 3, 0.2, 6.0, "CogVideoXPipeline", (1, 4, 3, 2, 2), (1, 226, 32),
+        "pipe.transformer(z.transpose(1, 2), embeds, torch.tensor([500])).sample.transpose(1, 2)",
+    ),
+}  # fmt: skip
 
 
 @pytest.fixture
@@ -46,9 +98,14 @@ def run(capsys: pytest.CaptureFixture[str]) -> Start:
     return start
 
 
+@pytest.fixture(scope="module", params=list(FAMILIES))
+def family(request: pytest.FixtureRequest) -> Family:
+    return FAMILIES[request.param]
+
+
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny_wan_folder(tmp_path_factory.mktemp("wan"))
+def folder(family: Family, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return family.write(tmp_path_factory.mktemp("model"))
 
 
 @pytest.fixture(scope="module")
@@ -79,17 +136,20 @@ def tuned(folder: Path, prepared: Path, tmp_path_factory: pytest.TempPathFactory
     return out
 
 
-def test_prompts_are_kept_without_padding(prepared: Path) -> None:
-    """Two captions of three words and the empty one, each with its end: (4, 32) and (1, 32), not (512, 32)."""
+def test_prompts_are_kept_without_padding_where_it_is_not_read(family: Family, prepared: Path) -> None:
+    """Two captions of three words and the empty one, each with its end: (4, 32) and (1, 32), not (512, 32); those of
+    CogVideoX whole."""
     [texts] = (prepared / "latents").glob("text-*")
     shapes = sorted(tuple(load_file(path)["embedding"].shape) for path in texts.glob("*.safetensors"))
-    assert shapes == [(1, 32), (4, 32), (4, 32)]
+    assert shapes == family.prompts
 
 
-def test_the_config_names_the_tau_that_noises_as_the_paper_does(tuned: Path) -> None:
-    """Three of its five steps start at t = 401, s = 0.54; with shift 3 s is 1, .92, .82, .67, .43: one step."""
+def test_the_config_names_the_tau_that_noises_as_the_paper_does(family: Family, tuned: Path) -> None:
+    """Three of its five steps start at t = 401, s = 0.54; Wan's s is 1, .92, .82, .67, .43, CogVideoX's 1, .93, .82,
+    .68, .51: one step. Guidance is that of the stock pipeline."""
     settings = json.loads((tuned / "config.json").read_text())["finetune"]
-    assert settings["method"]["tau"] == 0.2 and settings["frames"] == 9
+    assert (settings["method"]["tau"], settings["method"]["guidance"]) == (family.tau, family.guidance)
+    assert settings["frames"] == 9
 
 
 def test_a_run_that_was_killed_goes_on_bit_for_bit(folder: Path, prepared: Path, tuned: Path, tmp_path: Path) -> None:
@@ -109,21 +169,9 @@ def test_a_run_that_was_killed_goes_on_bit_for_bit(folder: Path, prepared: Path,
     assert first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
 
 
-STOCK = """
-import sys, torch
-from diffusers import WanPipeline
-folder, lora, out = sys.argv[1:]
-pipe = WanPipeline.from_pretrained(folder)
-if lora != "none":
-    pipe.load_lora_weights(lora)
-z = torch.randn(1, 16, 3, 2, 2, generator=torch.Generator().manual_seed(0))
-embeds = torch.randn(1, 512, 32, generator=torch.Generator().manual_seed(1))
-with torch.no_grad():
-    torch.save(pipe.transformer(z, torch.tensor([500.0]), embeds).sample, out)
-"""
-
-
-def test_stock_diffusers_loads_the_adapter_and_the_merged_model(folder: Path, tuned: Path, tmp_path: Path) -> None:
+def test_stock_diffusers_loads_the_adapter_and_the_merged_model(
+    family: Family, folder: Path, tuned: Path, tmp_path: Path
+) -> None:
     """In a fresh process without this package: the same velocity as ours, and another than the base model's."""
     from ivtutorial.models import load_lora, open_model
     from ivtutorial.training import export_merged
@@ -133,13 +181,13 @@ def test_stock_diffusers_loads_the_adapter_and_the_merged_model(folder: Path, tu
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     for place, lora in ((folder, tuned / "lora"), (merged, "none"), (folder, "none")):
         out = tmp_path / "velocity.pt"
-        arguments = [sys.executable, "-c", STOCK, str(place), str(lora), str(out)]
+        arguments = [sys.executable, "-c", family.stock, str(place), str(lora), str(out)]
         subprocess.run(arguments, env=environment, cwd=tmp_path, check=True, capture_output=True)
         outputs.append(torch.load(out, weights_only=True))
     backbone = open_model(folder)
     load_lora(backbone.unet, tuned / "lora")
-    z = torch.randn(1, 16, 3, 2, 2, generator=torch.Generator().manual_seed(0))
-    embeds = torch.randn(1, 512, 32, generator=torch.Generator().manual_seed(1))
+    z = torch.randn(family.latents, generator=torch.Generator().manual_seed(0))
+    embeds = torch.randn(family.embeds, generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
         ours = backbone.predictor(embeds)(z, 500.0)
     n = roundings(backbone.unet)
@@ -170,7 +218,7 @@ WRONG: list[tuple[str, list[Any], str]] = [
 
 @pytest.mark.parametrize(("name", "arguments", "message"), WRONG, ids=[row[0] for row in WRONG])
 def test_what_does_not_fit_is_one_clear_error(
-    run: Start, folder: Path, clips: Path, tiny_tokenizer: Any, tmp_path: Path, name: str, arguments: Any, message: str
+    run: Start, clips: Path, tiny_tokenizer: Any, tmp_path: Path, name: str, arguments: Any, message: str
 ) -> None:
     from ivtutorial.models import attach_lora, save_lora
     from tests.toy import toy_backbone
@@ -180,6 +228,7 @@ def test_what_does_not_fit_is_one_clear_error(
         backbone = toy_backbone(tiny_tokenizer)
         attach_lora(backbone.unet)
         save_lora(backbone.unet, places["unet_lora"])
-    full = [text.format(**places) for text in arguments] + ["--model", folder, "--out", tmp_path / "out"]
+    model = tiny_wan_folder(tmp_path / "wan")
+    full = [text.format(**places) for text in arguments] + ["--model", model, "--out", tmp_path / "out"]
     code, err = run(*full, "--processes", "1")
     assert code == 2 and message in " ".join(err.split()), err

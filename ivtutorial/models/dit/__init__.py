@@ -8,6 +8,7 @@
 | `prompt_side`  | its large text encoder, used once                    |
 | `prompts`      | prompt embeddings without padding, and padded        |
 | `wan`          | Wan 2.1                                              |
+| `tiny_decoder` | a small decoder for Wan's latents, for the gradient  |
 | `cogvideox`    | CogVideoX-2B                                         |
 | `dit_folder`   | opened from a folder or the hub, and written         |
 """

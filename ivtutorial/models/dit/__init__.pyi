@@ -8,6 +8,11 @@ from ivtutorial.models.dit.cogvideox import (
 from ivtutorial.models.dit.dit_folder import load_dit as load_dit, save_dit as save_dit
 from ivtutorial.models.dit.parts import Part as Part
 from ivtutorial.models.dit.prompts import encode_prompts as encode_prompts, pad_prompts as pad_prompts
+from ivtutorial.models.dit.tiny_decoder import (
+    TinyDecoder as TinyDecoder,
+    load_tiny_decoder as load_tiny_decoder,
+    tiny_decoding as tiny_decoding,
+)
 from ivtutorial.models.dit.wan import (
     WanBackbone as WanBackbone,
     WanDecoder as WanDecoder,

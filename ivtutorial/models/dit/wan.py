@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import torch
 from diffusers import AutoencoderKLWan
 from torch import Tensor
 
@@ -25,15 +26,21 @@ from ivtutorial.method.flow import FlowSchedule
 from ivtutorial.models.dit.backbone import DitBackbone
 from ivtutorial.models.dit.choosing import decode_chosen
 from ivtutorial.models.dit.prompts import PROMPT_TOKENS
+from ivtutorial.models.dit.tiny_decoder import TinyDecoder
 from ivtutorial.weights.fingerprint import fingerprint
 
 
 @dataclass
 class WanBackbone(DitBackbone):
-    """Transformer, autoencoder, text encoder (UMT5) and schedule of Wan 2.1, see `DitBackbone`."""
+    """Transformer, autoencoder, text encoder (UMT5) and schedule of Wan 2.1, see `DitBackbone`.
+
+    Attributes:
+        tiny_decoder: decodes frames that have a gradient, if given; all others go through the autoencoder.
+    """
 
     family, tokens, size = "Wan 2.1", PROMPT_TOKENS, (480, 832)
     scheduler: FlowSchedule = field(default_factory=FlowSchedule)
+    tiny_decoder: TinyDecoder | None = None
 
     @property
     def channels(self) -> int:
@@ -54,7 +61,9 @@ class WanBackbone(DitBackbone):
 
     def decode_frames(self, latents: Tensor, clips: Tensor, frames: Tensor) -> Tensor:
         """Chosen frames (N, 3, H, W), see :func:`ivtutorial.models.dit.choosing.decode_chosen`."""
-        return decode_chosen(WanDecoder(self.vae), latents, clips, frames, self.memory.recompute_decode)
+        has_gradient = torch.is_grad_enabled() and latents.requires_grad
+        decoder = self.tiny_decoder if self.tiny_decoder is not None and has_gradient else WanDecoder(self.vae)
+        return decode_chosen(decoder, latents, clips, frames, self.memory.recompute_decode)
 
     def _encode(self, frames: Tensor) -> Tensor:
         return from_vae(self.vae, self.vae.encode(frames).latent_dist.mode().float())

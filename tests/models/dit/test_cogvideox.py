@@ -158,9 +158,20 @@ def test_the_stock_pipeline_loads_our_adapter(cog: CogVideoXBackbone, tmp_path: 
     assert_close(theirs, ours, 2 * roundings(tuned.transformer))
 
 
+def test_the_paper_adapter_has_120_layers_at_full_size() -> None:
+    """30 blocks, one attention of four projections, 1920 wide: 120 * 4 * (1920 + 1920) = 1,843,200; on no device."""
+    from diffusers import CogVideoXTransformer3DModel
+
+    with torch.device("meta"):
+        transformer = CogVideoXTransformer3DModel(num_attention_heads=30, attention_head_dim=64, num_layers=30)
+        attach_lora(transformer, rank=4)
+    assert count_lora(transformer) == (120, 1_843_200)
+    assert sum(w.numel() for name, w in transformer.named_parameters() if "lora" not in name) == 1_693_783_872
+
+
 def test_a_folder_of_the_stock_pipeline_is_opened(cog: CogVideoXBackbone, tmp_path: Path) -> None:
     stock_pipeline(cog).save_pretrained(tmp_path)
-    assert clocks(tmp_path) == Clocks(17, 8.0, ZeroSnrSchedule(3.0))
+    assert clocks(tmp_path) == Clocks(17, 8.0, ZeroSnrSchedule(3.0), 6.0)
     opened = open_model(tmp_path)
     assert isinstance(opened, CogVideoXBackbone)
     assert_close(opened.embed([CAPTION]), cog.embed([CAPTION]), roundings(cog.text_encoder))

@@ -77,6 +77,18 @@ def tiny_wan_folder(folder: Path, shift: float = 3.0) -> Path:
     return folder
 
 
+def tiny_cogvideox_folder(folder: Path) -> Path:
+    """A folder that the stock pipeline wrote."""
+    from diffusers import CogVideoXDDIMScheduler, CogVideoXPipeline
+
+    cog = tiny_cogvideox()
+    scheduler = CogVideoXDDIMScheduler(
+        prediction_type="v_prediction", timestep_spacing="trailing", rescale_betas_zero_snr=True, snr_shift_scale=3.0
+    )
+    CogVideoXPipeline(cog.tokenizer, cog.text_encoder, cog.vae, cog.transformer, scheduler).save_pretrained(folder)
+    return folder
+
+
 def redness(frames: Tensor, captions: Sequence[str]) -> Tensor:
     """A reward that likes red."""
     return frames[:, 0].mean(dim=(1, 2))
