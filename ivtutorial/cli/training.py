@@ -208,7 +208,7 @@ def merge_settings(
 
     base = (FinetuneConfig() if source is None else read_config(source)).to_dict()
     if source is None:
-        del base["frames"], base["fps"], base["method"]["tau"]
+        del base["frames"], base["fps"], base["method"]["tau"], base["method"]["guidance"]
     if preset is not None:
         base |= presets.preset(preset)
     if (method.get("name") or base["method"]["name"]).lower() != base["method"]["name"].lower():

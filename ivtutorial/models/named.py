@@ -17,11 +17,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 
-from ivtutorial.method.flow import FlowSchedule, LevelSchedule
+from ivtutorial.method.flow import LevelSchedule
 from ivtutorial.models.precision import text_precision
 from ivtutorial.system.files import data_path
 from ivtutorial.system.out_of_memory import OPENING_OPTIONS, explain_out_of_memory
@@ -115,17 +115,16 @@ def clocks(model: Backbone | str | Path) -> Clocks:
     """
     if str(model) in PAPERS:
         return Clocks()
+    family: Any
     if isinstance(model, (str, Path)):
-        from ivtutorial.models.dit.dit_folder import schedule_in
+        from ivtutorial.models.dit.dit_folder import family_in, schedule_in
 
-        schedule = schedule_in(find_index(model_location(model)))
+        folder = find_index(model_location(model))
+        family, schedule = family_in(folder), schedule_in(folder)
     else:
+        family = model if model.frame_count(2) > 2 else None  # the paper's model has a frame a latent
         schedule = model.scheduler if isinstance(model.scheduler, LevelSchedule) else None
-        if model.frame_count(2) == 2:  # a frame a latent, as the paper's model
-            return Clocks(schedule=schedule)
-    if schedule is None:
-        return Clocks()
-    return Clocks(17, 16.0, schedule, 5.0) if isinstance(schedule, FlowSchedule) else Clocks(17, 8.0, schedule, 6.0)
+    return Clocks(schedule=schedule) if family is None else Clocks(17, family.fps, schedule, family.guidance)
 
 
 def open_encoder(

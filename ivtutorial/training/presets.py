@@ -70,8 +70,9 @@ PRESETS: dict[str, dict[str, Any]] = {
 }
 
 # For video transformers, whose decoder needs more: a chunk of frames at a time. With 16gb 8.3 GiB in all for a clip of
-# 17 frames of 256x256 pixels, counted by benchmarks/count_wan.py; 24gb serves them, too. `two_phase` would save little
-# (8.0 GiB) for one more pass of the network, so it stays off.
+# 17 frames of 256x256 pixels, counted by benchmarks/count_wan.py; 24gb serves them, too. At 480x832 one clip needs more
+# than 24 GiB, unless `decoder` names a tiny one. `two_phase` would save little (8.0 GiB) for one more pass of the
+# network, so it stays off.
 DIT_PRESETS: dict[str, dict[str, Any]] = {
     "16gb": {
         "batch_size": 1,

@@ -14,6 +14,8 @@ ROOT = Path(__file__).resolve().parents[2]
 TABLE = json.loads((ROOT / "data" / "results" / "count_wan.json").read_text(encoding="utf-8"))
 ROWS = {(row["name"], (row["frames"], row["height"], row["width"])): row for row in TABLE["rows"]}
 CLIPS = [(17, 256, 256), (17, 480, 832), (81, 256, 256), (81, 480, 832)]
+WAYS = ("16gb", "16gb, two phases", "24gb", "80gb", "16gb, tiny decoder")
+OTHERS = ("16gb, tiny decoder", "24gb")
 SMALL = ROWS["preset 16gb", (17, 256, 256)]
 
 
@@ -38,9 +40,17 @@ def test_two_phases_run_the_network_once_more_and_never_need_more_memory(clip: t
     assert two["tflop"] > one["tflop"] and two["peak_gib"] <= one["peak_gib"]
 
 
+@pytest.mark.parametrize("clip", CLIPS[:2])
+def test_the_tiny_decoder_brings_a_short_clip_of_either_size_below_twelve_gib(clip: tuple[int, int, int]) -> None:
+    full, tiny = ROWS["preset 16gb", clip], ROWS["preset 16gb, tiny decoder", clip]
+    assert tiny["peak_gib"] < min(full["peak_gib"], 12) and tiny["tflop"] < full["tflop"]
+    assert tiny["resident_gib"] - full["resident_gib"] == pytest.approx(2 * 9_844_611 / 2**30, abs=1e-3)
+
+
 def test_the_file_says_where_it_is_from() -> None:
     assert {"date", "hardware", "versions", "commit", "seed"} <= TABLE.keys()
-    assert len(ROWS) == len(TABLE["rows"]) == 4 * len(CLIPS)
+    assert len(ROWS) == len(TABLE["rows"])
+    assert {way for way, clip in ROWS if clip == CLIPS[0]} == {f"preset {way}" for way in WAYS}
 
 
 def test_the_texts_say_what_was_counted() -> None:
@@ -55,6 +65,10 @@ def test_the_texts_say_what_was_counted() -> None:
     assert f"Two phases would save {saved:.1f} GiB of it for {more:.0%}".replace("%", " %") in page
     large = ROWS["preset 16gb", (17, 480, 832)]["peak_gib"]
     assert large > 24 and f"{large:.1f} GiB for one clip with all recomputed" in page
+    both = ROWS["preset 80gb", (17, 480, 832)]["peak_gib"]
+    assert f"with two clips a pass (`80gb`) {both:.1f} GiB" in page
+    first, second = (ROWS["preset 16gb, tiny decoder", clip]["peak_gib"] for clip in CLIPS[:2])
+    assert f"{first:.1f} GiB for a short clip of 256 x 256 pixels, and {second:.1f} GiB at 480 x 832" in page
     one, two = (ROWS[f"preset 16gb{way}", (81, 480, 832)]["peak_gib"] for way in ("", ", two phases"))
     assert f"two phases pay: {two:.1f} GiB in place of {one:.1f}." in page
 
@@ -64,9 +78,15 @@ def test_the_chapter_says_what_was_counted() -> None:
 
     text = prose(ROOT / "book" / "18_flow_matching.ipynb")
     large = ROWS["preset 16gb", (17, 480, 832)]["peak_gib"]
-    small = f"{SMALL['peak_gib']:.1f} GiB"
-    assert f"needs {small} with `16gb`" in text and f"{small} are counted" in text
+    tiny = ROWS["preset 16gb, tiny decoder", (17, 480, 832)]["peak_gib"]
     assert f"24 GiB are not enough: {large:.1f} GiB for a single clip" in text
+    assert f"the same clip takes {tiny:.1f} GiB" in text
+    assert f"{SMALL['peak_gib']:.1f} GiB are counted for a short, small clip, {tiny:.1f} GiB at 480 x 832" in text
+    for frames, height, width in CLIPS:
+        rows = {name: ROWS.get((f"preset {name}", (frames, height, width))) for name in ("16gb", *OTHERS)}
+        small, *cells = ["-" if row is None else f"{row['peak_gib']:.1f}" for row in rows.values()]
+        line = f"| {frames} frames, {height} x {width} | {small} | {' | '.join(cells)} | "
+        assert line + f"{rows['16gb']['tflop'] / 1000:.1f} |" in text
 
 
 def test_the_page_shows_every_row_as_counted() -> None:

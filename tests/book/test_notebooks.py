@@ -34,6 +34,7 @@ SECOND_EDITION: tuple[str, ...] = (
     "03_human_preference",
     "06_segvr",
     "10_full_size",
+    "18_flow_matching",
 )
 DRAWS = ("plt.show(", "plt.subplots(", "HTML(", "contact_sheet(", "plt.imshow(")
 

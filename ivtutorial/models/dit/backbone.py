@@ -52,6 +52,8 @@ class DitBackbone(PromptSide, ABC):
     """
 
     size: ClassVar[tuple[int, int]]  # height and width in pixels that the family was trained for
+    fps: ClassVar[float]  # frames a second, likewise
+    guidance: ClassVar[float]  # scale of the guidance in its authors' pipeline
     chunk: ClassVar[int] = FRAMES_PER_LATENT  # F - 1 is a multiple of it
 
     transformer: Any
@@ -73,6 +75,11 @@ class DitBackbone(PromptSide, ABC):
                 raise InputError(f"These parts do not belong together: {what} are {left} and {right}.")
 
     # What a family says
+
+    @staticmethod
+    @abstractmethod
+    def schedule_from(config: Mapping[str, Any]) -> LevelSchedule:
+        """Levels and grid, from the settings of a folder's scheduler."""
 
     @property
     @abstractmethod

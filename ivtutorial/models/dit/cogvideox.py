@@ -99,6 +99,7 @@ class CogVideoXBackbone(DitBackbone):
     """
 
     family, tokens, size = "CogVideoX", 226, (480, 720)
+    fps, guidance = 8.0, 6.0
     chunk, reads_padding = 8, True
     scheduler: LevelSchedule = field(default_factory=ZeroSnrSchedule)
 
@@ -106,6 +107,11 @@ class CogVideoXBackbone(DitBackbone):
         super().__post_init__()
         if self.config.get("use_rotary_positional_embeddings") or self.config.get("patch_size_t") is not None:
             raise InputError("This transformer has rotary positions or patches in time: give CogVideoX-2B.")
+
+    @staticmethod
+    def schedule_from(config: Mapping[str, Any]) -> ZeroSnrSchedule:
+        """Only the shift of the levels is read."""
+        return ZeroSnrSchedule(float(config.get("snr_shift_scale", 3.0)))
 
     @property
     def channels(self) -> int:

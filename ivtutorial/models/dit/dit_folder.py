@@ -3,6 +3,7 @@
 | function | what it does |
 |---|---|
 | `load_dit` | a folder becomes the backbone of its family; transformer and text encoder are loaded when needed |
+| `family_in` | the family of a folder, from its index |
 | `schedule_in` | the family's schedule, from two small files |
 | `save_dit` | the same folder with another transformer, which the stock pipeline opens, too |
 
@@ -19,25 +20,25 @@ from typing import Any
 import torch
 
 from ivtutorial.errors import InputError
-from ivtutorial.method.flow import FlowSchedule, LevelSchedule
+from ivtutorial.method.flow import LevelSchedule
 from ivtutorial.models.dit.backbone import DitBackbone
-from ivtutorial.models.dit.cogvideox import CogVideoXBackbone, ZeroSnrSchedule
+from ivtutorial.models.dit.cogvideox import CogVideoXBackbone
 from ivtutorial.models.dit.parts import Part
 from ivtutorial.models.dit.wan import WanBackbone
 from ivtutorial.models.lora import has_lora
 from ivtutorial.weights.pipeline_folder import load_model, read_index, write_pipeline
 
-FAMILIES = {  # by the class of the transformer: autoencoder, usual text encoder
-    "WanTransformer3DModel": ("AutoencoderKLWan", "UMT5EncoderModel"),
-    "CogVideoXTransformer3DModel": ("AutoencoderKLCogVideoX", "T5EncoderModel"),
+FAMILIES: dict[str, tuple[type[DitBackbone], str, str]] = {  # transformer: family, autoencoder, usual text encoder
+    "WanTransformer3DModel": (WanBackbone, "AutoencoderKLWan", "UMT5EncoderModel"),
+    "CogVideoXTransformer3DModel": (CogVideoXBackbone, "AutoencoderKLCogVideoX", "T5EncoderModel"),
 }
 
 
-def schedule_in(folder: Path) -> LevelSchedule | None:
-    """Levels and grid of the model in a folder; None where it is a UNet, whose table of alphas is its scheduler's.
+def family_in(folder: Path) -> type[DitBackbone] | None:
+    """The family of the model in a folder; None where it is a UNet.
 
     Raises:
-        InputError: a transformer of an unknown family, or files that cannot be read.
+        InputError: a transformer of an unknown family, or an index that cannot be read.
     """
     index = read_index(folder)
     kind = index.get("transformer", [None, None])[1]
@@ -53,11 +54,21 @@ def schedule_in(folder: Path) -> LevelSchedule | None:
             f"{folder} has two transformers, as Wan 2.2 has, each for half of the noise levels; only models with one "
             "can be fine-tuned here: give Wan 2.1."
         )
+    return FAMILIES[kind][0]
+
+
+def schedule_in(folder: Path) -> LevelSchedule | None:
+    """Levels and grid of the model in a folder; None where it is a UNet, whose table of alphas is its scheduler's.
+
+    Raises:
+        InputError: a transformer of an unknown family, or files that cannot be read.
+    """
+    family = family_in(folder)
+    if family is None:
+        return None
     try:
         config = json.loads((folder / "scheduler" / "scheduler_config.json").read_text(encoding="utf-8"))
-        if kind == "CogVideoXTransformer3DModel":
-            return ZeroSnrSchedule(float(config.get("snr_shift_scale", 3.0)))
-        return FlowSchedule(float(config.get("flow_shift", config.get("shift", 3.0))))
+        return family.schedule_from(config)
     except (OSError, ValueError, TypeError, AttributeError) as error:
         raise InputError(f"Cannot read the scheduler's settings in {folder} ({error}). Copy it again.") from error
 
@@ -93,15 +104,14 @@ def load_dit(
         return dtype if isinstance(dtype, torch.dtype) else dtype.get(part, torch.float32)
 
     kind = index["transformer"][1]
-    autoencoder, encoder = FAMILIES[kind]
+    family, autoencoder, encoder = FAMILIES[kind]
     text = None
     if (folder / "text_encoder" / "config.json").is_file():
         text_kind = getattr(transformers, index.get("text_encoder", ["", encoder])[1])
         text = Part(text_kind, folder / "text_encoder", precision("text_encoder"), device, variant)
     vae = load_model(getattr(diffusers, autoencoder), folder / "vae", precision("vae"), variant).to(device)
     transformer = Part(getattr(diffusers, kind), folder / "transformer", precision("unet"), device, variant)
-    family: Any = CogVideoXBackbone if kind == "CogVideoXTransformer3DModel" else WanBackbone
-    backbone: DitBackbone = family(transformer, vae, schedule, text, _tokenizer(folder), source=folder)
+    backbone = family(transformer, vae, schedule, text, _tokenizer(folder), source=folder)
     return backbone.freeze()
 
 

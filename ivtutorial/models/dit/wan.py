@@ -13,7 +13,7 @@ The grid is `FlowSchedule`'s, not the folder's scheduler's; of that only the shi
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -39,8 +39,14 @@ class WanBackbone(DitBackbone):
     """
 
     family, tokens, size = "Wan 2.1", PROMPT_TOKENS, (480, 832)
+    fps, guidance = 16.0, 5.0
     scheduler: FlowSchedule = field(default_factory=FlowSchedule)
     tiny_decoder: TinyDecoder | None = None
+
+    @staticmethod
+    def schedule_from(config: Mapping[str, Any]) -> FlowSchedule:
+        """Only the shift is read, not the grid."""
+        return FlowSchedule(float(config.get("flow_shift", config.get("shift", 3.0))))
 
     @property
     def channels(self) -> int:
