@@ -60,7 +60,8 @@ class TinyDecoder(nn.Module):
 
     def forward(self, z: Tensor, memory: Sequence[Tensor] | None = None) -> tuple[Tensor, list[Tensor]]:
         """Frames (4 n, 3, H, W) of the next n latents (n, C, h, w), and the memory for those after; about [0, 1]."""
-        x, after = z, []
+        x = z
+        after: list[Tensor] = []
         for layer in self.decoder:
             if isinstance(layer, _Block):
                 before = torch.zeros_like(x[:1]) if memory is None else memory[len(after)]
