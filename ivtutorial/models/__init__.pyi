@@ -1,5 +1,7 @@
 from ivtutorial.models.backbone import Backbone as Backbone
 from ivtutorial.models.backbone_folder import load_backbone as load_backbone, save_backbone as save_backbone
+from ivtutorial.models.dit.cogvideox import ZeroSnrSchedule as ZeroSnrSchedule
+from ivtutorial.models.dit.wan import WanBackbone as WanBackbone, WanDecoder as WanDecoder, to_vae as to_vae
 from ivtutorial.models.flow_view import FlowBackbone as FlowBackbone, as_flow as as_flow
 from ivtutorial.models.lora import (
     TARGETS as TARGETS,
