@@ -33,6 +33,7 @@ SECOND_EDITION: tuple[str, ...] = (
     "01_video_diffusion",
     "03_human_preference",
     "06_segvr",
+    "07_tar",
     "10_full_size",
     "18_flow_matching",
 )
