@@ -8,7 +8,7 @@
 | `style`       | colours, `use_style` for plots, `frame_row` for the frames of a clip beside a plot      |
 | `widgets`     | `film_strip`, `clip_row`, `stepper`: pieces of a page that need no kernel               |
 | `playgrounds` | `noise_circle`, `line_world`: sliders whose arithmetic is in the page                   |
-| `in_page`     | `choice_head`: a preference head that the page fits to its reader's clicks              |
+| `in_page`     | `choice_head`: fitted to the reader's clicks; `step_calculator`: memory and operations  |
 """
 
 from ivtutorial.system.lazy import offer

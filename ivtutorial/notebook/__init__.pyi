@@ -1,6 +1,10 @@
 from ivtutorial.notebook.costs import print_cost as print_cost, saved_bytes as saved_bytes
 from ivtutorial.notebook.exercises import check as check
-from ivtutorial.notebook.in_page import choice_head as choice_head
+from ivtutorial.notebook.in_page import (
+    StepSizes as StepSizes,
+    choice_head as choice_head,
+    step_calculator as step_calculator,
+)
 from ivtutorial.notebook.playgrounds import line_world as line_world, noise_circle as noise_circle
 from ivtutorial.notebook.scale import Scale as Scale, open_scale as open_scale, seeded as seeded
 from ivtutorial.notebook.style import (

@@ -1,13 +1,15 @@
-"""A preference head that is fitted in the page, to the choices that a reader makes in a `pair_quiz` above it.
+"""Pieces that compute in the page, without a kernel: a head that is fitted, a calculator.
 
-The best weights lie in the span of the pairs' gaps: ``omega = start + sum_k c_k gap_k``. So the page needs no features,
-only the inner products of the gaps with each other and with the gallery, and solves for the n numbers c by Newton's
-method: ``mu c_k = y_k sigmoid(-y_k margin_k)``, where y is 1 for A and -1 for B and the margin is the gap's score.
+`choice_head` fits a preference head to the choices that a reader makes in a `pair_quiz` above it. The best weights lie
+in the span of the pairs' gaps: ``omega = start + sum_k c_k gap_k``. So the page needs no features, only the inner
+products of the gaps with each other and with the gallery, and solves for the n numbers c by Newton's method:
+``mu c_k = y_k sigmoid(-y_k margin_k)``, where y is 1 for A and -1 for B and the margin is the gap's score.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -18,8 +20,10 @@ from ivtutorial.pages.embed import picture
 from ivtutorial.pages.page import render_page
 from ivtutorial.video.writer import to_uint8
 
+MUS = (10, 1, 0.1, 0.01, 0.001)
 
-def choice_head(gaps: Any, start: Any, gallery: Any, pictures: Any, labels: Sequence[str], mu: float = 1.0) -> str:
+
+def choice_head(gaps: Any, start: Any, gallery: Any, pictures: Any, labels: Sequence[str], mu: float = 0.1) -> str:
     """Loss and gallery of a head that learns with each click on the quiz before it in the page.
 
     It minimises ``-sum_k log sigmoid(y_k omega . gap_k) + mu/2 |omega - start|^2`` over the choices so far, draws the
@@ -29,13 +33,13 @@ def choice_head(gaps: Any, start: Any, gallery: Any, pictures: Any, labels: Sequ
         gaps: (n, P), features of A minus those of B, in the order of the quiz.
         start: (P,), the weights to start from. gallery: (N, P), features of pictures of one caption.
         pictures: those, (N, H, W, 3) in [0, 1]. labels: N texts, shown below them.
-        mu: how strongly the weights are held at the start, above 0.
+        mu: how strongly the weights are held at the start, one of `MUS`; the page's slider offers all of them.
 
     Returns:
         HTML text with everything in it.
 
     Raises:
-        InputError: shapes that do not fit, or mu not above 0.
+        InputError: shapes that do not fit, or another mu.
     """
     g, omega, h = (np.asarray(x, dtype=np.float64) for x in (gaps, start, gallery))
     if g.ndim != 2 or h.shape != (len(labels), g.shape[-1]) or omega.shape != g.shape[1:] or len(pictures) != len(h):
@@ -43,14 +47,15 @@ def choice_head(gaps: Any, start: Any, gallery: Any, pictures: Any, labels: Sequ
             f"gaps {g.shape}, start {omega.shape}, gallery {h.shape}, {len(pictures)} pictures, {len(labels)} labels "
             "do not fit: expected (n, P), (P,), (N, P), N and N."
         )
-    if not mu > 0:
-        raise InputError(f"mu = {mu}: without a pull to the start, a dozen choices have no best weights; take mu > 0.")
+    if mu not in MUS:
+        raise InputError(f"mu = {mu}: the page offers {', '.join(map(str, MUS))}; take one of them.")
     data = {
         "gram": (g @ g.T).round(6).tolist(),
         "margins": (g @ omega).round(6).tolist(),
         "cross": (h @ g.T).round(6).tolist(),
         "scores": (h @ omega).round(6).tolist(),
-        "mu": mu,
+        "mus": MUS,
+        "start": MUS.index(mu),
     }
     return render_page("choice_head.html", data=data, pictures=_thumbnails(to_uint8(pictures), labels))
 
@@ -62,3 +67,50 @@ def _thumbnails(pixels: Any, labels: Sequence[str]) -> list[tuple[str, Markup]]:
         (label, Markup(picture(Image.fromarray(frame), label, lossless=True)))
         for frame, label in zip(pixels, labels, strict=True)
     ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepSizes:
+    """What one guided forward pass of a network keeps and costs, for `step_calculator`.
+
+    Attributes:
+        weights: GiB of the network's weights.
+        M: GiB that a recorded pass keeps. M_out, M_in: between its blocks, and within the largest one.
+        M_z: GiB of the input of a step.
+        tflop: operations of a pass, in 10^12.
+        b: operations of a backward pass, and `again`: of recomputing the blocks, both in forward passes.
+    """
+
+    weights: float
+    M: float
+    M_out: float
+    M_in: float
+    M_z: float
+    tflop: float
+    b: float
+    again: float
+
+
+def step_calculator(sizes: StepSizes, cards: Mapping[str, Mapping[str, Any]], start: Mapping[str, int]) -> str:
+    """A calculator in the page for one step of reward fine-tuning: memory, operations, and whether a card holds it.
+
+    Memory of a step with C clips at a time: ``weights + C (K M)`` if all is kept, ``C (K M_z + M)`` with a checkpoint
+    per step, ``C (K M_out + M_in)`` per block, ``C (K M_z + M_out + M_in)`` with both. Operations, in passes:
+    ``C (D + K (b + extra))``, where a checkpoint per step adds 1 and one per block `again`. Without guidance a pass is
+    half as much.
+
+    Args:
+        sizes: of the network.
+        cards: name -> `gib` of memory that a program may use, and `tflops`, 10^12 operations a second at its best.
+        start: `D`, `K` and `clips` that are chosen first; 1 <= K <= D <= 50.
+
+    Returns:
+        HTML text with everything in it.
+
+    Raises:
+        InputError: no cards, or numbers to start with that are no chain.
+    """
+    if not cards or not 1 <= start["K"] <= start["D"] <= 50:
+        raise InputError(f"{len(cards)} cards, start {dict(start)}: need a card, and 1 <= K <= D <= 50.")
+    names = [(f"{name}, {card['gib']} GiB", card["gib"], card["tflops"]) for name, card in cards.items()]
+    return render_page("step_calculator.html", data=asdict(sizes), cards=names, start=start)
