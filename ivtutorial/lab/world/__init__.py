@@ -12,6 +12,8 @@
 | `judges`          | what is really to be seen in a clip             |
 | `annotators`      | whose preferences the reduced reward learnt     |
 | `preference_quiz` | pairs of pictures to choose from                |
+| `posters`         | the zoo in pictures, for the book               |
+| `fault_mixer`     | a fox whose faults are mixed in the page        |
 | `showcase`        | pictures of the world for people                |
 """
 
