@@ -8,7 +8,6 @@ compression.
 
 from __future__ import annotations
 
-import base64
 from typing import Any
 
 import numpy as np
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 from ivtutorial.lab.world import annotators, facts as world, web_faults as web
 from ivtutorial.lab.world.drawing.subjects import subject
 from ivtutorial.lab.world.posters import FOX
+from ivtutorial.pages.embed import data_address
 from ivtutorial.pages.film import film_assets, html_film
 from ivtutorial.pages.page import render_page
 from ivtutorial.video.writer import to_uint8
@@ -68,4 +68,4 @@ def _grain(shape: tuple[int, ...]) -> NDArray[np.int8]:
 
 
 def _text(values: NDArray[Any]) -> str:
-    return base64.b64encode(np.ascontiguousarray(values).tobytes()).decode("ascii")
+    return data_address(np.ascontiguousarray(values).tobytes(), "application/octet-stream").partition(",")[2]
