@@ -33,6 +33,7 @@ SECOND_EDITION: tuple[str, ...] = (
     "01_video_diffusion",
     "03_human_preference",
     "04_naive_is_expensive",
+    "05_editing",
     "06_segvr",
     "07_tar",
     "10_full_size",
