@@ -1,4 +1,4 @@
-"""Sphinx extension: directives `verdicts`, the paper's claims in a table, and `verdict`, the evidence on one of them.
+"""Sphinx extension: directives `verdicts`, the claims in a table, and `verdict`, the evidence on one of them.
 
 Both are computed from data/results when the book is built; see `ivtutorial.lab.experiments.answers.verdicts`.
 """
@@ -20,13 +20,13 @@ RESULTS = Path(__file__).resolve().parents[2] / "data" / "results"
 
 def summary(claims: Sequence[Claim]) -> list[str]:
     """Lines of Markdown: one row a claim, with a link to its section."""
-    lines = ["| | the paper says | shown in | in the small world |", "|---|---|---|---|"]
+    lines = ["| | the claim | shown in | in the small world |", "|---|---|---|---|"]
     return lines + [f"| [{c.number}](#claim-{c.number}) | {c.text} | {c.source} | **{c.verdict}** |" for c in claims]
 
 
 def evidence(claim: Claim) -> list[str]:
     """Lines of Markdown: the claim, its verdict, and what it rests on, a line for each condition."""
-    said = f"The paper ({claim.source}): {claim.text}. In the small world: **{claim.verdict}**."
+    said = f"{claim.source[:1].upper()}{claim.source[1:]}: {claim.text}. In the small world: **{claim.verdict}**."
     return [said, "", *(f"- {one}" for one in claim.evidence), ""]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Annotated
 
@@ -15,63 +16,108 @@ def experiment_command(
     name: Annotated[
         str,
         typer.Argument(
-            help="fig5a, fig5b, fig5c, fig7, fig8, fig9, table1, tableA1, figA1, figA7, guards, frontier or 'verdicts'."
+            help="fig5a, fig5b, fig5c, fig7, fig8, fig9, table1, tableA1, figA1, figA7, guards, frontier; or 'all', "
+            "'plan', 'verdicts'."
         ),
     ],
     quick: Annotated[
         bool,
-        typer.Option(
-            "--quick", help="A quarter of an hour instead of up to two hours: fewer seeds, steps and prompts."
-        ),
+        typer.Option("--quick", help="A quarter of an hour instead of hours: fewer seeds, steps and prompts."),
     ] = False,
+    hours: Annotated[
+        float, typer.Option(help="Begin nothing new after that time; the same command goes on another day.")
+    ] = 2.0,
     out: Annotated[
         Path, typer.Option(help="Folder of all experiments, which share runs; interrupted ones go on.")
     ] = Path("runs/experiments"),
     results: Annotated[
         Path | None,
-        typer.Option(help="Also write NAME.json and NAME.png into this folder; with 'verdicts', read them."),
+        typer.Option(help="Also write NAME.json and the picture into this folder; with 'verdicts', read them."),
     ] = None,
     models: Annotated[
         Path | None, typer.Option(help="Folder with reduced, reward and judge; default the shipped models.")
     ] = None,
     precision: Precision = "auto",
     processes: Processes = None,
+    device: Annotated[str, typer.Option(help="cpu, or cuda with a single process.")] = "cpu",
     json_output: Json = False,
 ) -> None:
     """Make a figure or table of the paper again, in the reduced world: from seeds to a plot and a JSON file.
 
-    Every method is fine-tuned with the same budget, reward, adapter, clips and prompts. OUT/NAME/result.json
-    holds every number, with intervals, costs, the learning rates tried and provenance; OUT/NAME/plot.png shows
-    them. `verdicts` prints the paper's nine claims with what the results in RESULTS say of them.
+    All arms of an experiment are trained with a seed before the next seed begins, so what is there when the time is up
+    is a result, with its own number of runs; a verdict needs six. OUT/NAME/result.json holds every value by run and
+    prompt, costs, the learning rates tried and provenance. `all` walks through the whole plan in order of worth, `plan`
+    prints it with its cost, and `verdicts` prints the claims with what the results in RESULTS say of them.
 
     \b
     Examples:
       ivtutorial experiment fig5a --quick
-      ivtutorial experiment table1 --results data/results
+      ivtutorial experiment plan
+      ivtutorial experiment all --hours 4 --results data/results
       ivtutorial experiment verdicts --results data/results
     """
     quiet_loading("reduced")
     if name == "verdicts":
         return _verdicts(results, json_output)
+    if name == "plan":
+        return _plan(processes, json_output)
+    workers = 1 if device == "cuda" else default_processes(processes, "cpu")
+    how = (workers, models, chosen_precision(precision, device), device, hours)
+    with interruptible(f"Run the command again to go on from what is in {out}."):
+        if name == "all":
+            return _all(out, results, how, json_output)
+        _one(name, quick, out, results, how, json_output)
+
+
+def _one(
+    name: str, quick: bool, out: Path, results: Path | None, how: tuple[int, Path | None, str, str, float],
+    json_output: bool,
+) -> None:  # fmt: skip
     from ivtutorial.lab.experiments.answers.frontier_table import frontier_text
-    from ivtutorial.lab.experiments.answers.results import rates_tried, table
+    from ivtutorial.lab.experiments.answers.gains import gain_text
+    from ivtutorial.lab.experiments.answers.results import rates_tried
     from ivtutorial.lab.experiments.plans.catalogue import experiment
     from ivtutorial.lab.experiments.runner import run_experiment
 
-    plan = experiment(name, quick)
-    with interruptible(f"Run the command again to go on from what is in {out}."):
-        result = run_experiment(
-            plan, out, default_processes(processes, "cpu"), models, precision=chosen_precision(precision, "cpu")
+    plan, (workers, models, precision, device, hours) = experiment(name, quick), how
+    until = time.monotonic() + 3600 * hours
+    result = run_experiment(plan, out, workers, models, precision=precision, device=device, until=until)
+    if not result:
+        return show(
+            {"out": str(out)}, f"Not one run was done within {hours:g} hours: give it more, --hours.", json_output
         )
     folder = out / (plan.name + ("-quick" if quick else ""))
     if results is not None:
         _publish(folder, results / folder.name)
-    text = frontier_text(result) if plan.kind == "frontier" else table(result)
-    show(
-        {"out": str(folder), **result},
-        "\n".join([text, *rates_tried(result), f"{folder / 'result.json'}", f"{folder / 'plot.png'}"]),
-        json_output,
-    )
+    text = frontier_text(result) if plan.kind == "frontier" else gain_text(result)
+    lines = [text, *rates_tried(result), f"{folder / 'result.json'}", f"{folder / 'plot.png'}"]
+    show({"out": str(folder), **result}, "\n".join(lines), json_output)
+
+
+def _all(out: Path, results: Path | None, how: tuple[int, Path | None, str, str, float], json_output: bool) -> None:
+    from ivtutorial.lab.experiments.whole_plan import run_plan
+
+    def publish(folder: Path) -> None:
+        if results is not None:
+            _publish(folder, results / folder.name)
+
+    workers, models, precision, device, hours = how
+    lines = run_plan(out, hours, workers, models, precision, device, publish=publish)
+    show({"blocks": lines}, "\n".join(lines), json_output)
+
+
+def _plan(processes: int | None, json_output: bool) -> None:
+    from ivtutorial.lab.experiments.plans.blocks import cost_text, costs
+
+    table = costs()
+    rows = [
+        {
+            "block": cost.block.letter, "experiment": cost.block.experiment, "runs": cost.block.runs,
+            "arms": list(cost.block.arms), "passes": round(cost.passes), "core_hours": round(cost.hours, 2),
+        }
+        for cost in table
+    ]  # fmt: skip
+    show({"blocks": rows}, cost_text(table, default_processes(processes, "cpu")), json_output)
 
 
 def _verdicts(results: Path | None, json_output: bool) -> None:
@@ -82,9 +128,10 @@ def _verdicts(results: Path | None, json_output: bool) -> None:
 
 
 def _publish(folder: Path, target: Path) -> None:
-    """Copy the result to where results are kept."""
+    """Copy the result, and its picture as SVG, or as PNG where it shows frames, to where results are kept."""
     from ivtutorial.system.files import atomic_write, atomic_write_text
 
     atomic_write_text(target.with_suffix(".json"), (folder / "result.json").read_text(encoding="utf-8"))
-    with atomic_write(target.with_suffix(".png")) as file:
-        file.write((folder / "plot.png").read_bytes())
+    plot = next(folder / f"plot{end}" for end in (".svg", ".png") if (folder / f"plot{end}").is_file())
+    with atomic_write(target.with_suffix(plot.suffix)) as file:
+        file.write(plot.read_bytes())

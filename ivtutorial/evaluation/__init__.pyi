@@ -16,6 +16,8 @@ from ivtutorial.evaluation.intervals import (
     TwoWay as TwoWay,
     bootstrap_interval as bootstrap_interval,
     estimate as estimate,
+    holm as holm,
+    over_runs as over_runs,
     two_way as two_way,
 )
 from ivtutorial.evaluation.judging import ClipJudge as ClipJudge

@@ -62,6 +62,27 @@ def html_video(
     )
 
 
+def vector_picture(figure: Any, alt: str) -> str:
+    """An `<img>` element that holds a matplotlib figure as SVG, sharp at every width.
+
+    Args:
+        figure: of matplotlib.
+        alt: what it shows, in words.
+
+    Returns:
+        HTML text.
+
+    Raises:
+        InputError: an empty alternative text.
+    """
+    if not alt.strip():
+        raise InputError("a picture needs words that say what it shows, for those who cannot see it.")
+    file = io.BytesIO()
+    figure.savefig(file, format="svg", metadata={"Date": None})
+    address = data_address(file.getvalue(), "image/svg+xml")
+    return f'<img src="{address}" alt="{html.escape(alt)}" style="max-width:100%;height:auto">'
+
+
 def picture(image: Any, alt: str, width: int | None = None, lossless: bool = False) -> str:
     """An `<img>` element that holds the picture itself, as WebP, which is smaller than PNG.
 

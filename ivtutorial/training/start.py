@@ -189,11 +189,13 @@ _CONTENT = {
 def _check_same(out: Path, now: dict[str, Any], checkpoint: Path) -> Progress:
     """Where the checkpoint's run stands, if it is this run."""
     progress, was = checkpoints.read_state(checkpoint)
-    names = [name for name in differing(was["config"], now["config"]) if name != "accumulation"]
+    split = ("batch_size", "accumulation")  # how a step is shared out; see `ivtutorial.system.step_draws`
+    names = [name for name in differing(was["config"], now["config"]) if name not in split]
     message = [f"{name} = {was['config'].get(name)!r}, now {now['config'].get(name)!r}" for name in names]
     message += [f"{words}: {was[name]}, now {now[name]}" for name, words in _CONTENT.items() if was[name] != now[name]]
-    if was["slots"] != now["slots"]:
-        message.append(f"processes * accumulation = {was['slots']}, now {now['slots']}")
+    clips = [made["slots"] * made["config"]["batch_size"] for made in (was, now)]
+    if clips[0] != clips[1]:
+        message.append(f"batch_size * processes * accumulation = {clips[0]}, now {clips[1]}")
     if message:
         listed = "\n  ".join(message)
         raise InputError(f"the run in {out} was made otherwise; restore this, or choose another folder:\n  {listed}")

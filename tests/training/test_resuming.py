@@ -94,7 +94,7 @@ def test_a_run_is_never_overwritten(toy: Backbone, data: LatentDataset, unbroken
         ({"lr": 1e-3}, r"lr = 0.01, now 0.001"),
         ({"method": replace(METHOD, tau=0.75)}, r"method = .*0.75"),
         ({"lora_rank": 2}, r"lora_rank = 4, now 2"),
-        ({"accumulation": 2}, r"processes \* accumulation = 1, now 2"),
+        ({"accumulation": 2}, r"processes \* accumulation = 2, now 4"),
     ],
 )
 def test_a_run_made_otherwise_is_not_continued(

@@ -1,19 +1,32 @@
-from ivtutorial.lab.experiments.answers.claims import Condition as Condition
 from ivtutorial.lab.experiments.answers.contrasts import (
     Contrast as Contrast,
     annotators_choice as annotators_choice,
     change as change,
+    table_of as table_of,
+    with_ties as with_ties,
 )
 from ivtutorial.lab.experiments.answers.frontier_table import (
     frontier_rows as frontier_rows,
     frontier_text as frontier_text,
     questions as questions,
 )
+from ivtutorial.lab.experiments.answers.gains import (
+    gain_html as gain_html,
+    gain_rows as gain_rows,
+    gain_text as gain_text,
+)
 from ivtutorial.lab.experiments.answers.plots import (
     draw as draw,
     shown as shown,
+    shown_answers as shown_answers,
+    shown_story as shown_story,
     shown_strip as shown_strip,
     write_plot as write_plot,
+)
+from ivtutorial.lab.experiments.answers.questions import (
+    Question as Question,
+    Rule as Rule,
+    read_questions as read_questions,
 )
 from ivtutorial.lab.experiments.answers.results import (
     paired as paired,
@@ -24,6 +37,7 @@ from ivtutorial.lab.experiments.answers.results import (
 )
 from ivtutorial.lab.experiments.answers.verdicts import Claim as Claim, verdict as verdict
 from ivtutorial.lab.experiments.peak import peak_of_step as peak_of_step
+from ivtutorial.lab.experiments.plans.blocks import BLOCKS as BLOCKS, cost_text as cost_text, costs as costs
 from ivtutorial.lab.experiments.plans.catalogue import (
     BUDGET as BUDGET,
     EXPERIMENTS as EXPERIMENTS,
@@ -32,6 +46,7 @@ from ivtutorial.lab.experiments.plans.catalogue import (
 )
 from ivtutorial.lab.experiments.plans.clip_sets import clip_set as clip_set
 from ivtutorial.lab.experiments.plans.plan import (
+    FRAME_PASSES as FRAME_PASSES,
     Arm as Arm,
     ClipSet as ClipSet,
     Experiment as Experiment,

@@ -13,6 +13,7 @@ walk through the same list of runs together, each with its share of the clips.
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -20,13 +21,14 @@ from typing import TYPE_CHECKING, Any, cast
 from ivtutorial.data.prompts import shipped_prompts
 from ivtutorial.errors import InputError
 from ivtutorial.lab.experiments.answers.plots import write_plot
-from ivtutorial.lab.experiments.answers.results import summarise
+from ivtutorial.lab.experiments.answers.summary import summarise
 from ivtutorial.lab.experiments.measured import ArmResult, Measured, Point
 from ivtutorial.lab.experiments.measuring import (
     Conduct,
     arm_folder,
     base_folder,
     data_rewards,
+    data_values,
     measure_all,
     measure_list,
     open_models,
@@ -36,7 +38,7 @@ from ivtutorial.lab.experiments.measuring import (
     strips,
 )
 from ivtutorial.lab.experiments.plans.clip_sets import clip_set
-from ivtutorial.lab.experiments.plans.plan import Arm, Experiment
+from ivtutorial.lab.experiments.plans.plan import HELD_OUT, Arm, Experiment
 from ivtutorial.system.files import atomic_write_text, data_path
 from ivtutorial.system.processes import launch
 from ivtutorial.weights.fingerprint import weights_hash
@@ -44,7 +46,7 @@ from ivtutorial.weights.fingerprint import weights_hash
 if TYPE_CHECKING:
     from ivtutorial.models.memory import Precision
 
-TUNING_LIST, TUNING_SEEDS, HELD_OUT = "unseen", 2, 6
+TUNING_LIST = "unseen"
 
 
 def run_experiment(
@@ -54,20 +56,25 @@ def run_experiment(
     models: str | Path | None = None,
     progress: bool = True,
     precision: str = "fp32",
+    device: str = "cpu",
+    until: float | None = None,
 ) -> dict[str, Any]:
-    """Run an experiment, or what is missing of it.
+    """Run an experiment, or what is missing of it: seed after seed, with all arms of a seed before the next one.
 
     Args:
         plan: from `ivtutorial.lab.experiments.plans.catalogue`.
         root: folder of all experiments.
-        processes: single-threaded CPU processes.
+        processes: single-threaded CPU processes; runs do not depend on their number.
         models: folder with `reduced`, `reward` and `judge`; default the shipped ones.
         progress: show progress bars.
         precision: of the networks, in fine-tuning and in sampling: "fp32" or "bf16", which is faster on
             processors with instructions for it and slower on others.
+        device: "cpu", or "cuda" with a single process.
+        until: when to stop beginning further runs, in seconds of `time.monotonic`; what is done by then is the result.
 
     Returns:
-        The result, as written to ROOT/NAME/result.json; see `ivtutorial.lab.experiments.answers.results`.
+        The result, as written to ROOT/NAME/result.json; see `ivtutorial.lab.experiments.answers.summary`. Empty, and
+        nothing is written, if not one run was done in time.
 
     Raises:
         InputError: an unknown precision, models are missing, processes that cannot share a step, or a folder that
@@ -79,42 +86,63 @@ def run_experiment(
     models = Path(models) if models is not None else data_path("models")
     clips = {arm.name: clip_set(arm.clips, arm.clip_count, root / "clips") for arm in plan.arms}
     conduct = Conduct(
-        plan, root, models, clips, processes, weights_hash(models), cast("Precision", precision), progress
-    )
+        plan, root, models, clips, processes, weights_hash(models), cast("Precision", precision), progress,
+        device=device, until=until,
+    )  # fmt: skip
     base, arms = launch(_conduct, processes, conduct)[0]
-    result = summarise(plan, base, arms, data_rewards(conduct), precision)
+    if not arms:
+        return {}
+    result = summarise(plan, base, arms, data_rewards(conduct), precision, data_values(conduct))
     folder = root / (plan.name + ("-quick" if plan.quick else ""))
-    atomic_write_text(folder / "result.json", json.dumps(result, indent=1) + "\n")
+    atomic_write_text(folder / "result.json", rows_in_lines(result) + "\n")
     write_plot(folder / "plot.png", result, strips(conduct) if plan.kind == "strip" else None)
     return result
 
 
-def _conduct(conduct: Conduct) -> tuple[Measured, list[ArmResult]]:
+def _conduct(conduct: Conduct) -> tuple[dict[int, Measured], list[ArmResult]]:
     """Everything, in each process, which opens the models of the measurements once."""
     conduct = replace(conduct, opened=open_models(conduct))
-    base = measure_all(conduct, base_folder(conduct), None, 1.0, end=True)
-    return base, [_run_arm(conduct, arm) for arm in conduct.plan.arms]
+    plan = conduct.plan
+    base, chosen, runs = {}, {}, {arm.name: dict[int, list[Point]]() for arm in plan.arms}
+    for seed, arm in ((seed, arm) for seed in plan.seeds for arm in plan.arms if seed in plan.seeds_of(arm)):
+        if conduct.time_is_up():
+            break
+        if seed not in base:
+            base[seed] = measure_all(conduct, base_folder(conduct), None, 1.0, True, seed)
+        if arm.name not in chosen:
+            chosen[arm.name] = _choose_rate(conduct, arm)
+        lr = chosen[arm.name][0]
+        runs[arm.name][seed] = _run_seed(conduct, arm, arm_folder(conduct, arm) / run_name(lr, seed), seed, lr)
+    return base, [_arm_result(conduct, arm, *chosen[arm.name], runs[arm.name]) for arm in plan.arms if runs[arm.name]]
 
 
-def _run_arm(conduct: Conduct, arm: Arm) -> ArmResult:
-    folder = arm_folder(conduct, arm)
-    lr, looked = _choose_rate(conduct, arm, folder)
+def _arm_result(
+    conduct: Conduct, arm: Arm, lr: float, looked: dict[str, dict[str, float]], runs: dict[int, list[Point]]
+) -> ArmResult:
     tried = {rate: columns["reward"] for rate, columns in looked.items()}
-    runs = {seed: _run_seed(conduct, arm, folder / run_name(lr, seed), seed, lr) for seed in conduct.plan.seeds}
     return ArmResult(arm, lr, tried, runs, looked, peak_of_arm(conduct, arm) if conduct.plan.peak else None)
 
 
-def _choose_rate(conduct: Conduct, arm: Arm, folder: Path) -> tuple[float, dict[str, dict[str, float]]]:
+def rows_in_lines(content: dict[str, Any]) -> str:
+    """JSON text, indented, with each list of numbers on a line of its own: shorter, and a row a run."""
+    return re.sub(
+        r"\[\s+([^\[\]{}\"]*?)\s+\]", lambda m: "[" + " ".join(m[1].split()) + "]", json.dumps(content, indent=1)
+    )
+
+
+def _choose_rate(conduct: Conduct, arm: Arm) -> tuple[float, dict[str, dict[str, float]]]:
     """The learning rate with the best reward on prompts of another list, on average over the seeds of the tuning.
 
     Where the best one is the smallest or largest, `widen` more are tried on that side.
     """
     if len(arm.rates) == 1:
         return arm.rates[0], {}
+    tuned = replace(arm, budget=round(conduct.plan.tuning_share * arm.budget))
+    folder = arm_folder(conduct, tuned)
     rates, left, looked = sorted(arm.rates), conduct.plan.widen, dict[float, dict[str, float]]()
     while True:
         for lr in rates:
-            looked[lr] = looked.get(lr) or _look(conduct, arm, folder, lr)
+            looked[lr] = looked.get(lr) or _look(conduct, tuned, folder, lr)
         best = max(rates, key=lambda lr: looked[lr]["reward"])
         if not left or rates[0] < best < rates[-1]:
             return best, {f"{lr:g}": looked[lr] for lr in rates}
@@ -126,7 +154,7 @@ def _choose_rate(conduct: Conduct, arm: Arm, folder: Path) -> tuple[float, dict[
 def _look(conduct: Conduct, arm: Arm, folder: Path, lr: float) -> dict[str, float]:
     """Means of all columns on the tuning prompts at the end of runs with a learning rate."""
     plan, tables = conduct.plan, []
-    for seed in plan.tuning_seeds or plan.seeds[:TUNING_SEEDS]:
+    for seed in plan.tuning_seeds:
         run = folder / run_name(lr, seed)
         step, lora = _finetune(conduct, arm, run / "run", seed, lr)[-1]
         at = (run / step_name(step), lora, arm.lora_scale, TUNING_LIST, plan.tuning_prompts, plan.D[0])
@@ -142,7 +170,7 @@ def _run_seed(conduct: Conduct, arm: Arm, folder: Path, seed: int, lr: float) ->
     points = []
     for step, lora in _chosen(conduct.plan, adapters):
         end = step == adapters[-1][0]
-        evaluations = measure_all(conduct, folder / step_name(step), lora, arm.lora_scale, end)
+        evaluations = measure_all(conduct, folder / step_name(step), lora, arm.lora_scale, end, seed)
         row = log[step]
         points.append(Point(step, row["unet_evaluations"], row["reward_calls"], row["elapsed"], evaluations))
     return points
@@ -168,7 +196,7 @@ def _finetune(conduct: Conduct, arm: Arm, out: Path, seed: int, lr: float) -> li
         cache = conduct.root / "latents"
         finetune(
             conduct.models / "reduced", conduct.clips[arm.name], reward, out, config,
-            resume=True, cache=cache, device="cpu", progress=conduct.progress,
+            resume=True, cache=cache, device=conduct.device, progress=conduct.progress,
         )  # fmt: skip
     saved = sorted((int(path.name.removeprefix("step-")), path) for path in (out / CHECKPOINTS).glob("step-*"))
     return [*saved[:-1], (saved[-1][0], out / "lora")]

@@ -1,13 +1,19 @@
 """What the results say: the JSON file of an experiment, differences with their intervals, verdicts, pictures.
 
-| module           | holds                                                             |
-|------------------|-------------------------------------------------------------------|
-| `results`        | from measurements to the JSON file                                |
-| `contrasts`      | two arms by run and prompt: differences, intervals, verdicts      |
-| `claims`         | the paper's nine claims as conditions on the JSON files           |
-| `verdicts`       | what the JSON files say of the claims                             |
-| `frontier_table` | the frontier's table and its questions                            |
-| `plots`          | from the JSON file to a picture                                   |
+| module           | holds                                                                         |
+|------------------|-------------------------------------------------------------------------------|
+| `summary`        | from measurements to the JSON file                                            |
+| `results`        | the JSON file read, as text and as paired changes                             |
+| `contrasts`      | two arms by run and prompt: differences, intervals, words                     |
+| `course`         | the course of runs by run and prompt: best moments, slopes, speed             |
+| `questions`      | the questions that decide on each claim, from data/results/questions.json     |
+| `verdicts`       | what the JSON files say of the claims                                         |
+| `gains`          | reward, truth and the annotators' choice side by side                         |
+| `frontier_table` | the frontier's table and its questions                                        |
+| `curves`         | panels over cost; reward against truth along the runs                         |
+| `forest`         | differences one below the other, with margins                                 |
+| `plots`          | from the JSON files to pictures                                               |
+| `words`          | columns, arms and lists in words                                              |
 """
 
 from ivtutorial.system.lazy import offer

@@ -1,8 +1,9 @@
 """Comparisons of two arms by run and prompt, with a verdict: what every experiment of several seeds can ask.
 
-A contrast is a table of differences, a row a run (seed of fine-tuning) and a number a prompt, of which
-:func:`ivtutorial.evaluation.intervals.two_way` gives mean and interval. Runs of two arms are paired by seed, which
-takes out what both share: the start of the adapter and the order of the clips. The word for it:
+A contrast is a table of differences, a row a run (seed of fine-tuning) and a number a prompt. Runs of two arms are
+paired by seed, which takes out what both share: the start of the adapter and the order of the clips. Where all runs see
+the same prompts the interval is :func:`ivtutorial.evaluation.intervals.two_way`, where each has prompts of its own
+:func:`ivtutorial.evaluation.intervals.over_runs`. The word for it:
 
 | word           | when                                                                                   |
 |----------------|----------------------------------------------------------------------------------------|
@@ -16,6 +17,7 @@ An A/A arm, a twin that differs from another arm in the noise alone, shows what 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -23,13 +25,14 @@ from typing import Any
 import numpy as np
 
 from ivtutorial.errors import InputError
-from ivtutorial.evaluation.intervals import TwoWay, two_way
+from ivtutorial.evaluation.intervals import TwoWay, over_runs, two_way
 from ivtutorial.lab.world.annotators import preferred
 
 BASE = "base"
 LEAST_RUNS = 6
 WORDS = ("reproduced", "equivalent", "not reproduced", "undecided")
-Table = Sequence[Sequence[float]]
+TIME = ("warp_error", "flicker", "travel_error")
+Rows = np.ndarray[Any, np.dtype[np.float64]]
 
 
 @dataclass(frozen=True)
@@ -40,12 +43,16 @@ class Contrast:
         text: in words. difference: its mean and intervals; None with a single run or prompt.
         bound: 0, or the largest loss that is still accepted, as a number below 0.
         margin: half-width within which two arms count as equal; None where nobody asks.
+        mean: of the differences, where there is no interval; None where nothing was measured.
+        note: why there is none.
     """
 
     text: str
     difference: TwoWay | None
     bound: float = 0.0
     margin: float | None = None
+    mean: float | None = None
+    note: str = "a single run or prompt has no interval"
 
     @property
     def word(self) -> str:
@@ -66,40 +73,96 @@ class Contrast:
     def __str__(self) -> str:
         d = self.difference
         if d is None:
-            return f"{self.text}: {self.word} (a single run or prompt has no interval)"
+            mean = "" if self.mean is None else f"{self.mean:+.4f}; "
+            return f"{self.text}: {self.word} ({mean}{self.note})"
         few = f"; {d.runs} runs, {LEAST_RUNS} are needed" if d.runs < LEAST_RUNS else ""
-        return f"{self.text}: {self.word} ({d.mean:+.3f}, 95 % {d.low:+.3f} to {d.high:+.3f}{few})"
+        mean, low, high = (f"{x:+.{digits(d.high - d.low)}f}" for x in (d.mean, d.low, d.high))
+        return f"{self.text}: {self.word} ({mean}, 95 % {low} to {high}{few})"
 
 
-def table_of(result: Mapping[str, Any], name: str, column: str, moment: int | None = None) -> np.ndarray[Any, Any]:
-    """Values of an arm (or "base") by run and prompt, on the first list of prompts.
+def digits(width: float) -> int:
+    """As many decimals as give an interval's width two digits: more would claim what was not measured."""
+    return min(max(1 - math.floor(math.log10(width)), 0), 7) if 0 < width < math.inf else 4
+
+
+def table_of(
+    result: Mapping[str, Any], name: str, column: str, moment: int | None = None, where: str | None = None
+) -> Rows:
+    """Values of an arm (or "base", or "data:SET", the fine-tuning clips themselves) by run and prompt.
 
     Args:
         result: content of result.json, see `ivtutorial.lab.experiments.answers.results`.
-        name: of the arm, or "base", which has a single row.
-        column: what is read.
-        moment: a number of the measured moments along the runs, from 0; None for the end.
+        name: of the arm. The base model and the clips have a single row, unless each run has prompts of its own.
+        column: what is read; "time_error" is the mean of warp_error, flicker and travel_error, each divided by the
+            untouched model's mean.
+        moment: a number of the measured moments along the runs, from 0; None for the end. Of the first list only.
+        where: "LIST-D"; default the first.
 
     Returns:
-        (R, P), or (1, P) for the base model.
+        (R, P), or (1, P). Results that kept no single runs give their average as the only row.
 
     Raises:
-        InputError: no such arm, column or moment.
+        InputError: no such arm, column, moment or list.
     """
+    if column == "time_error":
+        parts = [table_of(result, name, part, moment, where) for part in TIME]
+        levels = [table_of(result, BASE, part, None, where).mean() for part in TIME]
+        return np.mean([part / level for part, level in zip(parts, levels, strict=True)], axis=0)
     try:
-        where = next(iter(result["base_values"]))
+        at = where or next(iter(result["base_values"]))
         if name == BASE:
-            return np.asarray([result["base_values"][where][column]])
-        arm = result["arms"][name]
-        return np.asarray((arm["by_run"][where] if moment is None else arm["moments"][moment]["by_run"])[column])
+            rows = result["base_values"][at][column]
+        elif name.startswith("data:"):
+            rows = result["data_values"][at][name.removeprefix("data:")][column]
+        elif moment is not None:
+            rows = result["arms"][name]["moments"][moment]["by_run"][column]
+        else:
+            arm = result["arms"][name]
+            rows = (arm["by_run"] if "by_run" in arm else arm["values"])[at][column]
     except (KeyError, IndexError, StopIteration) as error:
         raise InputError(f"the result of {result.get('experiment')} has no {error} by run.") from error
+    return np.atleast_2d(np.asarray(rows, dtype=np.float64))
 
 
-def interval(table: Table | np.ndarray[Any, Any]) -> TwoWay | None:
-    """Two-way interval of a table; None where it has a single row or column."""
-    rows = np.asarray(table, dtype=np.float64)
+def own_prompts(result: Mapping[str, Any], where: str | None = None) -> bool:
+    """Whether each run of a result has prompts of its own on a list, the first if not named."""
+    return (where or next(iter(result["base_values"]), "")) in result.get("own_prompts", ())
+
+
+def interval(table: Sequence[Sequence[float]] | Rows, own: bool = False) -> TwoWay | None:
+    """Interval of a table; None where it has a single run, or a single prompt that all runs share.
+
+    Args:
+        table: (R, P).
+        own: each run has prompts of its own.
+    """
+    rows = np.atleast_2d(np.asarray(table, dtype=np.float64))
+    if own or rows.shape[1] == 1:
+        return over_runs(rows.tolist()) if len(rows) > 1 else None
     return two_way(rows.tolist()) if min(rows.shape) > 1 else None
+
+
+def minus(second: Rows, first: Rows, without_runs: bool = False) -> Rows:
+    """Differences of two tables by run and prompt; runs are paired by seed, as far as both have them.
+
+    Args:
+        second: (R, P). first: (R', P).
+        without_runs: one of them has no runs but a single row, which is paired with every run of the other.
+
+    Raises:
+        InputError: other prompts.
+    """
+    if first.shape[1] != second.shape[1]:
+        raise InputError(f"not measured on the same prompts: {first.shape} and {second.shape} runs and prompts.")
+    if without_runs:
+        return second - first
+    runs = min(len(first), len(second))
+    return second[:runs] - first[:runs]
+
+
+def has_no_runs(result: Mapping[str, Any], name: str, where: str | None = None) -> bool:
+    """Whether a name stands for what no run made, on prompts that all runs share: see :func:`minus`."""
+    return (name == BASE or name.startswith("data:")) and not own_prompts(result, where)
 
 
 def change(
@@ -108,20 +171,37 @@ def change(
     second: str,
     column: str,
     moments: tuple[int | None, int | None] = (None, None),
-) -> np.ndarray[Any, Any]:
-    """Differences of two arms, second - first, by run and prompt; runs are paired by seed."""
-    a, b = (table_of(result, name, column, at) for name, at in zip((first, second), moments, strict=True))
-    if a.shape[1] != b.shape[1] or (BASE not in (first, second) and a.shape != b.shape):
-        raise InputError(f"{first} and {second} were not measured on the same seeds and prompts: {a.shape}, {b.shape}.")
-    return b - a
+    where: str | None = None,
+) -> Rows:
+    """Differences of two arms, second - first, by run and prompt; runs are paired by seed, as far as both have them."""
+    a, b = (table_of(result, name, column, at, where) for name, at in zip((first, second), moments, strict=True))
+    return minus(b, a, any(has_no_runs(result, name, where) for name in (first, second)))
 
 
 def annotators_choice(
-    result: Mapping[str, Any], first: str, second: str, moment: int | None = None
-) -> np.ndarray[Any, Any]:
+    result: Mapping[str, Any], first: str, second: str, moment: int | None = None, where: str | None = None
+) -> Rows:
     """How often the simulated annotators prefer the second arm's clip, minus one half, by run and prompt.
 
     The annotators' choice is Bradley-Terry's, sigmoid(u_second - u_first), with the utility that the judge reads.
     """
-    lead = change(result, first, second, "utility", (None if first == BASE else moment, moment))
-    return preferred(0.0, lead) - 0.5
+    lead = change(result, first, second, "utility", (None if first == BASE else moment, moment), where)
+    return np.asarray(preferred(0.0, lead) - 0.5, dtype=np.float64)
+
+
+def with_ties(lead: Rows, tie: float = 0.5) -> tuple[float, float, float]:
+    """Wins, ties and losses of the simulated annotators, in shares that add to 1, as the paper's Table 2 has them.
+
+    P. V. Rao and L. L. Kupper's model (1967): a choice is a tie unless one utility is ahead by more than the
+    threshold, P(win) = sigmoid(lead - tie), P(loss) = sigmoid(-lead - tie).
+
+    Args:
+        lead: u of the second clip minus u of the first, any shape.
+        tie: threshold in units of u, > 0; with 0.5 two equal clips tie in a quarter of all cases.
+
+    Example:
+        >>> [round(share, 3) for share in with_ties(np.zeros((1, 1)))]
+        [0.378, 0.245, 0.378]
+    """
+    wins, losses = (float(preferred(0.0, sign * np.asarray(lead) - tie).mean()) for sign in (1, -1))
+    return wins, 1 - wins - losses, losses

@@ -1,4 +1,7 @@
-"""The picture of an experiment, from its JSON file alone (a strip also needs the clips)."""
+"""The picture of an experiment, from its JSON file alone (a strip also needs the clips).
+
+Panels stand one below the other and text is large, so that a figure is readable at the width of a phone.
+"""
 
 from __future__ import annotations
 
@@ -10,32 +13,55 @@ from typing import Any
 import numpy as np
 
 from ivtutorial.errors import InputError
-from ivtutorial.lab.experiments.answers.contrasts import BASE, change, interval
+from ivtutorial.lab.experiments.answers.contrasts import BASE, change, interval, own_prompts
+from ivtutorial.lab.experiments.answers.curves import draw_curves, draw_paths, look
+from ivtutorial.lab.experiments.answers.forest import Row, draw_answers, draw_changes, twin_row
+from ivtutorial.lab.experiments.answers.questions import read_questions
 from ivtutorial.lab.experiments.answers.results import read_result, result_file, to_be_measured
-from ivtutorial.notebook.style import OKABE_ITO
-from ivtutorial.pages.embed import picture
-from ivtutorial.system.files import atomic_write
+from ivtutorial.lab.experiments.answers.verdicts import answers_to
+from ivtutorial.lab.experiments.answers.words import arm_words, column_words
+from ivtutorial.pages.embed import picture, vector_picture
+from ivtutorial.system.files import atomic_write, data_path
 
-MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+Strips = Sequence[tuple[str, Mapping[str, Any], Mapping[str, str]]]
+FIGURE_WIDTH = 5.2  # inches
+# The figure that tells the whole story: experiment -> arms whose paths it shows, and what they are called there.
+STORY = {
+    "fig5a": {
+        "instructvideo": "InstructVideo",
+        "draft-1": "DRaFT-1",
+        "rwr": "RWR, 8 times the cost",
+        "ddpo": "DDPO, 8 times",
+    },
+    "fig5b": {"tau-0.1": "tau 0.1"},
+    "guards": {"plain": "4 times the learning rate", "half-scale": "and half of the adapter"},
+    "frontier": {"quick-edit": "quick edit, a quarter of the cost"},
+}
+TWINS = {
+    "fig5a": ("instructvideo@0.5", "again"),
+    "fig7": ("segvr-tar@0.5", "again"),
+    "frontier": ("paper", "paper-again"),
+}
 
 
-def write_plot(
-    path: str | Path, result: Mapping[str, Any], strips: Sequence[tuple[str, Mapping[str, Any]]] | None = None
-) -> None:
-    """Draw a result as its plan says: curves over cost, bars, or a strip of frames.
+def write_plot(path: str | Path, result: Mapping[str, Any], strips: Strips | None = None) -> None:
+    """Draw a result as its plan says: curves over cost, a forest plot, paths, or a strip of frames.
 
     Args:
-        path: PNG file.
+        path: PNG file; without clips the same is also written as SVG beside it.
         result: content of result.json.
         strips: for a strip, see `ivtutorial.lab.experiments.measuring.strips`.
 
     Raises:
         InputError: matplotlib is not installed, or the file cannot be written.
     """
-    memory = io.BytesIO()
-    draw(result, strips).savefig(memory, format="png", dpi=110)
-    with atomic_write(path) as file:
-        file.write(memory.getvalue())
+    figure = draw(result, strips)
+    kinds = [("png", 110)] + ([] if strips else [("svg", 72)])
+    for kind, dpi in kinds:
+        memory = io.BytesIO()
+        figure.savefig(memory, format=kind, dpi=dpi, metadata={"Date": None} if kind == "svg" else None)
+        with atomic_write(Path(path).with_suffix(f".{kind}")) as file:
+            file.write(memory.getvalue())
 
 
 def shown(name: str, words: str, folder: str | Path | None = None) -> str:
@@ -55,7 +81,7 @@ def shown(name: str, words: str, folder: str | Path | None = None) -> str:
     result = read_result(name, folder)
     if result is None:
         return f"<p><em>{to_be_measured(name)}</em></p>"
-    return picture(draw(result), words)
+    return vector_picture(draw(result), words)
 
 
 def shown_strip(name: str, words: str, folder: str | Path | None = None) -> str:
@@ -69,12 +95,106 @@ def shown_strip(name: str, words: str, folder: str | Path | None = None) -> str:
         return picture(image.convert("RGB"), words)
 
 
-def draw(result: Mapping[str, Any], strips: Sequence[tuple[str, Mapping[str, Any]]] | None = None) -> Any:
-    """The picture of a result as a matplotlib figure; a strip without its clips is drawn as bars.
+def shown_answers(number: int, words: str, folder: str | Path | None = None) -> str:
+    """The answers to a claim's questions as a forest plot on a page, with margins and the A/A row; see `shown`."""
+    figure = claim_figure(number, folder)
+    return (
+        "<p><em>Nothing to show yet: no runs of this claim.</em></p>"
+        if figure is None
+        else vector_picture(figure, words)
+    )
+
+
+def shown_story(words: str, folder: str | Path | None = None) -> str:
+    """Reward against truth along the runs of all experiments, as a piece of a page; see :func:`shown`."""
+    figure = story_figure(folder)
+    return f"<p><em>{to_be_measured('fig5a')}</em></p>" if figure is None else vector_picture(figure, words)
+
+
+def draw(result: Mapping[str, Any], strips: Strips | None = None) -> Any:
+    """The picture of a result as a matplotlib figure; a strip without its clips is drawn as a forest plot.
 
     Args:
         result: content of result.json.
         strips: see :func:`write_plot`.
+
+    Raises:
+        InputError: matplotlib is not installed.
+    """
+    kind, columns, arms = result["plan"]["kind"], result["plan"]["columns"], len(result["arms"])
+    if kind == "strip" and strips:
+        figure = new_figure(1.5 * len(strips[0][1]), 2.1 * len(strips) + 0.3)
+        draw_strip(figure, strips)
+    elif kind == "frontier":
+        figure = new_figure(FIGURE_WIDTH, 6.4 + 0.13 * arms)
+        _frontier(figure, result, columns)
+    elif kind == "path" and all(arm.get("moments") for arm in result["arms"].values()):
+        figure = new_figure(FIGURE_WIDTH, 4.6 + 0.13 * arms)
+        draw_paths(figure, [(arm_words(name), result, name) for name in result["arms"]])
+    elif kind == "curve":
+        figure = new_figure(FIGURE_WIDTH, 2.5 * len(columns) + 0.6 + 0.13 * arms)
+        draw_curves(figure, result, columns)
+    else:
+        rows = sum(len(arm["final"]) for arm in result["arms"].values())
+        figure = new_figure(FIGURE_WIDTH, len(columns) * (0.5 + (0.3 + 0.15 * (len(result["base"]) > 1)) * rows) + 0.5)
+        draw_changes(figure, result, columns)
+    note = " (quick: fewer seeds, steps and prompts)" if result["quick"] else ""
+    figure.suptitle(result["plan"]["title"] + note, fontsize=11)
+    return figure
+
+
+def claim_figure(number: int, folder: str | Path | None = None) -> Any | None:
+    """Forest plot of a claim's answers; None where no question has an interval yet.
+
+    Raises:
+        InputError: a file that is not a result, or no matplotlib.
+    """
+    where = data_path("results") if folder is None else Path(folder)
+    [rule] = [rule for rule in read_questions() if rule.number == number]
+    by_column: dict[str, list[Any]] = {}
+    twins: dict[str, Row | None] = {}
+    for question, answer in zip(rule.questions, answers_to(rule, where), strict=True):
+        if answer.difference is None:
+            continue
+        name = (
+            question.column
+            if question.measure in ("change", "equal reward")
+            else f"{question.measure}: {question.column}"
+        )
+        by_column.setdefault(name, []).append(answer)
+        result = read_result(question.experiment, where)
+        if question.experiment in TWINS and result is not None and question.measure == "change":
+            twins.setdefault(name, twin_row(result, *TWINS[question.experiment], question.column))
+    if not by_column:
+        return None
+    rows = sum(map(len, by_column.values())) + len(twins)
+    figure = new_figure(FIGURE_WIDTH, 0.62 * rows + 0.5 * len(by_column) + 0.4)
+    draw_answers(figure, by_column, twins)
+    figure.suptitle(f"Claim {number}: differences with 95 % intervals", fontsize=11)
+    return figure
+
+
+def story_figure(folder: str | Path | None = None) -> Any | None:
+    """Reward across, truth up, a path for each method and rate of `STORY`; None where nothing was measured.
+
+    Raises:
+        InputError: a file that is not a result, or no matplotlib.
+    """
+    paths = []
+    for name, arms in STORY.items():
+        result = read_result(name, folder)
+        for arm, label in arms.items() if result is not None else ():
+            if result is not None and result["arms"].get(arm, {}).get("moments"):
+                paths.append((label, result, arm))
+    if not paths:
+        return None
+    figure = new_figure(FIGURE_WIDTH, 4.8 + 0.13 * len(paths))
+    draw_paths(figure, paths)
+    return figure
+
+
+def new_figure(width: float, height: float) -> Any:
+    """A figure of that many inches.
 
     Raises:
         InputError: matplotlib is not installed.
@@ -85,118 +205,35 @@ def draw(result: Mapping[str, Any], strips: Sequence[tuple[str, Mapping[str, Any
         raise InputError(
             "plots need matplotlib: pip install 'ivtutorial[book]'. The result itself is written."
         ) from error
-    kind = result["plan"]["kind"]
-    if kind == "frontier":
-        figure = Figure(figsize=(9, 4.2), layout="constrained")
-        _frontier(figure, result, result["plan"]["columns"])
-    elif kind == "strip" and strips:
-        figure = Figure(figsize=(1.6 * len(strips[0][1]), 2.0 * len(strips) + 0.3), layout="constrained")
-        _strip(figure, strips)
-    else:
-        columns = result["plan"]["columns"]
-        rows = 1 if kind != "curve" and len(result["base"]) == 1 else len(columns)
-        figure = Figure(figsize=(9, 3.4 * rows), layout="constrained")
-        (_curves if kind == "curve" else _bars)(figure, result, columns)
-    note = " (quick: fewer seeds, steps and prompts)" if result["quick"] else ""
-    figure.suptitle(result["plan"]["title"] + note, fontsize=11)
-    return figure
-
-
-def _curves(figure: Any, result: Mapping[str, Any], columns: Sequence[str]) -> None:
-    """A row of two panels a column: over UNet evaluations and over seconds; thin lines are single seeds.
-
-    The bar at the end of a line is the 95 % interval of the paired change from the untouched model.
-    """
-    axes = figure.subplots(len(columns), 2, squeeze=False, sharey="row")
-    where = next(iter(result["base"]))
-    for row, column in zip(axes, columns, strict=True):
-        before = result["base"][where][column]["mean"]
-        for axis, across in zip(row, ("unet_evaluations", "seconds"), strict=True):
-            axis.axhline(before, color="grey", linestyle="--", linewidth=1, label="untouched")
-            for k, (name, arm) in enumerate(result["arms"].items()):
-                change = arm["final"][where][column]
-                _arm_curve(axis, arm["curve"], across, column, before, change, k, name)
-            axis.set_xlabel(
-                {"unet_evaluations": "UNet evaluations of a clip", "seconds": "seconds of training"}[across]
-            )
-        row[0].set_ylabel(column)
-    axes[0, 1].legend(fontsize=8)
-
-
-def _arm_curve(
-    axis: Any, curve: Any, across: str, column: str, before: float, change: Mapping[str, Any], k: int, name: str
-) -> None:
-    colour, marker = OKABE_ITO[k % len(OKABE_ITO)], MARKERS[k % len(MARKERS)]
-    seeds = sorted({point["seed"] for point in curve})
-    lines = [[point for point in curve if point["seed"] == seed] for seed in seeds]
-    for line in lines:
-        x, y = [0, *(p[across] for p in line)], [before, *(p[column] for p in line)]
-        axis.plot(x, y, color=colour, marker="", alpha=0.3, lw=1)
-    length = min(map(len, lines))
-    x = np.mean([[p[across] for p in line[:length]] for line in lines], axis=0)
-    y = np.mean([[p[column] for p in line[:length]] for line in lines], axis=0)
-    axis.plot([0, *x], [before, *y], color=colour, lw=2, marker=marker, ms=5, label=name)
-    ends = [[change["mean"] - change["low"]], [change["high"] - change["mean"]]]
-    beside = x[-1] * (1 + 0.015 * (k + 1))  # many arms end at the same place
-    axis.errorbar(beside, before + change["mean"], yerr=ends, color=colour, lw=1, capsize=3, fmt="none")
+    return Figure(figsize=(width, height), layout="constrained", facecolor="white")
 
 
 def _frontier(figure: Any, result: Mapping[str, Any], columns: Sequence[str]) -> None:
-    """A panel a column: its change from the untouched model over measured seconds, a line an arm, 95 % two-way bars."""
-    words = {"utility": "truth: change of the utility u", "reward": "change of the reward"}
-    for axis, column in zip(figure.subplots(1, len(columns), squeeze=False)[0], columns, strict=True):
-        axis.axhline(0, color="grey", linestyle="--", linewidth=1, label="untouched")
+    """A panel a column: its change from the untouched model over measured seconds, a line an arm, 95 % bars."""
+    axes = figure.subplots(len(columns), 1, squeeze=False, sharex=True)[:, 0]
+    for axis, column in zip(axes, columns, strict=True):
+        axis.axhline(0, color="grey", linestyle="--", linewidth=1)
         for k, (name, arm) in enumerate(result["arms"].items()):
-            colour, marker = OKABE_ITO[k % len(OKABE_ITO)], MARKERS[k % len(MARKERS)]
             tables = [change(result, BASE, name, column, (None, i)) for i in range(len(arm["moments"]))]
             x, y = [np.mean(moment["seconds"]) for moment in arm["moments"]], [table.mean() for table in tables]
-            axis.plot([0, *x], [0, *y], color=colour, lw=1.5, marker=marker, ms=5, label=name)
-            end = interval(tables[-1])
+            axis.plot([0, *x], [0, *y], lw=1.5, ms=5, label=arm_words(name), **look(k))
+            end = interval(tables[-1], own_prompts(result))
             if end is not None:
                 ends = [[end.mean - end.low], [end.high - end.mean]]
-                axis.errorbar(x[-1], end.mean, yerr=ends, color=colour, lw=1, capsize=3, fmt="none")
-        axis.set_xlabel("seconds of training")
-        axis.set_ylabel(words.get(column, f"change of {column}") + ", higher is better")
-    axis.legend(fontsize=7, ncols=2)
+                axis.errorbar(x[-1], end.mean, yerr=ends, color=look(k)["color"], lw=1, capsize=3, fmt="none")
+        axis.set_ylabel(f"change of\n{column_words(column)}")
+    axes[-1].set_xlabel("seconds of training")
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2, frameon=False)
 
 
-def _bars(figure: Any, result: Mapping[str, Any], columns: Sequence[str]) -> None:
-    """A row a column, a panel each LIST-D: change from the base model with its 95 % interval, dots for the seeds.
-
-    With a single LIST-D the columns stand side by side.
-    """
-    lists = list(result["base"])
-    if len(lists) == 1:
-        axes = figure.subplots(1, len(columns), squeeze=False).T
-    else:
-        axes = figure.subplots(len(columns), len(lists), squeeze=False, sharey="row")
-    names = list(result["arms"])
-    for row, column in zip(axes, columns, strict=True):
-        for axis, where in zip(row, lists, strict=True):
-            for k, name in enumerate(names):
-                change = result["arms"][name]["final"][where].get(column)
-                if change is None:
-                    continue
-                ends = [[change["mean"] - change["low"]], [change["high"] - change["mean"]]]
-                axis.bar(k, change["mean"], yerr=ends, color=_colours(len(names))[k], capsize=3)
-                dots = [value - change["before"] for value in change["by_seed"]]
-                axis.plot([k] * len(dots), dots, "k.", ms=4)
-            axis.axhline(0, color="grey", linewidth=1)
-            axis.set_xticks(range(len(names)), names, rotation=30, ha="right", fontsize=8)
-            axis.set_title(where, fontsize=9)
-        row[0].set_ylabel(f"change of {column}")
-
-
-def _strip(figure: Any, strips: Sequence[tuple[str, Mapping[str, Any]]]) -> None:
-    """A row of middle frames for each prompt, which stands above it; above each frame stands what made it."""
+def draw_strip(figure: Any, strips: Strips) -> None:
+    """A row of middle frames a prompt, which stands above it; above each frame what made it, below its numbers."""
     rows = figure.subfigures(len(strips), 1, squeeze=False)[:, 0]
-    for row, (prompt, clips) in zip(rows, strips, strict=True):
-        row.suptitle(prompt, fontsize=8)
+    for row, (prompt, clips, numbers) in zip(rows, strips, strict=True):
+        row.suptitle(prompt, fontsize=9)
         for axis, (label, clip) in zip(row.subplots(1, len(clips), squeeze=False)[0], clips.items(), strict=True):
             axis.imshow(np.asarray(clip)[len(clip) // 2], interpolation="nearest")
-            axis.set_axis_off()
-            axis.set_title(label, fontsize=8)
-
-
-def _colours(count: int) -> list[str]:
-    return [OKABE_ITO[k % len(OKABE_ITO)] for k in range(count)]
+            axis.set_xticks([])
+            axis.set_yticks([])
+            axis.set_title(label, fontsize=9)
+            axis.set_xlabel(numbers.get(label, ""), fontsize=8)

@@ -1,10 +1,18 @@
-"""What the results of the experiments say of the paper's nine claims.
+"""What the results of the experiments say of the paper's nine claims, and of a tenth, ours.
 
     python -m ivtutorial.lab.experiments.answers.verdicts data/results        prints the table as Markdown
 
-A claim is a list of conditions (see `claims`). It is *reproduced* if all of them hold, *not reproduced* if one fails,
-*undecided* if one is open, and *not yet measured* where a result is missing. Quick results are read where there is no
-full one, and marked as such.
+A claim is a list of questions (see `questions`), each answered with one of four words (see `contrasts`):
+
+| claim            | when                                                                                          |
+|------------------|-----------------------------------------------------------------------------------------------|
+| reproduced       | every question is                                                                             |
+| equivalent       | every question is reproduced or equivalent: what differs, differs by less than the margin     |
+| not reproduced   | some question lies below its bound, at a level that holds for all of the claim (Holm)         |
+| undecided        | none of these                                                                                 |
+| not yet measured | no result to ask                                                                              |
+
+Quick results are read where there is no full one, and marked as such.
 """
 
 from __future__ import annotations
@@ -16,11 +24,14 @@ from pathlib import Path
 from typing import Any
 
 from ivtutorial.errors import InputError
-from ivtutorial.lab.experiments.answers.claims import RULES, Condition, Rule
+from ivtutorial.evaluation.intervals import holm
+from ivtutorial.lab.experiments.answers.contrasts import LEAST_RUNS, WORDS, Contrast
+from ivtutorial.lab.experiments.answers.questions import Rule, read_questions
 from ivtutorial.lab.experiments.answers.results import read_result
 from ivtutorial.system.files import data_path
 
-REPRODUCED, NOT, OPEN, MISSING = "reproduced", "not reproduced", "undecided", "not yet measured"
+REPRODUCED, EQUIVALENT, NOT, OPEN = WORDS
+MISSING = "not yet measured"
 
 
 @dataclass(frozen=True)
@@ -28,8 +39,8 @@ class Claim:
     """A claim with its verdict.
 
     Attributes:
-        number: of section 6 of the summary of the paper. text: what the paper says. source: figure or table.
-        verdict: one of the four words. evidence: the conditions, in words and numbers.
+        number: of section 6 of the summary of the paper; 10 is ours. text: what is claimed. source: figure or table.
+        verdict: one of the five words. evidence: the questions, in words and numbers.
     """
 
     number: int
@@ -43,25 +54,25 @@ class Claim:
         return asdict(self)
 
     def __str__(self) -> str:
-        """The claim, its verdict, and a line for each condition."""
+        """The claim, its verdict, and a line for each question."""
         lines = [f"Claim {self.number} ({self.source}): {self.text}", f"In the reduced world: {self.verdict}"]
         return "\n".join([*lines, *(f"- {line}" for line in self.evidence)])
 
 
 def verdicts(folder: str | Path) -> list[Claim]:
-    """Verdicts on the nine claims from the JSON files in a folder.
+    """Verdicts on the ten claims from the JSON files in a folder; the questions are the shipped ones.
 
     Raises:
         InputError: a file there cannot be read as the result of an experiment.
     """
-    return [_judge(rule, Path(folder)) for rule in RULES]
+    return [_judge(rule, Path(folder)) for rule in read_questions()]
 
 
 def verdict(number: int, folder: str | Path | None = None) -> Claim:
     """Verdict on one claim.
 
     Args:
-        number: 1 to 9.
+        number: 1 to 10.
         folder: with the JSON files; default the shipped `data/results`.
 
     Raises:
@@ -70,37 +81,58 @@ def verdict(number: int, folder: str | Path | None = None) -> Claim:
     Example:
         >>> print(verdict(1))  # doctest: +SKIP
     """
-    rules = [rule for rule in RULES if rule.number == number]
-    if not rules:
-        raise InputError(f"claim {number}: expected a number from 1 to {len(RULES)}.")
-    return _judge(rules[0], data_path("results") if folder is None else Path(folder))
+    rules = read_questions()
+    chosen = [rule for rule in rules if rule.number == number]
+    if not chosen:
+        raise InputError(f"claim {number}: expected a number from 1 to {len(rules)}.")
+    return _judge(chosen[0], data_path("results") if folder is None else Path(folder))
 
 
 def markdown(claims: Sequence[Claim]) -> str:
     """The table of verdicts as Markdown."""
-    lines = ["| | the paper says | shown in | reduced world | evidence |", "|-|-|-|-|-|"]
+    lines = ["| | the claim | shown in | reduced world | evidence |", "|-|-|-|-|-|"]
     for claim in claims:
         evidence = "<br>".join(claim.evidence) or "-"
         lines.append(f"| {claim.number} | {claim.text} | {claim.source} | {claim.verdict} | {evidence} |")
     return "\n".join(lines)
 
 
+def answers_to(rule: Rule, folder: Path) -> list[Contrast]:
+    """The answers to a claim's questions from the results in a folder; a missing result leaves a question open."""
+    results = {name: read_result(name, folder) for name in rule.needs}
+    answers = []
+    for question in rule.questions:
+        result = results[question.experiment]
+        missing = Contrast(question.text, None, note=f"no result of {question.experiment}")
+        answers.append(missing if result is None else question.ask(result))
+    return answers
+
+
+def decide(answers: Sequence[Contrast]) -> str:
+    """The word for a claim, see the module."""
+    words = [answer.word for answer in answers]
+    if set(words) == {REPRODUCED}:
+        return REPRODUCED
+    if words and set(words) <= {REPRODUCED, EQUIVALENT}:
+        return EQUIVALENT
+    p = [
+        answer.difference.below(answer.bound)
+        if answer.difference is not None and answer.difference.runs >= LEAST_RUNS and answer.word != EQUIVALENT
+        else 1.0
+        for answer in answers
+    ]
+    return NOT if any(holm(p)) else OPEN
+
+
 def _judge(rule: Rule, folder: Path) -> Claim:
-    results = [read_result(name, folder) for name in rule.needs]
-    missing = [name for name, result in zip(rule.needs, results, strict=True) if result is None]
-    if missing:
-        evidence = (f"no result of {', '.join(missing)}",)
-        return Claim(rule.number, rule.text, rule.source, MISSING, evidence)
-    conditions = rule.conditions(*results)
-    quick = [name for name, result in zip(rule.needs, results, strict=True) if result is not None and result["quick"]]
+    results = {name: read_result(name, folder) for name in rule.needs}
+    missing = [name for name, result in results.items() if result is None]
+    if len(missing) == len(results):
+        return Claim(rule.number, rule.text, rule.source, MISSING, (f"no result of {', '.join(missing)}",))
+    quick = [name for name, result in results.items() if result is not None and result["quick"]]
     note = (f"from the quick version of {', '.join(quick)}",) if quick else ()
-    return Claim(rule.number, rule.text, rule.source, decide(conditions), (*map(str, conditions), *note))
-
-
-def decide(conditions: Sequence[Condition]) -> str:
-    """All hold: reproduced; one fails: not reproduced; else undecided."""
-    held = [condition.holds for condition in conditions]
-    return NOT if False in held else OPEN if None in held else REPRODUCED
+    answers = answers_to(rule, folder)
+    return Claim(rule.number, rule.text, rule.source, decide(answers), (*map(str, answers), *note))
 
 
 if __name__ == "__main__":

@@ -1,3 +1,4 @@
+from ivtutorial.lab.experiments.plans.blocks import BLOCKS as BLOCKS, cost_text as cost_text, costs as costs
 from ivtutorial.lab.experiments.plans.catalogue import (
     BUDGET as BUDGET,
     EXPERIMENTS as EXPERIMENTS,
@@ -6,6 +7,7 @@ from ivtutorial.lab.experiments.plans.catalogue import (
 )
 from ivtutorial.lab.experiments.plans.clip_sets import clip_set as clip_set
 from ivtutorial.lab.experiments.plans.plan import (
+    FRAME_PASSES as FRAME_PASSES,
     Arm as Arm,
     ClipSet as ClipSet,
     Experiment as Experiment,

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ivtutorial.lab.experiments.plans.plan import Arm, Experiment
+from ivtutorial.lab.experiments.plans.plan import FRAME_PASSES, Arm, Experiment
 from ivtutorial.method.instructvideo import InstructVideo
 from ivtutorial.rivals.direct_align import DirectAlign
 from ivtutorial.rivals.kept_prefix import KeptPrefix
@@ -18,7 +18,6 @@ from ivtutorial.rivals.quick_edit import LR_SHARE, QuickEdit
 
 PAPER, AGAIN, OURS = "paper", "paper-again", "quick-edit"
 PAPER_RATES = (1e-3, 2e-3, 4e-3)
-FRAME_PASSES = 0.45  # decoding and rewarding a frame with its gradient (23 ms), in passes of the UNet in bf16 (51 ms)
 BUDGET = 24 * 4 * (28 + 4 * FRAME_PASSES)  # 24 steps of the paper's recipe with four clips
 QUICK_BUDGET = BUDGET / 3
 QUICK_ARMS = (PAPER, AGAIN, "t-51", OURS)
@@ -26,11 +25,11 @@ QUICK_ARMS = (PAPER, AGAIN, "t-51", OURS)
 
 def frontier() -> Experiment:
     """The experiment, in full; see the module."""
-    base = Arm(PAPER, InstructVideo(), round(BUDGET), PAPER_RATES, frame_passes=FRAME_PASSES)
+    base = Arm(PAPER, InstructVideo(), round(BUDGET), PAPER_RATES)
     slow = tuple(LR_SHARE * rate for rate in PAPER_RATES)
     arms = (
         base,
-        replace(base, name=AGAIN, accumulation=2),
+        replace(base, name=AGAIN, twin=True),
         replace(base, name="t-51", method=InstructVideo(K=(10,))),
         replace(base, name="t-251", method=InstructVideo(K=(6,))),
         replace(base, name="drtune", method=InstructVideo(K=(2, 6, 10), stop_gradient=True)),
@@ -45,7 +44,7 @@ def frontier() -> Experiment:
     return Experiment(
         "frontier", "More reward for each second", "What does each way to find the gradient gain for its cost?",
         arms, seeds=tuple(range(6)), lists=(("in_domain", 24),), points=5, measured=(1, 2), tuning_prompts=24,
-        tuning_seeds=(100, 101), widen=2, peak=True, kind="frontier", columns=("utility", "reward"),
+        widen=2, peak=True, kind="frontier", columns=("utility", "reward"),
     )  # fmt: skip
 
 

@@ -3,7 +3,8 @@
 The budget of a run is counted in passes of one clip through the UNet: a pass without gradient is 1, one with gradient 3
 (the backward pass costs about two forward ones), and 4 where it is recomputed. Arms with the same `budget` cost about
 the same time, whatever their method does in a step; what they really took, UNet evaluations and seconds, is measured.
-Where methods differ in the frames they score, decoding and rewarding counts, too: `frame_passes` a frame.
+Decoding and rewarding a frame counts as well, as measured: `FRAME_PASSES` with its gradient, a third of it,
+`FORWARD_PASSES`, where a method needs none (RWR, DDPO). So do rounds of held-out samples, which early stopping watches.
 """
 
 from __future__ import annotations
@@ -20,7 +21,13 @@ from ivtutorial.system.files import key
 from ivtutorial.training.config import FinetuneConfig
 from ivtutorial.training.guards import Guards
 
-ClipSet = Literal["web", "clean"]
+ClipSet = Literal["web", "light", "clean"]
+FRAME_PASSES = 0.45  # decoding and rewarding a frame with its gradient (23 ms), in passes of the UNet in bf16 (51 ms)
+FORWARD_PASSES = FRAME_PASSES / 3  # without a gradient
+FRAMES_OF_A_CLIP = 16
+TUNING_SEEDS = (100, 101)  # no run of these is ever reported
+TWIN_SEEDS = 10_000  # further on, the seed of a twin's noise
+ROUNDS, HELD_OUT = 8, 6  # of samples in a run that may stop early, and their prompts
 
 
 @dataclass(frozen=True)
@@ -36,9 +43,10 @@ class Arm:
         reward: image reward to fine-tune on, by name.
         clips: which clips to fine-tune on. clip_count: how many of them.
         ema: see `ivtutorial.training.config.FinetuneConfig`.
-        accumulation: passes that make a step. Two in place of one change nothing but the noise that is drawn, which
-            makes an A/A arm: what differs between it and its twin is what chance alone does.
-        frame_passes: passes that decoding and rewarding one frame, with its gradient, counts as.
+        twin: draw other noise than the arm that is otherwise the same, and nothing else: an A/A arm. What differs
+            between the two is what chance alone does.
+        runs: at most this many of the experiment's seeds; None for all.
+        frame_passes: passes that decoding and rewarding one frame counts as.
         guards: further terms of the loss, see `ivtutorial.training.guards`.
         patience: rounds of held-out samples without a better reward after which a run stops; None never.
         lora_scale: how much of the adapter is used at evaluation.
@@ -53,8 +61,9 @@ class Arm:
     clips: ClipSet = "web"
     clip_count: int = 225
     ema: float = 0.0
-    accumulation: int = 1
-    frame_passes: float = 0.0
+    twin: bool = False
+    runs: int | None = None
+    frame_passes: float = FRAME_PASSES
     guards: Guards = field(default_factory=Guards)
     patience: int | None = None
     lora_scale: float = 1.0
@@ -66,7 +75,8 @@ class Arm:
 
     def steps(self, points: int) -> int:
         """Training steps within the budget, a multiple of `points`, at least that many."""
-        return max(1, round(self.budget / (self.captions * step_cost(self)) / points)) * points
+        rounds = 0 if self.patience is None else (ROUNDS + 1) * HELD_OUT * self.method.predictions * self.method.D
+        return max(1, round((self.budget - rounds) / (self.captions * step_cost(self)) / points)) * points
 
     def finetuning(
         self, processes: int, seed: int, lr: float, points: int, precision: Precision = "fp32"
@@ -76,15 +86,14 @@ class Arm:
         Raises:
             InputError: processes that cannot share the captions of a step.
         """
-        if self.captions % (processes * self.accumulation):
-            split = f"{processes} processes" + (f" in {self.accumulation} passes" if self.accumulation > 1 else "")
-            raise InputError(f"{self.captions} captions a step cannot be shared by {split}.")
+        if self.captions % processes:
+            raise InputError(f"{self.captions} captions a step cannot be shared by {processes} processes.")
         steps = self.steps(points)
         return FinetuneConfig(
-            method=self.method, steps=steps, lr=lr, batch_size=self.captions // (processes * self.accumulation),
-            accumulation=self.accumulation, seed=seed, ema=self.ema,
+            method=self.method, steps=steps, lr=lr, batch_size=self.captions // processes,
+            seed=seed, noise_seed=seed + TWIN_SEEDS if self.twin else None, ema=self.ema,
             warmup=min(10, steps // 4), checkpoint_every=steps // points, keep=points,
-            sample_every=0 if self.patience is None else max(1, steps // 8), patience=self.patience,
+            sample_every=0 if self.patience is None else max(1, steps // ROUNDS), patience=self.patience,
             guards=self.guards, precision=precision,
         )  # fmt: skip
 
@@ -94,7 +103,7 @@ class Arm:
         Runs with the same key, rate and seed are shared.
         """
         values = {**asdict(self), "method": [type(self.method).__name__, asdict(self.method)]}
-        for name in ("name", "lora_scale", "rates"):
+        for name in ("name", "lora_scale", "rates", "runs"):
             del values[name]
         return key(values, *of)[:10]
 
@@ -107,19 +116,23 @@ class Experiment:
         name: what the command line calls it. title: one line. question: what it is to show.
         arms: what is compared; the untouched base model is always measured too.
         seeds: of fine-tuning; at least 3 in full.
-        lists: shipped lists of prompts and how many of each, evenly spread.
+        lists: shipped lists of prompts and how many of each, evenly spread; "clips" are the captions of the
+            fine-tuning clips.
+        panels: how many panels the first list is dealt into; the run with seed s is measured on panel s mod `panels`,
+            so that few clips a run reach the whole list. 0: all runs are measured on the same prompts.
         points: measurements along each run, the last one at its end.
         D: DDIM steps at evaluation. Along the runs only the first list is measured, with the first D; at their end
             the other lists, too, and the other D on the first list (with `everywhere` on all).
         everywhere: measure every list with every D at the end.
         sample_seeds: noises for each prompt at evaluation.
         tuning_prompts: how many prompts, of another list, decide on the learning rate.
-        tuning_seeds: of the runs that decide on it; none takes the first two of `seeds`.
+        tuning_seeds: of the runs that decide on it, which are reported nowhere else.
+        tuning_share: share of the budget that these runs take.
         widen: how many rates may be added where the best one is the smallest or the largest that was tried.
         measured: which of the points are measured, counted from 1; none takes all. The last one always is.
         peak: measure the memory of a step of each arm.
         kind: how it is drawn: "curve" over cost, "bars", or a "strip" of frames, along the run of a single arm or at
-            the ends of several, or "frontier", changes over seconds.
+            the ends of several, "path", reward against truth, or "frontier", changes over seconds.
         columns: what is drawn.
         quick: made for minutes.
     """
@@ -130,15 +143,17 @@ class Experiment:
     arms: tuple[Arm, ...]
     seeds: tuple[int, ...] = (0, 1, 2)
     lists: tuple[tuple[str, int], ...] = (("in_domain", 16),)
+    panels: int = 0
     points: int = 2
     D: tuple[int, ...] = (20,)
     sample_seeds: tuple[int, ...] = (0,)
     tuning_prompts: int = 8
-    tuning_seeds: tuple[int, ...] = ()
+    tuning_seeds: tuple[int, ...] = TUNING_SEEDS
+    tuning_share: float = 1.0
     widen: int = 0
     measured: tuple[int, ...] = ()
     peak: bool = False
-    kind: Literal["curve", "bars", "strip", "frontier"] = "curve"
+    kind: Literal["curve", "bars", "strip", "path", "frontier"] = "curve"
     columns: tuple[str, ...] = ("reward",)
     everywhere: bool = False
     quick: bool = False
@@ -149,6 +164,16 @@ class Experiment:
             raise InputError(f"{self.name}: expected at least one arm, with names that differ, got {names}.")
         if min(len(self.seeds), len(self.lists), len(self.D), len(self.sample_seeds), self.points) < 1:
             raise InputError(f"{self.name}: seeds, lists, D, sample_seeds and points must not be empty.")
+        if set(self.seeds) & set(self.tuning_seeds):
+            raise InputError(f"{self.name}: seeds {self.seeds} are reported, and {self.tuning_seeds} tune: keep apart.")
+
+    def panel(self, name: str, seed: int) -> int | None:
+        """Which panel of a list the run with a seed is measured on; None where all runs see the same prompts."""
+        return seed % self.panels if self.panels and name == self.lists[0][0] else None
+
+    def seeds_of(self, arm: Arm) -> tuple[int, ...]:
+        """The seeds of an arm's runs."""
+        return self.seeds[: arm.runs]
 
     def moments(self) -> tuple[int, ...]:
         """The points that are measured, from 1 to `points`."""
@@ -174,10 +199,14 @@ class Experiment:
 def step_cost(arm: Arm) -> float:
     """Passes that one caption costs in a training step, see the module.
 
-    InstructVideo with tau 0.6, D 20, K 1 and guidance: 2 * (11 + 3) = 28; DRaFT-1: 2 * (19 + 3) = 44.
+    InstructVideo with tau 0.6, D 20, K 1 and guidance: 2 * (11 + 3) = 28, and 4 frames of 0.45; DRaFT-1: 44 and 1.8.
     """
-    frames = arm.frame_passes * arm.method.scored() if arm.frame_passes else 0
-    return arm.method.passes() + arm.guards.passes() + frames
+    return arm.method.passes() + arm.guards.passes() + arm.frame_passes * frames_scored(arm.method)
+
+
+def frames_scored(method: RewardMethod) -> float:
+    """Frames that a step decodes and scores for one caption: 4, or 16 where all are scored."""
+    return method.scored() * (FRAMES_OF_A_CLIP / method.S if method.selection == "dense" else 1)
 
 
 def quicker(experiment: Experiment, budget: int, **changes: Any) -> Experiment:

@@ -7,9 +7,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ivtutorial.data.dataset import positions
 from ivtutorial.errors import InputError
-from ivtutorial.lab.experiments.answers.contrasts import Contrast, annotators_choice, change, interval
+from ivtutorial.lab.experiments.answers.contrasts import (
+    Contrast,
+    annotators_choice,
+    change,
+    interval,
+    own_prompts,
+    with_ties,
+)
 from ivtutorial.lab.experiments.answers.frontier_table import (
     EQUAL_WITHIN,
     READINGS_SHOWN,
@@ -18,9 +24,11 @@ from ivtutorial.lab.experiments.answers.frontier_table import (
     questions,
 )
 from ivtutorial.lab.experiments.answers.plots import draw
+from ivtutorial.lab.experiments.answers.words import arm_words
 from ivtutorial.lab.experiments.plans.catalogue import experiment
 from ivtutorial.lab.experiments.plans.frontier import AGAIN, OURS, PAPER
 from ivtutorial.lab.experiments.plans.plan import step_cost
+from tests.lab.experiments.made_up import made_up_result
 
 READ = ("reward", "utility", *READINGS_SHOWN)
 
@@ -84,7 +92,9 @@ def test_what_is_not_there() -> None:
     with pytest.raises(InputError, match="'none'"):
         change(result, "base", "none", "utility")
     result["arms"][OURS] = made_up({OURS: 0.0}, runs=3)["arms"][OURS]
-    with pytest.raises(InputError, match="same seeds and prompts"):
+    assert change(result, PAPER, OURS, "utility").shape == (3, 8), "runs are paired as far as both go"
+    result["arms"][OURS] = made_up({OURS: 0.0}, prompts=5)["arms"][OURS]
+    with pytest.raises(InputError, match="same prompts"):
         change(result, PAPER, OURS, "utility")
 
 
@@ -111,7 +121,7 @@ def test_the_picture_has_a_line_for_each_arm_that_begins_at_the_untouched_model(
     figure = draw(made_up({PAPER: 0.2, OURS: 0.4}, runs=runs))
     truth, reward = figure.axes
     for axis in (truth, reward):
-        lines = [line for line in axis.get_lines() if line.get_label() in (PAPER, OURS)]
+        lines = [line for line in axis.get_lines() if line.get_label() in (arm_words(PAPER), arm_words(OURS))]
         assert len(lines) == 2 and all(line.get_xydata()[0].tolist() == [0.0, 0.0] for line in lines)
         assert lines[1].get_xydata()[-1, 1] == pytest.approx(0.4, abs=0.02)
 
@@ -127,9 +137,39 @@ def test_the_plan_of_the_frontier() -> None:
         assert abs(cost - paper.budget) <= plan.points * arm.captions * step_cost(arm) / 2, arm.name
     twin = next(arm for arm in plan.arms if arm.name == AGAIN)
     ours, theirs = (arm.finetuning(1, 0, 1e-3, 5).to_dict() for arm in (twin, paper))
-    assert {name for name in ours if ours[name] != theirs[name]} == {"batch_size", "accumulation"}
+    assert {name for name in ours if ours[name] != theirs[name]} == {"noise_seed"}
     assert twin.key() != paper.key()
-    halves = positions(225, 2, 3, 0, 2, seed=0) + positions(225, 2, 3, 1, 2, seed=0)
-    assert halves == positions(225, 4, 3, 0, 1, seed=0), "the same clips in every step"
     quick = experiment("frontier", quick=True)
     assert quick.quick and len(quick.seeds) == 1 and {PAPER, AGAIN, OURS} <= {arm.name for arm in quick.arms}
+
+
+def test_a_table_knows_whether_runs_share_their_prompts() -> None:
+    """Where each run has prompts of its own only the runs' means count: 5 degrees of freedom for 6 runs."""
+    shared, own = (made_up_result({"a": {"reward": [0.1] * 4}}, runs=6, own=own) for own in (False, True))
+    assert change(shared, "base", "a", "reward").shape == (6, 16) == change(own, "base", "a", "reward").shape
+    assert not own_prompts(shared) and own_prompts(own)
+    assert interval(change(own, "base", "a", "reward"), own=True).df == 5
+    assert interval([[1.0], [2.0]]).df == 1 and interval([[1.0, 2.0]]) is None
+
+
+def test_an_arm_with_a_single_run_is_paired_with_that_run_alone() -> None:
+    result = made_up_result({"a": {}, "b": {}}, runs=6, own=False)
+    result["arms"]["b"] = made_up_result({"b": {}}, runs=1, own=False)["arms"]["b"]
+    assert change(result, "a", "b", "reward").shape == (1, 16) == change(result, "base", "b", "reward").shape
+
+
+def test_errors_in_time_are_parts_of_the_untouched_models() -> None:
+    """Each of the three errors a tenth of its level higher: the mean of the three is .1 above 1."""
+    result = made_up_result({"a": {}}, noise=0.0)
+    where = result["arms"]["a"]["by_run"]["in_domain-20"]
+    for column in ("warp_error", "flicker", "travel_error"):
+        where[column] = (1.1 * np.array(where[column])).tolist()
+    assert change(result, "base", "a", "time_error").mean() == pytest.approx(0.1)
+
+
+def test_wins_ties_and_losses() -> None:
+    """They add to one; equal clips win and lose alike; far better clips win; a wider threshold has more ties."""
+    wins, ties, losses = with_ties(np.zeros((2, 3)))
+    assert wins == losses and wins + ties + losses == pytest.approx(1)
+    assert ties == pytest.approx(np.tanh(0.25)), "2 sigmoid(tie) - 1"
+    assert with_ties(np.full((2, 3), 9.0))[0] > 0.99 and with_ties(np.zeros((1, 1)), tie=1.0)[1] > ties

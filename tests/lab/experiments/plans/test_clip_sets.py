@@ -5,12 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 
 from ivtutorial.data.prompts import spread
 from ivtutorial.evaluation.looks import measure
 from ivtutorial.lab.experiments.plans.clip_sets import clip_set
 from ivtutorial.lab.experiments.plans.vivid import vivid
+from ivtutorial.video.reader import read_video
 from tests.tolerances import assert_close
 
 if TYPE_CHECKING:
@@ -23,6 +25,11 @@ def test_clean_clips_show_the_same_without_faults(tmp_path: Path) -> None:
     assert [one.caption for one in web] == [one.caption for one in clean] and len(web) == 3
     made = clean[0].path.stat().st_mtime_ns
     assert clip_set("clean", 3, tmp_path)[0].path.stat().st_mtime_ns == made
+    light = clip_set("light", 3, tmp_path)
+    assert [clip.caption for clip in light] == [clip.caption for clip in web]
+    far = [[np.abs(read_video(a.path) - read_video(b.path)).mean() for a, b in zip(clean, other, strict=True)]
+           for other in (light, web)]  # fmt: skip
+    assert np.mean(far[0]) < np.mean(far[1]), "half of the faults is nearer to none"
     assert spread(list(range(10)), 3) == [0, 3, 6] and spread([1, 2], 9) == [1, 2]
 
 

@@ -1,0 +1,145 @@
+"""What is asked of the course of a run, by run and prompt: its best moment, its slope, its speed, equal rewards.
+
+Each number is a table (R, P) of which a contrast gives the interval, as of any other. Where the number is no mean of
+values (the passes that a gain takes, a column at equal reward), the table holds the first-order terms: for a statistic
+f of means, f + f' (value - mean). Their mean is f, and their spread that of f (the delta method).
+
+| side of a question       | what it is                                                                              |
+|--------------------------|-----------------------------------------------------------------------------------------|
+| `ARM`                    | at the end of its runs                                                                  |
+| `ARM@0.5`                | after that share of its runs                                                            |
+| `ARM@best:COLUMN`        | at the moment where a column is highest: for each run and half of the prompts the best  |
+|                          | of all other runs on the other half, for else the best of several moments would always  |
+|                          | look better than it is                                                                  |
+| `base`, `data:SET`       | the untouched model; the fine-tuning clips themselves                                   |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from ivtutorial.errors import InputError
+from ivtutorial.lab.experiments.answers.contrasts import BASE, Rows, change, has_no_runs, minus, table_of
+
+SHARE_WITHIN = 0.02
+
+
+def side(result: Mapping[str, Any], name: str, column: str, where: str | None = None) -> Rows:
+    """Values of a side of a question by run and prompt, see the module.
+
+    Raises:
+        InputError: no such arm, moment, column or list.
+    """
+    arm, _, at = name.partition("@")
+    if not at:
+        return table_of(result, arm, column, None, where)
+    if where is not None and where != next(iter(result["base_values"])):
+        raise InputError(f"{name}: along the runs only the first list of prompts is measured, not {where}.")
+    if at.startswith("best:"):
+        return _at_its_best(result, arm, column, at.removeprefix("best:"))
+    return table_of(result, arm, column, moment_of(result, arm, float(at)))
+
+
+def difference_of(result: Mapping[str, Any], first: str, second: str, column: str, where: str | None = None) -> Rows:
+    """second - first of two sides, by run and prompt."""
+    a, b = (side(result, name, column, where) for name in (first, second))
+    return minus(b, a, any(has_no_runs(result, name.partition("@")[0], where) for name in (first, second)))
+
+
+def moment_of(result: Mapping[str, Any], arm: str, share: float) -> int:
+    """The number of the measured moment after a share of an arm's runs.
+
+    Raises:
+        InputError: nothing was measured there.
+    """
+    shares = [moment["share"] for moment in result["arms"].get(arm, {}).get("moments", [])]
+    near = [k for k, value in enumerate(shares) if abs(value - share) <= SHARE_WITHIN]
+    if not near:
+        raise InputError(f"{arm} was measured after {shares} of its runs, not after {share}.")
+    return near[0]
+
+
+def slope(result: Mapping[str, Any], arm: str, column: str) -> Rows:
+    """Least-squares slope of a column over the share of the run, from the untouched model to the end: change a run."""
+    shares, tables = _along(result, arm, column)
+    centred = np.array(shares) - np.mean(shares)
+    return np.asarray(np.tensordot(centred / (centred**2).sum(), np.stack(tables), axes=1))
+
+
+def passes_to(result: Mapping[str, Any], arm: str, column: str, gain: float) -> Rows:
+    """Natural logarithm of the passes until the mean of a column has risen by a gain, interpolated between moments.
+
+    Raises:
+        InputError: it never rises by that much.
+    """
+    shares, tables = _along(result, arm, column)
+    means = [table.mean() for table in tables]
+    k, w = _crossing(means, gain, arm, column)
+    rise = means[k + 1] - means[k]
+    share = (1 - w) * shares[k] + w * shares[k + 1]
+    passes = share * result["arms"][arm]["moments"][-1]["passes"]
+    residual = (1 - w) * tables[k] + w * tables[k + 1] - gain
+    return np.log(passes) - residual * (shares[k + 1] - shares[k]) / (rise * share)
+
+
+def at_equal_reward(result: Mapping[str, Any], first: str, second: str, column: str) -> Rows:
+    """A column of the second arm minus that of the first where both have gained the same reward, by run and prompt.
+
+    The gain is the smaller one of the two arms' ends; the arm that goes further is interpolated along its runs.
+
+    Raises:
+        InputError: an arm never gains anything.
+    """
+    gain = min(float(change(result, BASE, name, "reward").mean()) for name in (first, second))
+    a, b = (_at_gain(result, name, column, gain) for name in (first, second))
+    return minus(b, a)
+
+
+def unrest(result: Mapping[str, Any], arm: str, column: str) -> Rows:
+    """How far each run's change lies from the median of the arm's runs, (R, 1): the unrest of an arm."""
+    means = change(result, BASE, arm, column).mean(axis=1, keepdims=True)
+    return np.abs(means - np.median(means))
+
+
+def _along(result: Mapping[str, Any], arm: str, column: str) -> tuple[list[float], list[Rows]]:
+    """Shares of the run and changes from the untouched model, by run and prompt, the start included."""
+    moments = result["arms"].get(arm, {}).get("moments", [])
+    if not moments:
+        raise InputError(f"the result of {result.get('experiment')} has nothing measured along the runs of {arm!r}.")
+    tables = [change(result, BASE, arm, column, (None, k)) for k in range(len(moments))]
+    runs = min(map(len, tables))
+    return [0.0, *(moment["share"] for moment in moments)], [0 * tables[0][:runs], *(table[:runs] for table in tables)]
+
+
+def _crossing(means: list[float], gain: float, arm: str, column: str) -> tuple[int, float]:
+    """(k, w): the curve reaches the gain between moments k and k + 1, a share w of the way."""
+    for k, (low, high) in enumerate(zip(means, means[1:])):
+        if low <= gain <= high and low < high:
+            return k, (gain - low) / (high - low)
+    raise InputError(f"{column} of {arm} never rises by {gain:g}.")
+
+
+def _at_gain(result: Mapping[str, Any], arm: str, column: str, gain: float) -> Rows:
+    _, gains = _along(result, arm, "reward")
+    _, changes = _along(result, arm, column)
+    means = [table.mean() for table in gains]
+    k, w = _crossing(means, gain, arm, "reward")
+    steepness = (changes[k + 1].mean() - changes[k].mean()) / (means[k + 1] - means[k])
+    value, reached = ((1 - w) * tables[k] + w * tables[k + 1] for tables in (changes, gains))
+    return np.asarray(value - steepness * (reached - gain))
+
+
+def _at_its_best(result: Mapping[str, Any], arm: str, column: str, by: str) -> Rows:
+    _, along = _along(result, arm, by)
+    runs = len(along[0])
+    values = [table_of(result, arm, column, k)[:runs] for k in range(len(along) - 1)]
+    picked = values[0].copy()
+    for run in range(runs):
+        others = [k for k in range(runs) if k != run] or [run]
+        for half in (0, 1):
+            best = int(np.argmax([table[others, 1 - half :: 2].mean() for table in along[1:]]))
+            picked[run, half::2] = values[best][run, half::2]
+    return picked

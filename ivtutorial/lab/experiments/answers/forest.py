@@ -1,0 +1,116 @@
+"""Forest plots: differences with their intervals, one below the other, with the margin that counts as equal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ivtutorial.lab.experiments.answers.contrasts import Contrast, interval, own_prompts
+from ivtutorial.lab.experiments.answers.course import difference_of
+from ivtutorial.lab.experiments.answers.words import arm_words, column_words, list_words
+from ivtutorial.notebook.style import BLUE, GREY, ORANGE
+
+WORD_COLOURS = {"reproduced": BLUE, "not reproduced": ORANGE}
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of a forest plot.
+
+    Attributes:
+        label: in words. mean, low, high: the difference with its interval, ends None where there is none.
+        dots: each run's mean. margin: half-width that counts as equal. colour: of the dot.
+    """
+
+    label: str
+    mean: float
+    low: float | None
+    high: float | None
+    dots: tuple[float, ...] = ()
+    margin: float | None = None
+    colour: str = BLUE
+
+
+def draw_changes(figure: Any, result: Mapping[str, Any], columns: Sequence[str]) -> None:
+    """A panel a column, a row an arm and list of prompts: change from the untouched model, dots for the runs."""
+    panels = []
+    for column in columns:
+        rows = [
+            _change_row(arm, where, changes[column], several=len(result["base"]) > 1)
+            for arm, content in result["arms"].items()
+            for where, changes in content["final"].items()
+            if column in changes
+        ]
+        if rows:
+            panels.append((f"change of {column_words(column)}", rows))
+    draw_forest(figure, panels)
+
+
+def draw_answers(figure: Any, answers: Mapping[str, Sequence[Contrast]], twins: Mapping[str, Row | None]) -> None:
+    """A panel a column, a row a question of a claim, and in each panel what the same arm twice differs by.
+
+    Args:
+        figure: of matplotlib.
+        answers: column -> contrasts that have a difference.
+        twins: column -> the row of the A/A arm, or None.
+    """
+    panels = []
+    for column, contrasts in answers.items():
+        rows = [_answer_row(contrast) for contrast in contrasts if contrast.difference is not None]
+        twin = twins.get(column)
+        if rows:
+            panels.append((column_words(column), [*rows, *([twin] if twin else [])]))
+    draw_forest(figure, panels)
+
+
+def twin_row(result: Mapping[str, Any], first: str, twin: str, column: str) -> Row | None:
+    """What an arm and its twin differ by at equal cost: noise, and nothing else; None without the twin."""
+    if twin not in result["arms"]:
+        return None
+    rows = difference_of(result, first, twin, column)
+    both = interval(rows, own_prompts(result))
+    low, high = (None, None) if both is None else (both.low, both.high)
+    return Row(arm_words(twin), float(rows.mean()), low, high, tuple(rows.mean(axis=1).tolist()), colour=GREY)
+
+
+def draw_forest(figure: Any, panels: Sequence[tuple[str, Sequence[Row]]]) -> None:
+    """Panels one below the other, each with a title and rows; nothing where there is none."""
+    if not panels:
+        figure.text(0.5, 0.5, "Nothing was measured yet.", ha="center")
+        return
+    heights = [len(rows) + 0.8 for _, rows in panels]
+    axes = figure.subplots(len(panels), 1, squeeze=False, gridspec_kw={"height_ratios": heights})[:, 0]
+    for axis, (title, rows) in zip(axes, panels, strict=True):
+        axis.axvline(0, color="grey", linewidth=1)
+        for k, row in enumerate(rows):
+            if row.margin is not None:
+                axis.fill_betweenx([k - 0.4, k + 0.4], -row.margin, row.margin, color="#DDDDDD", lw=0)
+            axis.plot(row.dots, [k + 0.22] * len(row.dots), ".", color=GREY, ms=3)
+            ends = None if row.low is None or row.high is None else [[row.mean - row.low], [row.high - row.mean]]
+            axis.errorbar(row.mean, k, xerr=ends, fmt="o", color=row.colour, capsize=3, ms=5)
+        axis.set_yticks(range(len(rows)), [row.label for row in rows])
+        axis.set_ylim(len(rows) - 0.5, -0.5)
+        axis.set_title(title, fontsize=10.5, loc="left")
+        axis.spines[["top", "right"]].set_visible(False)
+
+
+def _change_row(arm: str, where: str, numbers: Mapping[str, Any], several: bool) -> Row:
+    label = f"{arm_words(arm)}\n{list_words(where)}" if several else arm_words(arm)
+    dots = tuple(value - numbers["before"] for value in numbers["by_seed"])
+    return Row(label, numbers["mean"], numbers["low"], numbers["high"], dots)
+
+
+def _answer_row(contrast: Contrast) -> Row:
+    d = contrast.difference
+    assert d is not None
+    return Row(
+        _broken(contrast.text), d.mean, d.low, d.high, (), contrast.margin, WORD_COLOURS.get(contrast.word, GREY)
+    )
+
+
+def _broken(text: str, width: int = 30) -> str:
+    """A label in lines of about so many letters."""
+    import textwrap
+
+    return "\n".join(textwrap.wrap(text, width))

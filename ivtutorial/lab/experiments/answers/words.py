@@ -1,0 +1,69 @@
+"""Names of columns, arms and lists as a reader meets them in a figure."""
+
+from __future__ import annotations
+
+COLUMN_WORDS = {
+    "reward": "reward (higher is better)",
+    "utility": "truth: utility u (higher is better)",
+    "subject": "right subjects (higher is better)",
+    "sharpness": "sharpness",
+    "colourfulness": "colourfulness",
+    "watermark": "watermark (lower is better)",
+    "flicker": "flicker (lower is better)",
+    "warp_error": "warping error (lower is better)",
+    "travel_error": "error of travel (lower is better)",
+    "time_error": "errors in time (lower is better)",
+    "preferred": "annotators' choice, over one half",
+    "artefact": "artefacts (lower is better)",
+}
+ARM_WORDS = {
+    "instructvideo": "InstructVideo",
+    "again": "the same again (A/A)",
+    "paper": "the paper's recipe",
+    "paper-again": "the same again (A/A)",
+    "quick-edit": "quick edit",
+    "draft-1": "DRaFT-1",
+    "rwr": "RWR",
+    "ddpo": "DDPO",
+    "supervised": "supervised",
+    "segvr-tar": "SegVR and TAR",
+    "dense": "every frame",
+    "mean": "no attenuation",
+    "web": "web clips",
+    "light": "half of the faults",
+    "clean": "clean clips",
+    "reduced": "reduced HPS",
+    "vivid": "sharp and colourful",
+}
+LIST_WORDS = {
+    "in_domain": "known animals",
+    "new_animals": "new animals",
+    "things": "things",
+    "clips": "training captions",
+}
+
+
+def column_words(name: str) -> str:
+    """A column's name for an axis.
+
+    Example:
+        >>> column_words("watermark")
+        'watermark (lower is better)'
+    """
+    return COLUMN_WORDS.get(name, name.replace("_", " "))
+
+
+def arm_words(name: str) -> str:
+    """An arm's name for a legend."""
+    return ARM_WORDS.get(name, name.replace("lambda-", "lambda ").replace("tau-", "tau "))
+
+
+def list_words(where: str) -> str:
+    """A list of prompts, "LIST-D", in words.
+
+    Example:
+        >>> list_words("things-50")
+        'things, 50 steps'
+    """
+    name, _, D = where.rpartition("-")
+    return f"{LIST_WORDS.get(name, name)}, {D} steps"

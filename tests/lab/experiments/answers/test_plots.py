@@ -1,0 +1,155 @@
+"""Figures and tables of made-up results: what they show, in words that a reader knows."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ivtutorial.lab.experiments.answers.forest import draw_forest, twin_row
+from ivtutorial.lab.experiments.answers.gains import gain_html, gain_rows, gain_text
+from ivtutorial.lab.experiments.answers.plots import (
+    claim_figure,
+    draw,
+    draw_strip,
+    new_figure,
+    shown,
+    shown_answers,
+    shown_story,
+    story_figure,
+    write_plot,
+)
+from tests.lab.experiments.made_up import made_up_result
+
+RISE = {"reward": [0.01, 0.02, 0.03, 0.04], "utility": [0.1, 0.2, 0.3, 0.1]}
+FALL = {"reward": [0.01, 0.0, -0.02, -0.05], "utility": [0.0, -0.2, -0.5, -1.0]}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Results of fig5a, fig5b, fig7 and guards."""
+    arms = {"instructvideo": RISE, "draft-1": RISE, "rwr": {}, "ddpo": {}, "again": RISE}
+    made = {
+        "fig5a": made_up_result(arms, "fig5a"),
+        "fig5b": made_up_result({"tau-0.1": FALL, "tau-0.3": RISE}, "fig5b"),
+        "fig7": made_up_result({"segvr-tar": RISE, "dense": RISE, "mean": RISE, "again": RISE}, "fig7", kind="bars"),
+        "guards": made_up_result({"plain": FALL, "half-scale": RISE}, "guards", kind="path"),
+    }
+    for name, content in made.items():
+        (tmp_path / f"{name}.json").write_text(json.dumps(content))
+    return tmp_path
+
+
+def texts(axis: Any) -> list[str]:
+    return [label.get_text() for label in (*axis.get_xticklabels(), *axis.get_yticklabels())]
+
+
+def test_the_story_is_a_path_from_the_untouched_model_for_each_arm(folder: Path) -> None:
+    """Each begins at (0, 0) and ends where its runs do; contours carry the annotators' choice."""
+    [axis] = story_figure(folder).axes
+    paths = {line.get_label(): line.get_xydata() for line in axis.get_lines() if not line.get_label().startswith("_")}
+    assert len(paths) == 7 and all(path[0].tolist() == [0.0, 0.0] and len(path) == 5 for path in paths.values())
+    assert np.allclose(paths["InstructVideo"][-1], [0.04, 0.1], atol=0.01)
+    assert np.allclose(paths["tau 0.1"][-1], [-0.05, -1.0], atol=0.01)
+    heights = {text.get_text(): text.get_position()[1] for text in axis.texts if "prefer" in text.get_text()}
+    assert heights["40% prefer it"] == pytest.approx(np.log(0.4 / 0.6))
+    assert "reward" in axis.get_xlabel() and "true" in axis.get_ylabel()
+    assert "data:image/svg+xml" in shown_story("paths", folder)
+
+
+def test_without_results_there_is_a_command(tmp_path: Path) -> None:
+    assert "ivtutorial experiment fig5a" in shown_story("paths", tmp_path) and story_figure(tmp_path) is None
+    assert "no runs" in shown_answers(1, "a forest", tmp_path) and claim_figure(1, tmp_path) is None
+
+
+def test_answers_of_a_claim_stand_beside_what_chance_does(folder: Path) -> None:
+    """Six questions on reward with intervals, the A/A row below them; the margin of each as a band."""
+    figure = claim_figure(1, folder)
+    first = figure.axes[0]
+    labels = texts(first)
+    assert "the same again (A/A)" in labels and sum("InstructVideo" in label for label in labels) >= 4
+    assert len(first.collections) >= 4, "bands of the margins"
+    assert 'alt="a forest"' in shown_answers(1, "a forest", folder)
+
+
+def test_a_twin_differs_by_chance_alone() -> None:
+    result = made_up_result({"a": RISE, "again": RISE}, noise=0.01)
+    row = twin_row(result, "a", "again", "reward")
+    assert row is not None and row.low is not None and row.high is not None and row.low < 0 < row.high
+    assert len(row.dots) == 8 and twin_row(result, "a", "none", "reward") is None
+
+
+def test_curves_have_a_panel_a_column_and_say_what_the_axes_are(folder: Path) -> None:
+    figure = draw(json.loads((folder / "fig5a.json").read_text()))
+    reward, truth = figure.axes
+    assert "passes" in truth.get_xlabel() and "utility" in truth.get_ylabel() and "better" in reward.get_ylabel()
+    thick = {line.get_label(): line.get_xydata() for line in reward.get_lines() if line.get_linewidth() == 2}
+    assert set(thick) >= {"InstructVideo", "RWR", "the same again (A/A)"}
+    assert thick["InstructVideo"][-1, 1] == pytest.approx(0.04, abs=0.01)
+    assert thick["InstructVideo"][-1, 0] == pytest.approx(48 * 119.2 / 1000)
+
+
+def test_bars_are_a_forest_with_a_dot_for_each_run(folder: Path) -> None:
+    figure = draw(json.loads((folder / "fig7.json").read_text()))
+    assert len(figure.axes) == 2 and texts(figure.axes[0])[-4:] == [
+        "SegVR and TAR", "every frame", "no attenuation", "the same again (A/A)",
+    ]  # fmt: skip
+    dots = [line for line in figure.axes[0].get_lines() if line.get_marker() == "."]
+    assert [len(line.get_xdata()) for line in dots] == [8] * 4
+
+
+def test_a_figure_is_narrow_and_its_letters_are_not(folder: Path) -> None:
+    """At most 5.2 inches: on a phone of 390 points its 10-point text keeps 9 of them."""
+    for name in ("fig5a", "fig7", "guards"):
+        assert draw(json.loads((folder / f"{name}.json").read_text())).get_size_inches()[0] <= 5.2
+    assert "data:image/svg+xml" in shown("fig7", "a forest", folder)
+
+
+def test_pictures_are_written_as_vectors_and_pixels(folder: Path, tmp_path: Path) -> None:
+    write_plot(tmp_path / "plot.png", json.loads((folder / "guards.json").read_text()))
+    assert (tmp_path / "plot.svg").read_text().lstrip().startswith("<?xml") and (
+        tmp_path / "plot.png"
+    ).stat().st_size > 5000
+
+
+def test_a_strip_has_numbers_under_its_frames() -> None:
+    clip = np.zeros((16, 8, 8, 3))
+    figure = new_figure(4, 3)
+    draw_strip(figure, [("a red fox", {"untouched": clip, "step 24": clip}, {"step 24": "reward 0.62, u +1.3"})])
+    assert [axis.get_title() for axis in figure.axes] == ["untouched", "step 24"]
+    assert [axis.get_xlabel() for axis in figure.axes] == ["", "reward 0.62, u +1.3"]
+
+
+def test_truth_stands_beside_every_reward() -> None:
+    """Reward, both utilities, both readings of the subject, disagreement, artefact; choices add to one."""
+    result = made_up_result({"up": RISE, "down": FALL})
+    up, down = gain_rows(result)
+    assert set(up["changes"]) == {
+        "reward", "utility", "utility_2", "subject", "subject_2", "disagreement", "artefact",
+    }  # fmt: skip
+    mean, low, high = up["changes"]["reward"]
+    assert low < mean < high and mean == pytest.approx(0.04, abs=0.01) and up["runs"] == 8
+    assert sum(up["choices"]) == pytest.approx(1) and up["choices"][0] > up["choices"][2]
+    assert down["choices"][0] < down["choices"][2]
+    text, page = gain_text(result), gain_html(result)
+    assert "wins / ties / losses" in text.splitlines()[0] and len(text.splitlines()) == 3
+    assert page.count("<tr>") == 3 and "overflow-x" in page
+
+
+def test_columns_that_were_not_measured_are_left_out() -> None:
+    """A single run has no interval, and results without a judge no utility."""
+    result = made_up_result({"up": RISE}, runs=1, own=False, noise=0.0)
+    for column in ("utility", "utility_2"):
+        del result["arms"]["up"]["by_run"]["in_domain-20"][column]
+    [row] = gain_rows(result)
+    assert row["choices"] is None and "utility" not in row["changes"]
+    assert row["changes"]["reward"][1:] == (None, None) and "+0.0400" in gain_text(result)
+
+
+def test_an_empty_forest_says_so() -> None:
+    figure = new_figure(3, 1)
+    draw_forest(figure, [])
+    assert [text.get_text() for text in figure.texts] == ["Nothing was measured yet."]

@@ -1,0 +1,96 @@
+"""Results of experiments that nobody ran, of a known truth."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+COLUMNS = (
+    "reward", "utility", "utility_2", "subject", "subject_2", "disagreement", "artefact", "sharpness", "colourfulness",
+    "watermark", "warp_error", "flicker", "travel_error",
+)  # fmt: skip
+SHARES = (0.125, 0.25, 0.5, 1.0)
+Gains = Mapping[str, Mapping[str, Sequence[float]]]
+
+
+def made_up_result(
+    gains: Gains,
+    name: str = "fig8",
+    runs: int = 8,
+    prompts: int = 16,
+    own: bool = True,
+    noise: float = 0.001,
+    kind: str = "curve",
+    shares: Sequence[float] = SHARES,
+    columns: Sequence[str] = ("reward", "utility"),
+    seed: int = 0,
+) -> dict[str, Any]:
+    """A result in which a column of an arm has risen by a gain at each share of its runs; others stay.
+
+    Args:
+        gains: arm -> column -> change from the untouched model, one a share.
+        name: of the experiment.
+        runs: R. prompts: P of a run. own: whether each run has its own.
+        noise: standard deviation of what a run and of what a clip adds to each column.
+        kind: how it is drawn.
+        shares: moments of the runs. columns: that are drawn. seed: of the noise.
+    """
+    rng = np.random.default_rng(seed)
+    where = "in_domain-20"
+    rows = runs if own else 1
+    base = {c: 1.0 + 0.3 * rng.normal(size=(rows, prompts)) for c in COLUMNS}
+
+    def tables(by_column: Mapping[str, Sequence[float]], k: int, scale: float) -> dict[str, Any]:
+        made = {}
+        for column in COLUMNS:
+            change = by_column.get(column, [0.0] * len(shares))[k]
+            run, clip = rng.normal(size=(runs, 1)), rng.normal(size=(runs, prompts))
+            made[column] = (base[column] + change + noise * scale * (run + clip)).tolist()
+        return made
+
+    arms = {}
+    for arm, by_column in gains.items():
+        moments = [
+            {
+                "share": share, "step": round(48 * share), "passes": round(5722 * share),
+                "seconds": [300.0 * share] * runs, "by_run": tables(by_column, k, share**0.5),
+            }
+            for k, share in enumerate(shares)
+        ]  # fmt: skip
+        end = moments[-1]["by_run"]
+        arms[arm] = {
+            "lr": 2e-3, "tried": {}, "looked": {}, "seeds": list(range(runs)), "steps": 48, "peak_mb": 50.0,
+            "moments": moments, "by_run": {where: end}, "curve": _curve(moments, runs),
+            "final": {where: {c: _final(np.array(end[c]), base[c]) for c in COLUMNS}},
+        }  # fmt: skip
+    plan = {
+        "kind": kind, "columns": list(columns), "title": f"{name}, made up", "seeds": list(range(runs)),
+        "arms": [{"name": arm, "cost_of_a_step": 119.2} for arm in gains],
+    }  # fmt: skip
+    return {
+        "experiment": name, "quick": False, "plan": plan, "arms": arms, "own_prompts": [where] if own else [],
+        "base": {where: {c: {"mean": float(base[c].mean())} for c in COLUMNS}},
+        "base_values": {where: {c: (base[c] if own else base[c][0]).tolist() for c in COLUMNS}},
+    }  # fmt: skip
+
+
+def _curve(moments: Sequence[Mapping[str, Any]], runs: int) -> list[dict[str, Any]]:
+    return [
+        {
+            "seed": run, "step": moment["step"], "unet_evaluations": moment["passes"], "seconds": 1.0,
+            **{c: float(np.mean(moment["by_run"][c][run])) for c in COLUMNS},
+        }
+        for run in range(runs)
+        for moment in moments
+    ]  # fmt: skip
+
+
+def _final(after: Any, before: Any) -> dict[str, Any]:
+    change = (after - before).mean(axis=1)
+    mean, width = float(change.mean()), float(2 * change.std() + 1e-4)
+    return {
+        "before": float(before.mean()), "after": float(after.mean()), "mean": mean, "low": mean - width,
+        "high": mean + width, "by_seed": after.mean(axis=1).tolist(),
+    }  # fmt: skip
