@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
 import numpy as np
@@ -139,7 +140,7 @@ def draw(result: Mapping[str, Any], strips: Strips | None = None) -> Any:
         figure = new_figure(FIGURE_WIDTH, len(columns) * (0.5 + (0.3 + 0.15 * (len(result["base"]) > 1)) * rows) + 0.5)
         draw_changes(figure, result, columns)
     note = " (quick: fewer seeds, steps and prompts)" if result["quick"] else ""
-    figure.suptitle(result["plan"]["title"] + note, fontsize=11)
+    figure.suptitle(fill(result["plan"]["title"] + note, 48), fontsize=11)
     return figure
 
 
@@ -209,20 +210,20 @@ def new_figure(width: float, height: float) -> Any:
 
 
 def _frontier(figure: Any, result: Mapping[str, Any], columns: Sequence[str]) -> None:
-    """A panel a column: its change from the untouched model over measured seconds, a line an arm, 95 % bars."""
+    """A panel a column: its change from the untouched model over the cost in passes, a line an arm, 95 % bars."""
     axes = figure.subplots(len(columns), 1, squeeze=False, sharex=True)[:, 0]
     for axis, column in zip(axes, columns, strict=True):
         axis.axhline(0, color="grey", linestyle="--", linewidth=1)
         for k, (name, arm) in enumerate(result["arms"].items()):
             tables = [change(result, BASE, name, column, (None, i)) for i in range(len(arm["moments"]))]
-            x, y = [np.mean(moment["seconds"]) for moment in arm["moments"]], [table.mean() for table in tables]
+            x, y = [moment["passes"] for moment in arm["moments"]], [table.mean() for table in tables]
             axis.plot([0, *x], [0, *y], lw=1.5, ms=5, label=arm_words(name), **look(k))
             end = interval(tables[-1], own_prompts(result))
             if end is not None:
                 ends = [[end.mean - end.low], [end.high - end.mean]]
                 axis.errorbar(x[-1], end.mean, yerr=ends, color=look(k)["color"], lw=1, capsize=3, fmt="none")
         axis.set_ylabel(f"change of\n{column_words(column)}")
-    axes[-1].set_xlabel("seconds of training")
+    axes[-1].set_xlabel("cost of training, in passes of the network\n(decoding and reward included)")
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2, frameon=False)
 
 
