@@ -2,8 +2,8 @@
 
 The numbers are those of data/results/NAME.json. A device that was never measured has no table, and what has no value
 no number.
-`benchmark count_step` and `benchmark count_wan` show what was counted without a GPU, `benchmark on_a_gpu` what one
-measured.
+`benchmark count_step`, `count_wan` and `count_cogvideox` show what was counted without a GPU, `benchmark on_a_gpu` what
+one measured.
 """
 
 from __future__ import annotations
@@ -156,7 +156,12 @@ def _forms(times: dict[str, Any]) -> str:
     return "; ".join(f"{form} {text}" for form, text in shown.items())
 
 
-COUNTED = {"count_step": counted_lines, "count_wan": counted_clip_lines, "on_a_gpu": gpu_lines}
+COUNTED = {
+    "count_step": counted_lines,
+    "count_wan": counted_clip_lines,
+    "count_cogvideox": counted_clip_lines,
+    "on_a_gpu": gpu_lines,
+}
 
 
 def _counted_head(table: dict[str, Any], head: list[str]) -> list[str]:

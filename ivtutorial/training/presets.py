@@ -9,7 +9,7 @@ By the GPU, as plain data; what `--preset` of the command line stands for:
 | `24gb` | 24 GiB, e.g. RTX 3090, 4090, L4, A10 | bf16 | two clips, UNet and decoder recomputed |
 | `a100` | 40 GiB | bf16 | the authors' two clips a GPU, only the UNet recomputed |
 | `h100` | 80 GiB | bf16 | two clips, nothing recomputed: 6 % less to compute |
-| `16gb` | 16 GiB, for video transformers | bf16 | one clip of 256x256 pixels, all recomputed, guidance in two passes |
+| `16gb` | 16 GiB, for Wan 2.1; CogVideoX: 24 | bf16 | one clip of 256x256, all recomputed, guidance in two passes |
 | `80gb` | 80 GiB, for video transformers | bf16 | two clips, transformer and decoder recomputed |
 
 Each makes 8 clips a step on one GPU, as the paper has on four. On N GPUs divide `accumulation` by N. The method's

@@ -89,6 +89,18 @@ def test_the_chapter_says_what_was_counted() -> None:
         assert line + f"{rows['16gb']['tflop'] / 1000:.1f} |" in text
 
 
+def test_cogvideox_needs_a_larger_card_and_the_texts_say_so() -> None:
+    from tests.book.test_notebooks import prose
+
+    path = ROOT / "data" / "results" / "count_cogvideox.json"
+    row = json.loads(path.read_text(encoding="utf-8"))["rows"][0]
+    assert (row["name"], row["frames"], row["height"]) == ("preset 16gb", 17, 256)
+    assert 16 < row["peak_gib"] < 24
+    page = " ".join((ROOT / "book/benchmarks.md").read_text(encoding="utf-8").split())
+    assert f"needs {row['peak_gib']:.1f} GiB, so it wants a card of 24 GiB" in page
+    assert f"{row['peak_gib']:.1f} GiB" in prose(ROOT / "book" / "18_flow_matching.ipynb")
+
+
 def test_the_page_shows_every_row_as_counted() -> None:
     from tests.book.test_benchmark_tables import PAGE, tables
 

@@ -112,7 +112,8 @@ def folder(family: Family, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("clips")
     for k, plan in enumerate(plan_clips(2, species=["fox"])):
-        write_video(place / f"{k}.mp4", draw_clip(plan), 16)
+        frames = draw_clip(plan)
+        write_video(place / f"{k}.mp4", [*frames, *frames], 16)  # 2 s: nine frames at 8 a second, too
     (place / "captions.csv").write_text("video,caption\n0.mp4,a red fox\n1.mp4,a fox running\n")
     return place
 
