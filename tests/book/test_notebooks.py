@@ -36,6 +36,7 @@ SECOND_EDITION: tuple[str, ...] = (
     "05_editing",
     "06_segvr",
     "07_tar",
+    "08_lora",
     "10_full_size",
     "18_flow_matching",
 )
