@@ -1,9 +1,9 @@
 """Pieces that compute in the page, without a kernel: a head that is fitted, a calculator.
 
 `choice_head` fits a preference head to the choices that a reader makes in a `pair_quiz` above it. The best weights lie
-in the span of the pairs' gaps: ``omega = start + sum_k c_k gap_k``. So the page needs no features, only the inner
+in the span of the pairs' gaps: ``theta = start + sum_k c_k gap_k``. So the page needs no features, only the inner
 products of the gaps with each other and with the gallery, and solves for the n numbers c by Newton's method:
-``mu c_k = y_k sigmoid(-y_k margin_k)``, where y is 1 for A and -1 for B and the margin is the gap's score.
+``hold c_k = y_k sigmoid(-y_k margin_k)``, where y is 1 for A and -1 for B and the margin is the gap's score.
 """
 
 from __future__ import annotations
@@ -20,42 +20,42 @@ from ivtutorial.pages.embed import picture
 from ivtutorial.pages.page import render_page
 from ivtutorial.video.writer import to_uint8
 
-MUS = (10, 1, 0.1, 0.01, 0.001)
+HOLDS = (10, 1, 0.1, 0.01, 0.001)
 
 
-def choice_head(gaps: Any, start: Any, gallery: Any, pictures: Any, labels: Sequence[str], mu: float = 0.1) -> str:
+def choice_head(gaps: Any, start: Any, gallery: Any, pictures: Any, labels: Sequence[str], hold: float = 0.1) -> str:
     """Loss and gallery of a head that learns with each click on the quiz before it in the page.
 
-    It minimises ``-sum_k log sigmoid(y_k omega . gap_k) + mu/2 |omega - start|^2`` over the choices so far, draws the
-    mean surprise at them, also with each choice left out, and sorts the gallery by ``omega . h``.
+    It minimises ``-sum_k log sigmoid(y_k theta . gap_k) + hold/2 |theta - start|^2`` over the choices so far, draws the
+    mean surprise at them, also with each choice left out, and sorts the gallery by ``theta . h``.
 
     Args:
         gaps: (n, P), features of A minus those of B, in the order of the quiz.
         start: (P,), the weights to start from. gallery: (N, P), features of pictures of one caption.
         pictures: those, (N, H, W, 3) in [0, 1]. labels: N texts, shown below them.
-        mu: how strongly the weights are held at the start, one of `MUS`; the page's slider offers all of them.
+        hold: how strongly the weights are held at the start, one of `HOLDS`; the page's slider offers all of them.
 
     Returns:
         HTML text with everything in it.
 
     Raises:
-        InputError: shapes that do not fit, or another mu.
+        InputError: shapes that do not fit, or another hold.
     """
-    g, omega, h = (np.asarray(x, dtype=np.float64) for x in (gaps, start, gallery))
-    if g.ndim != 2 or h.shape != (len(labels), g.shape[-1]) or omega.shape != g.shape[1:] or len(pictures) != len(h):
+    g, theta, h = (np.asarray(x, dtype=np.float64) for x in (gaps, start, gallery))
+    if g.ndim != 2 or h.shape != (len(labels), g.shape[-1]) or theta.shape != g.shape[1:] or len(pictures) != len(h):
         raise InputError(
-            f"gaps {g.shape}, start {omega.shape}, gallery {h.shape}, {len(pictures)} pictures, {len(labels)} labels "
+            f"gaps {g.shape}, start {theta.shape}, gallery {h.shape}, {len(pictures)} pictures, {len(labels)} labels "
             "do not fit: expected (n, P), (P,), (N, P), N and N."
         )
-    if mu not in MUS:
-        raise InputError(f"mu = {mu}: the page offers {', '.join(map(str, MUS))}; take one of them.")
+    if hold not in HOLDS:
+        raise InputError(f"hold = {hold}: the page offers {', '.join(map(str, HOLDS))}; take one of them.")
     data = {
         "gram": (g @ g.T).round(6).tolist(),
-        "margins": (g @ omega).round(6).tolist(),
+        "margins": (g @ theta).round(6).tolist(),
         "cross": (h @ g.T).round(6).tolist(),
-        "scores": (h @ omega).round(6).tolist(),
-        "mus": MUS,
-        "start": MUS.index(mu),
+        "scores": (h @ theta).round(6).tolist(),
+        "holds": HOLDS,
+        "start": HOLDS.index(hold),
     }
     return render_page("choice_head.html", data=data, pictures=_thumbnails(to_uint8(pictures), labels))
 

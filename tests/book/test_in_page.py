@@ -30,18 +30,18 @@ def head_on(used: list[int]) -> Any:
     """The weights that minimise surprise and pull, found by an optimiser in all P numbers."""
     gaps, start = torch.tensor(GAPS), torch.tensor(START)
     sign = torch.tensor([1.0 if letter == "A" else -1.0 for letter in CLICKS]).double()
-    omega = start.clone().requires_grad_()
-    optimizer = torch.optim.LBFGS([omega], max_iter=500, tolerance_grad=1e-12, line_search_fn="strong_wolfe")
+    theta = start.clone().requires_grad_()
+    optimizer = torch.optim.LBFGS([theta], max_iter=500, tolerance_grad=1e-12, line_search_fn="strong_wolfe")
 
     def loss() -> torch.Tensor:
         optimizer.zero_grad()
-        surprise = torch.nn.functional.softplus(-sign[used] * (gaps[used] @ omega)).sum()
-        value = surprise + MU / 2 * (omega - start).square().sum()
+        surprise = torch.nn.functional.softplus(-sign[used] * (gaps[used] @ theta)).sum()
+        value = surprise + MU / 2 * (theta - start).square().sum()
         value.backward()
         return value
 
     optimizer.step(loss)
-    return omega.detach().numpy()
+    return theta.detach().numpy()
 
 
 def surprises(weights: list[Any]) -> float:
@@ -54,7 +54,7 @@ def surprises(weights: list[Any]) -> float:
 def test_the_head_in_the_page_is_the_minimum(tmp_path: Path):
     """After four clicks and a move of the slider to 0.1: three mean surprises and the gallery's order."""
     pairs = [Pair("a fox", np.zeros((2, 4, 4, 3), np.float32), (0.0, 0.0), "both") for _ in range(COUNT)]
-    body = pair_quiz(pairs) + notebook.choice_head(GAPS, START, GALLERY, PICTURES, LABELS, mu=1)
+    body = pair_quiz(pairs) + notebook.choice_head(GAPS, START, GALLERY, PICTURES, LABELS, hold=1)
     clicks = f"for(const v of '{CLICKS}')[...document.querySelectorAll('[data-pair]')]"
     clicks += ".find(e=>e.style.display==='block').querySelector(`button[value=${v}]`).click();"
     clicks += "const s=document.querySelector('.choice-head input');s.value=2;s.dispatchEvent(new Event('input'))"
@@ -78,7 +78,8 @@ def test_a_head_needs_no_other_file():
 
 
 @pytest.mark.parametrize(
-    ("changed", "words"), [({"start": START[1:]}, "do not fit"), ({"mu": 0.0}, "offers 10, 1"), ({"labels": []}, "fit")]
+    ("changed", "words"),
+    [({"start": START[1:]}, "do not fit"), ({"hold": 0.0}, "offers 10, 1"), ({"labels": []}, "fit")],
 )
 def test_what_does_not_fit_is_refused(changed: dict[str, Any], words: str):
     given = {"gaps": GAPS, "start": START, "gallery": GALLERY, "pictures": PICTURES, "labels": LABELS} | changed
