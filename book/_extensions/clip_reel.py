@@ -1,4 +1,4 @@
-"""Sphinx extension: the directive `clip-reel`, a video file as a numbered figure that plays by itself, without a player.
+"""Sphinx extension: the directive `clip-reel`, a video file as a numbered figure that plays without a player.
 
 :::{clip-reel} ../data/gallery/before_after.mp4
 :alt: What it shows, in words.
