@@ -37,6 +37,7 @@ SECOND_EDITION: tuple[str, ...] = (
     "06_segvr",
     "07_tar",
     "08_lora",
+    "09_putting_it_together",
     "10_full_size",
     "18_flow_matching",
 )
