@@ -6,9 +6,9 @@ from ivtutorial.lab.experiments.answers.contrasts import (
     with_ties as with_ties,
 )
 from ivtutorial.lab.experiments.answers.frontier_table import (
+    frontier_questions as frontier_questions,
     frontier_rows as frontier_rows,
     frontier_text as frontier_text,
-    questions as questions,
 )
 from ivtutorial.lab.experiments.answers.gains import (
     gain_html as gain_html,

@@ -48,7 +48,7 @@ def frontier_rows(result: Mapping[str, Any]) -> list[dict[str, Any]]:
     return rows
 
 
-def questions(result: Mapping[str, Any]) -> list[Contrast]:
+def frontier_questions(result: Mapping[str, Any]) -> list[Contrast]:
     """What the frontier was to decide, fixed before it ran, for every arm that is not the paper's.
 
     1. At equal cost: is u above the paper's? Within `EQUAL_WITHIN` they count as equal.
@@ -75,4 +75,4 @@ def frontier_text(result: Mapping[str, Any]) -> str:
             f"{row['arm']:16} {row['lr']:8.2g} {row['seconds']:8.0f} {row['passes']:7.0f} {peak:>8} "
             f"{row['reward'][0]:+8.4f} {row['utility'][0]:+7.3f} {row['preferred'][0]:9.1%}"
         )
-    return "\n".join([*lines, *map(str, questions(result))])
+    return "\n".join([*lines, *map(str, frontier_questions(result))])

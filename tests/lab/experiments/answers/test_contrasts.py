@@ -19,9 +19,9 @@ from ivtutorial.lab.experiments.answers.contrasts import (
 from ivtutorial.lab.experiments.answers.frontier_table import (
     EQUAL_WITHIN,
     READINGS_SHOWN,
+    frontier_questions,
     frontier_rows,
     frontier_text,
-    questions,
 )
 from ivtutorial.lab.experiments.answers.plots import draw
 from ivtutorial.lab.experiments.answers.words import arm_words
@@ -101,10 +101,10 @@ def test_what_is_not_there() -> None:
 def test_questions_of_the_frontier() -> None:
     """Ours gains .4 at the end and .2 at its first moment, the paper .2: above at equal cost, and as good early on."""
     result = made_up({PAPER: 0.2, AGAIN: 0.2, OURS: 0.4})
-    again, ours, early = questions(result)
+    again, ours, early = frontier_questions(result)
     assert (again.word, ours.word, early.word) == ("equivalent", "reproduced", "reproduced")
     assert early.bound == -EQUAL_WITHIN and ours.text.startswith(OURS)
-    assert {one.word for one in questions(made_up({PAPER: 0.2, OURS: 0.4}, runs=1))} == {"undecided"}
+    assert {one.word for one in frontier_questions(made_up({PAPER: 0.2, OURS: 0.4}, runs=1))} == {"undecided"}
 
 
 def test_rows_and_text_of_the_frontier() -> None:
