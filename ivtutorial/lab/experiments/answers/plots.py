@@ -60,7 +60,9 @@ def write_plot(path: str | Path, result: Mapping[str, Any], strips: Strips | Non
     kinds = [("png", 110)] + ([] if strips else [("svg", 72)])
     for kind, dpi in kinds:
         memory = io.BytesIO()
-        figure.savefig(memory, format=kind, dpi=dpi, metadata={"Date": None} if kind == "svg" else None)
+        figure.savefig(
+            memory, format=kind, dpi=dpi, metadata={"Date": None, "Creator": None} if kind == "svg" else None
+        )
         with atomic_write(Path(path).with_suffix(f".{kind}")) as file:
             file.write(memory.getvalue())
 
