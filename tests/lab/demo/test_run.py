@@ -83,7 +83,7 @@ def test_the_page_shows_pairs_and_what_to_do_next(done: tuple[Path, dict[str, An
     page = (done[0] / "report.html").read_text(encoding="utf-8")
     # Two prompts: the larger change and the smaller are shown large, then both once more side by side.
     assert page.count('class="film"') == 2 * 2 + 2 * SMALL.shown
-    assert page.count('type="range"') == 2 + SMALL.shown, "a line that wipes for each large pair, frames for each row"
+    assert page.count('type="range"') == 2 + 2, "a line that wipes for each large pair, a clock for each of both rows"
     assert f"--lora {done[0] / 'run' / 'lora'}" in page and 'class="marks"><polyline' in page
 
 
