@@ -75,12 +75,9 @@ def vector_picture(figure: Any, alt: str) -> str:
     Raises:
         InputError: an empty alternative text.
     """
-    if not alt.strip():
-        raise InputError("a picture needs words that say what it shows, for those who cannot see it.")
     file = io.BytesIO()
-    figure.savefig(file, format="svg", metadata={"Date": None})
-    address = data_address(file.getvalue(), "image/svg+xml")
-    return f'<img src="{address}" alt="{html.escape(alt)}" style="max-width:100%;height:auto">'
+    figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None})
+    return _image(file.getvalue(), "image/svg+xml", alt)
 
 
 def picture(image: Any, alt: str, width: int | None = None, lossless: bool = False) -> str:
@@ -98,8 +95,6 @@ def picture(image: Any, alt: str, width: int | None = None, lossless: bool = Fal
     Raises:
         InputError: an empty alternative text.
     """
-    if not alt.strip():
-        raise InputError("a picture needs words that say what it shows, for those who cannot see it.")
     file = io.BytesIO()
     if hasattr(image, "savefig"):
         import matplotlib.pyplot as plt
@@ -108,6 +103,12 @@ def picture(image: Any, alt: str, width: int | None = None, lossless: bool = Fal
         plt.close(image)
     else:
         image.save(file, format="webp", quality=85, lossless=lossless)
+    return _image(file.getvalue(), "image/webp", alt, width)
+
+
+def _image(data: bytes, kind: str, alt: str, width: int | None = None) -> str:
+    if not alt.strip():
+        raise InputError("a picture needs words that say what it shows, for those who cannot see it.")
     size = f"width:{width}px;" if width else ""
     style = f"{size}max-width:100%;height:auto"
-    return f'<img alt="{html.escape(alt)}" style="{style}" src="{data_address(file.getvalue(), "image/webp")}">'
+    return f'<img alt="{html.escape(alt)}" style="{style}" src="{data_address(data, kind)}">'

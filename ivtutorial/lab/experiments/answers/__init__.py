@@ -15,7 +15,3 @@
 | `plots`          | from the JSON files to pictures                                               |
 | `words`          | columns, arms and lists in words                                              |
 """
-
-from ivtutorial.system.lazy import offer
-
-__getattr__, __dir__, __all__ = offer(__name__)

@@ -9,7 +9,3 @@
 | `clip_sets` | the clips to fine-tune on: of web quality, with fewer faults, clean            |
 | `vivid`     | a second reward, for figA7                                                     |
 """
-
-from ivtutorial.system.lazy import offer
-
-__getattr__, __dir__, __all__ = offer(__name__)

@@ -16,16 +16,17 @@ from ivtutorial.errors import InputError
 from ivtutorial.lab.world.judges.judge import READINGS
 from ivtutorial.system.files import atomic_write_text
 
+
+def _read_rightly(judge: str) -> list[tuple[str, str, float, float]]:
+    return [
+        (f"{judge}/clean/subject", "species read rightly, clean renders", 0.95, 0.98),
+        (f"{judge}/web/subject", "species read rightly, web-quality renders", 0.85, 0.95),
+    ]
+
+
 # section path in the measurements -> what it is, bar, aim: shares of 1, PSNR in dB, sizes in MB (at most so large)
 BARS: dict[str, list[tuple[str, str, float, float]]] = {
-    "judge": [
-        ("judge/clean/subject", "species read rightly, clean renders", 0.95, 0.98),
-        ("judge/web/subject", "species read rightly, web-quality renders", 0.85, 0.95),
-    ],
-    "judge_2": [
-        ("judge_2/clean/subject", "species read rightly, clean renders", 0.95, 0.98),
-        ("judge_2/web/subject", "species read rightly, web-quality renders", 0.85, 0.95),
-    ],
+    **{judge: _read_rightly(judge) for judge in ("judge", "judge_2")},
     "reward": [
         ("reward/clean_over_web", "prefers the clean frame of a clean and a faulty one", 0.96, 0.98),
         ("reward/caption", "prefers the right caption to a wrong one", 0.96, 0.98),
