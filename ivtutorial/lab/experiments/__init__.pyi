@@ -14,6 +14,8 @@ from ivtutorial.lab.experiments.answers.gains import (
     gain_html as gain_html,
     gain_rows as gain_rows,
     gain_text as gain_text,
+    runs_words as runs_words,
+    shown_changes as shown_changes,
 )
 from ivtutorial.lab.experiments.answers.plots import (
     draw as draw,

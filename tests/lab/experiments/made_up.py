@@ -67,7 +67,7 @@ def made_up_result(
         }  # fmt: skip
     plan = {
         "kind": kind, "columns": list(columns), "title": f"{name}, made up", "seeds": list(range(runs)),
-        "arms": [{"name": arm, "cost_of_a_step": 119.2} for arm in gains],
+        "arms": [{"name": arm, "cost_of_a_step": 119.2, "budget": 5722} for arm in gains],
     }  # fmt: skip
     return {
         "experiment": name, "quick": False, "plan": plan, "arms": arms, "own_prompts": [where] if own else [],

@@ -49,6 +49,25 @@ def difference_of(result: Mapping[str, Any], first: str, second: str, column: st
     return minus(b, a, any(has_no_runs(result, name.partition("@")[0], where) for name in (first, second)))
 
 
+def at_equal_cost(result: Mapping[str, Any], first: str, second: str) -> tuple[str, str]:
+    """Two arms as sides that cost the same: of the one with the larger budget, the moment at the other's cost.
+
+    Where nothing was measured at that moment, and for "base", the ends of the runs.
+
+    Example:
+        >>> arms = [{"name": "long", "budget": 200}, {"name": "short", "budget": 100}]
+        >>> moments = {"long": {"moments": [{"share": 0.5}, {"share": 1.0}]}}
+        >>> at_equal_cost({"plan": {"arms": arms}, "arms": moments}, "long", "short")
+        ('long@0.5', 'short')
+    """
+    budgets = {arm["name"]: arm["budget"] for arm in result["plan"]["arms"]}
+    if first not in budgets or second not in budgets:
+        return first, second
+    least = min(budgets[first], budgets[second])
+    a, b = (_after(result, name, least / budgets[name]) for name in (first, second))
+    return a, b
+
+
 def moment_of(result: Mapping[str, Any], arm: str, share: float) -> int:
     """The number of the measured moment after a share of an arm's runs.
 
@@ -102,6 +121,12 @@ def unrest(result: Mapping[str, Any], arm: str, column: str) -> Rows:
     """How far each run's change lies from the median of the arm's runs, (R, 1): the unrest of an arm."""
     means = change(result, BASE, arm, column).mean(axis=1, keepdims=True)
     return np.abs(means - np.median(means))
+
+
+def _after(result: Mapping[str, Any], arm: str, share: float) -> str:
+    shares = [moment["share"] for moment in result["arms"].get(arm, {}).get("moments", [])]
+    measured = any(abs(value - share) <= SHARE_WITHIN for value in shares)
+    return f"{arm}@{share:.2g}" if measured and share < 1 - SHARE_WITHIN else arm
 
 
 def _along(result: Mapping[str, Any], arm: str, column: str) -> tuple[list[float], list[Rows]]:

@@ -14,11 +14,23 @@ A column that a result does not have, for want of a second judge say, is left ou
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from ivtutorial.errors import InputError
-from ivtutorial.lab.experiments.answers.contrasts import BASE, change, digits, interval, own_prompts, with_ties
+from ivtutorial.lab.experiments.answers.contrasts import (
+    BASE,
+    LEAST_RUNS,
+    change,
+    digits,
+    interval,
+    own_prompts,
+    with_ties,
+)
+from ivtutorial.lab.experiments.answers.course import at_equal_cost
+from ivtutorial.lab.experiments.answers.results import paired, read_result, to_be_measured
+from ivtutorial.lab.experiments.answers.words import arm_words, column_words
 
 TRUTH = ("reward", "utility", "utility_2", "subject", "subject_2", "disagreement", "artefact")
 SHORT = {"utility": "u", "utility_2": "u (2nd)", "subject_2": "subject (2nd)", "disagreement": "disagree"}
@@ -80,6 +92,80 @@ def gain_html(result: Mapping[str, Any], where: str | None = None) -> str:
         '<div style="overflow-x: auto"><table><thead><tr><th>arm</th><th>runs</th>'
         f"{head}<th>wins / ties / losses</th></tr></thead><tbody>{body}</tbody></table></div>"
     )
+
+
+def shown_changes(
+    name: str,
+    columns: Sequence[str],
+    first: str = BASE,
+    arms: Sequence[str] = (),
+    where: str | None = None,
+    folder: str | Path | None = None,
+) -> str:
+    """What the arms of an experiment changed, at equal cost, as a table for a page; below it, what the intervals say.
+
+    Args:
+        name: of the experiment.
+        columns: what is compared; those that the result does not have are left out.
+        first: what every arm is compared with, an arm or the untouched model.
+        arms: the rows; default all but `first`.
+        where: "LIST-D"; default the first.
+        folder: with the JSON files; default the shipped `data/results`.
+
+    Returns:
+        HTML text, or the command that makes the result where it is still to be measured.
+
+    Raises:
+        InputError: a file that is not a result, or an arm that it does not have.
+    """
+    result = read_result(name, folder)
+    if result is None:
+        return f"<p><em>{to_be_measured(name)}</em></p>"
+    unknown = {first, *arms} - {BASE, *result["arms"]}
+    if unknown:
+        raise InputError(f"{name} has no arm {min(unknown)!r}: expected {BASE}, {', '.join(result['arms'])}.")
+    kept = [column for column in columns if _has(result, column, where)]
+    rows = arms or [arm for arm in result["arms"] if arm != first]
+    head = "".join(f"<th>{column_words(column)}</th>" for column in kept)
+    body = "".join(_change_row(result, first, arm, kept, where) for arm in rows)
+    against = "the untouched model" if first == BASE else f"{arm_words(first)}, at equal cost"
+    return (
+        f'<div style="overflow-x: auto"><table><thead><tr><th></th><th>steps</th>{head}</tr></thead>'
+        f"<tbody>{body}</tbody></table></div><p>Change against {against}; {runs_words(result)}.</p>"
+    )
+
+
+def runs_words(result: Mapping[str, Any]) -> str:
+    """How many runs a result has and what its intervals hold for, in words.
+
+    Args:
+        result: content of result.json.
+    """
+    runs = max(_runs(result, name) for name in result["arms"])
+    prompts = "95 % intervals, for other prompts and not for other runs"
+    if not any("by_run" in arm for arm in result["arms"].values()):
+        words = f"second generation of the models, averages of {runs} runs, {prompts}"
+    elif runs == 1:
+        words = f"a single run, {prompts}"
+    else:
+        few = "" if runs >= LEAST_RUNS else f" (of fewer than {LEAST_RUNS} runs, they decide nothing)"
+        words = f"{runs} runs, 95 % intervals for other prompts and other runs{few}"
+    return f"quick version, {words}" if result["quick"] else words
+
+
+def _has(result: Mapping[str, Any], column: str, where: str | None) -> bool:
+    try:
+        change(result, BASE, next(iter(result["arms"])), column, where=where)
+    except InputError:
+        return False
+    return True
+
+
+def _change_row(result: Mapping[str, Any], first: str, arm: str, columns: Sequence[str], where: str | None) -> str:
+    a, b = (first, arm) if where else at_equal_cost(result, first, arm)
+    changes = [paired(result, a, b, column, where) for column in columns]
+    cells = "".join(f"<td>{_cell((d.mean, d.low, d.high))}</td>" for d in changes)
+    return f"<tr><th>{arm_words(arm)}</th><td>{result['arms'][arm]['steps']}</td>{cells}</tr>"
 
 
 def _cell(numbers: tuple[float, float | None, float | None] | None) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping, Sequence
+from html import escape
 from pathlib import Path
 from textwrap import fill
 from typing import Any
@@ -19,7 +20,7 @@ from ivtutorial.lab.experiments.answers.curves import draw_curves, draw_paths, l
 from ivtutorial.lab.experiments.answers.forest import Row, draw_answers, draw_changes, twin_row
 from ivtutorial.lab.experiments.answers.questions import read_questions
 from ivtutorial.lab.experiments.answers.results import read_result, result_file, to_be_measured
-from ivtutorial.lab.experiments.answers.verdicts import answers_to
+from ivtutorial.lab.experiments.answers.verdicts import MISSING, answers_to, decide, verdict
 from ivtutorial.lab.experiments.answers.words import arm_words, column_words
 from ivtutorial.pages.embed import picture, vector_picture
 from ivtutorial.system.files import atomic_write, data_path
@@ -99,13 +100,18 @@ def shown_strip(name: str, words: str, folder: str | Path | None = None) -> str:
 
 
 def shown_answers(number: int, words: str, folder: str | Path | None = None) -> str:
-    """The answers to a claim's questions as a forest plot on a page, with margins and the A/A row; see `shown`."""
+    """The answers to a claim's questions on a page: a forest plot with margins and the A/A row; see `shown`.
+
+    In words where no question has an interval yet.
+    """
     figure = claim_figure(number, folder)
-    return (
-        "<p><em>Nothing to show yet: no runs of this claim.</em></p>"
-        if figure is None
-        else vector_picture(figure, words)
-    )
+    if figure is not None:
+        return vector_picture(figure, words)
+    claim = verdict(number, folder)
+    if claim.verdict == MISSING:
+        return "<p><em>Nothing to show yet: no runs of this claim.</em></p>"
+    lines = "".join(f"<li>{escape(line)}</li>" for line in claim.evidence)
+    return f"<p>Claim {number}, {escape(claim.text)}: <b>{claim.verdict}</b>.</p><ul>{lines}</ul>"
 
 
 def shown_story(words: str, folder: str | Path | None = None) -> str:
@@ -156,7 +162,8 @@ def claim_figure(number: int, folder: str | Path | None = None) -> Any | None:
     [rule] = [rule for rule in read_questions() if rule.number == number]
     by_column: dict[str, list[Any]] = {}
     twins: dict[str, Row | None] = {}
-    for question, answer in zip(rule.questions, answers_to(rule, where), strict=True):
+    answers = answers_to(rule, where)
+    for question, answer in zip(rule.questions, answers, strict=True):
         if answer.difference is None:
             continue
         name = (
@@ -173,7 +180,7 @@ def claim_figure(number: int, folder: str | Path | None = None) -> Any | None:
     rows = sum(map(len, by_column.values())) + len(twins)
     figure = new_figure(FIGURE_WIDTH, 0.62 * rows + 0.5 * len(by_column) + 0.4)
     draw_answers(figure, by_column, twins)
-    figure.suptitle(f"Claim {number}: differences with 95 % intervals", fontsize=11)
+    figure.suptitle(f"Claim {number}, {decide(answers)}: differences with 95 % intervals", fontsize=11)
     return figure
 
 
@@ -188,7 +195,7 @@ def story_figure(folder: str | Path | None = None) -> Any | None:
         result = read_result(name, folder)
         for arm, label in arms.items() if result is not None else ():
             if result is not None and result["arms"].get(arm, {}).get("moments"):
-                paths.append((label, result, arm))
+                paths.append((label + (" (quick)" if result["quick"] else ""), result, arm))
     if not paths:
         return None
     figure = new_figure(FIGURE_WIDTH, 4.8 + 0.13 * len(paths))

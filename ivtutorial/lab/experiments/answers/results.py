@@ -18,8 +18,8 @@ import numpy as np
 
 from ivtutorial.errors import InputError
 from ivtutorial.evaluation.comparison import Difference, difference
-from ivtutorial.lab.experiments.answers.contrasts import interval, own_prompts, table_of
-from ivtutorial.lab.experiments.answers.course import difference_of
+from ivtutorial.lab.experiments.answers.contrasts import interval, own_prompts
+from ivtutorial.lab.experiments.answers.course import difference_of, side
 from ivtutorial.system.files import data_path
 
 
@@ -102,14 +102,14 @@ def rates_tried(result: Mapping[str, Any]) -> list[str]:
 
 
 def paired(result: Mapping[str, Any], first: str, second: str, column: str, where: str | None = None) -> Difference:
-    """Paired change from one arm to another (or "base") at the end of an experiment.
+    """Paired change from one arm to another (or "base") at the end of an experiment, or at moments of it.
 
     With several runs the interval holds for other runs and prompts; with one run, or an average of runs, it is the
     bootstrap over prompts.
 
     Args:
         result: content of result.json.
-        first: name of an arm, or "base".
+        first: name of an arm, "base", or another side as `ivtutorial.lab.experiments.answers.course` lists them.
         second: the same.
         column: what is compared.
         where: "LIST-D"; default the first.
@@ -117,11 +117,11 @@ def paired(result: Mapping[str, Any], first: str, second: str, column: str, wher
     Raises:
         InputError: no such arm, column or list.
     """
-    before, after = (table_of(result, name, column, None, where) for name in (first, second))
+    before, after = (side(result, name, column, where) for name in (first, second))
     change = difference_of(result, first, second, column, where)
     runs = len(change)
     before, after = (
-        np.broadcast_to(side, (runs, side.shape[1])) if len(side) == 1 else side[:runs] for side in (before, after)
+        np.broadcast_to(rows, (runs, rows.shape[1])) if len(rows) == 1 else rows[:runs] for rows in (before, after)
     )
     plain = difference(before.ravel(), after.ravel())
     both = interval(change, own_prompts(result, where))

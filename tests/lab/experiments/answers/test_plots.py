@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from ivtutorial.errors import InputError
 from ivtutorial.lab.experiments.answers.forest import draw_forest, twin_row
-from ivtutorial.lab.experiments.answers.gains import gain_html, gain_rows, gain_text
+from ivtutorial.lab.experiments.answers.gains import gain_html, gain_rows, gain_text, runs_words, shown_changes
 from ivtutorial.lab.experiments.answers.plots import (
     claim_figure,
     draw,
@@ -137,6 +139,36 @@ def test_truth_stands_beside_every_reward() -> None:
     text, page = gain_text(result), gain_html(result)
     assert "wins / ties / losses" in text.splitlines()[0] and len(text.splitlines()) == 3
     assert page.count("<tr>") == 3 and "overflow-x" in page
+
+
+def test_arms_are_compared_where_they_cost_the_same(tmp_path: Path) -> None:
+    """An arm with half of the budget stands against the other's moment half way: 0.05 against 0.03, not 0.04."""
+    result = made_up_result({"long": RISE, "short": {"reward": [0, 0, 0, 0.05]}}, noise=1e-5)
+    result["plan"]["arms"][0]["budget"] *= 2
+    (tmp_path / "fig5b.json").write_text(json.dumps(result))
+    page = shown_changes("fig5b", ["reward", "colour"], first="long", folder=tmp_path)
+    [mean] = re.findall(r"<td>(\S+) \(", page)
+    assert float(mean) == pytest.approx(0.02, abs=1e-4) and "colour" not in page, "columns that are there"
+    assert "against long, at equal cost" in page and "8 runs, 95 % intervals for other prompts and other runs" in page
+    with pytest.raises(InputError, match="no arm 'third'"):
+        shown_changes("fig5b", ["reward"], arms=["third"], folder=tmp_path)
+    assert "ivtutorial experiment fig5c" in shown_changes("fig5c", ["reward"], folder=tmp_path)
+
+
+def test_what_intervals_hold_for_is_said_below_them() -> None:
+    single, few = (made_up_result({"a": RISE}, runs=runs) for runs in (1, 3))
+    assert "a single run" in runs_words(single) and "decide nothing" in runs_words(few)
+    del few["arms"]["a"]["by_run"]
+    assert "averages of 3 runs" in runs_words(few) and "not for other runs" in runs_words(few)
+    assert runs_words({**few, "quick": True}).startswith("quick version")
+
+
+def test_a_claim_without_intervals_is_answered_in_words(tmp_path: Path) -> None:
+    result = made_up_result({"plain": RISE}, "fig7")
+    del result["arms"]["plain"]["by_run"]
+    (tmp_path / "fig7.json").write_text(json.dumps(result))
+    page = shown_answers(4, "a forest", tmp_path)
+    assert "<b>undecided</b>" in page and page.count("<li>") == 2
 
 
 def test_columns_that_were_not_measured_are_left_out() -> None:
