@@ -147,7 +147,7 @@ def test_arms_are_compared_where_they_cost_the_same(tmp_path: Path) -> None:
     result["plan"]["arms"][0]["budget"] *= 2
     (tmp_path / "fig5b.json").write_text(json.dumps(result))
     page = shown_changes("fig5b", ["reward", "colour"], first="long", folder=tmp_path)
-    [mean] = re.findall(r"<td>(\S+) \(", page)
+    [mean] = re.findall(r"<td>([-+.\d]+) \(", page)
     assert float(mean) == pytest.approx(0.02, abs=1e-4) and "colour" not in page, "columns that are there"
     assert "against long, at equal cost" in page and "8 runs, 95 % intervals for other prompts and other runs" in page
     with pytest.raises(InputError, match="no arm 'third'"):
