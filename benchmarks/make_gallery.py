@@ -36,14 +36,16 @@ def save(picture: Image.Image, path: Path) -> None:
 
 
 def save_pairs(pairs: list[tuple[dict[str, Any], dict[str, Any]]], path: Path) -> None:
-    """Write one clip of several pairs: a column a pair, before above after, in their own size."""
+    """Write one clip of several pairs, a column a pair, before above after, in their own size; and their prompts."""
     columns = [np.concatenate([to_uint8(clip["frames"]) for clip in pair], axis=1) for pair in pairs]
     write_video(path, np.concatenate(columns, axis=2))
+    prompts = [before["prompt"] for before, _ in pairs]
+    path.with_suffix(".json").write_text(json.dumps(prompts, indent=1) + "\n", encoding="utf-8")
     print(path)
 
 
 def main() -> None:
-    """Write zoo.png, base_samples.png, tuned_samples.png, before_after.png and before_after.mp4."""
+    """Write zoo.png, base_samples.png, tuned_samples.png, before_after.png, before_after.mp4 and before_after.json."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--demo", type=Path, default=Path("runs/demo"))
     parser.add_argument("--out", type=Path, default=Path("data/gallery"))
@@ -54,12 +56,14 @@ def main() -> None:
     save(contact_sheet(drawn, [s.name for s in ALL], columns=13, frame=8, scale=1), options.out / "zoo.png")
     before, after = clips_of(options.demo / "before"), clips_of(options.demo / "after")
     for name, rows in (("base_samples", before), ("tuned_samples", after)):
-        sheet = contact_sheet([r["frames"] for r in rows], [r["prompt"] for r in rows], columns=8, frame=8, scale=1)
+        sheet = contact_sheet(
+            [r["frames"] for r in rows], [r["prompt"] for r in rows], columns=8, frame=8, scale=2, lines=5
+        )
         save(sheet, options.out / f"{name}.png")
     pairs = [(before[k], after[k]) for k in PAIRS if k < len(before)]
     shown = [frames["frames"] for pair in pairs for frames in pair]
     titles = [f"{word}: {r['prompt']}" for pair in pairs for word, r in zip(("before", "after"), pair, strict=True)]
-    save(contact_sheet(shown, titles, columns=4, frame=8, scale=3), options.out / "before_after.png")
+    save(contact_sheet(shown, titles, columns=4, frame=8, scale=3, lines=3), options.out / "before_after.png")
     save_pairs(pairs[:4], options.out / "before_after.mp4")
 
 

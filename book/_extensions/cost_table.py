@@ -1,7 +1,7 @@
 """Sphinx extension: the directive `chapter-costs`, a table of what each chapter takes.
 
 The numbers are those of data/results/chapters.json, which `scripts/chapter_costs.py` writes from executed notebooks.
-What is not in it is said to be still to be measured.
+A column appears when it has a number.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from sphinx.util.docutils import SphinxDirective
 
 ROOT = Path(__file__).resolve().parents[2]
 COSTS = ROOT / "data" / "results" / "chapters.json"
-OPEN = "still to be measured"
+OPEN = "–"
 
 
 def duration(seconds: int) -> str:
@@ -39,13 +39,15 @@ def table(chapters: list[str], costs: dict[str, Any]) -> list[str]:
     Returns:
         Lines; below the table where the numbers come from.
     """
-    lines = ["| chapter | small models: processor time | memory | full size: GPU memory |", "|---|---|---|---|"]
     small, large = (costs.get(scale, {}).get("chapters", {}) for scale in ("reduced", "modelscope"))
-    for name in chapters:
-        here = small.get(name, {})
-        time = duration(here["seconds"]) if "seconds" in here else OPEN
-        cells = (f"[]({name}.ipynb)", time, memory(here, "memory_mib"), memory(large.get(name, {}), "gpu_mib"))
-        lines.append(f"| {' | '.join(cells)} |")
+    columns = {"chapter": [f"[]({name}.ipynb)" for name in chapters]}
+    here = [small.get(name, {}) for name in chapters]
+    columns["small models: processor time"] = [duration(n["seconds"]) if "seconds" in n else OPEN for n in here]
+    columns["memory"] = [memory(n, "memory_mib") for n in here]
+    if large:
+        columns["full size: GPU memory"] = [memory(large.get(name, {}), "gpu_mib") for name in chapters]
+    rows = [columns, ["---"] * len(columns), *zip(*columns.values(), strict=True)]
+    lines = [f"| {' | '.join(row)} |" for row in rows]
     measured = [f"{one['hardware']}, {one['date']}" for one in costs.values()]
     return lines + ([f"\nMeasured on {'; '.join(measured)}."] if measured else [])
 

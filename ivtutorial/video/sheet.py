@@ -24,18 +24,20 @@ def contact_sheet(
     frame: int | None = None,
     strip: int = 0,
     scale: int = 1,
+    lines: int = 1,
 ) -> Image.Image:
     """Lays clips out on one picture, to look at many at once: one frame of each, or a film strip of each.
 
     Args:
         clips: N >= 1 clips as `ivtutorial.video.writer` takes them; sizes may differ, cells are as large as the
             largest.
-        titles: N captions printed below the cells, cut to the cell's width; None prints none.
+        titles: N captions printed below the cells; None prints none.
         columns: cells in a row, >= 1.
         frame: which frame to show (may be negative); None shows the middle one, F // 2.
         strip: n >= 1 shows n evenly spread frames of each clip side by side instead, from the first to the
             last.
         scale: enlarge every pixel to scale x scale.
+        lines: of the cell's width that a title may take; what does not fit is cut off.
 
     Returns:
         An RGB picture.
@@ -50,10 +52,12 @@ def contact_sheet(
         raise InputError("a contact sheet needs at least one clip, got none.")
     if titles is not None and len(titles) != len(clips):
         raise InputError(f"one title a clip: got {len(titles)} titles for {len(clips)} clips.")
-    if columns < 1 or strip < 0 or scale < 1:
-        raise InputError(f"need columns >= 1, strip >= 0, scale >= 1, got {columns}, {strip}, {scale}.")
+    if columns < 1 or strip < 0 or scale < 1 or lines < 1:
+        raise InputError(
+            f"need columns >= 1, strip >= 0, scale >= 1, lines >= 1, got {columns}, {strip}, {scale}, {lines}."
+        )
     cells = [_cell(to_uint8(clip), frame, strip, scale) for clip in clips]
-    return _grid(cells, list(titles or []), min(columns, len(cells)))
+    return _grid(cells, list(titles or []), min(columns, len(cells)), lines)
 
 
 def save_picture(path: str | Path, picture: Image.Image) -> None:
@@ -79,21 +83,37 @@ def _cell(clip: Frames, frame: int | None, strip: int, scale: int) -> Image.Imag
     return picture.resize((picture.width * scale, picture.height * scale), Image.Resampling.NEAREST)
 
 
-def _grid(cells: list[Image.Image], titles: list[str], columns: int) -> Image.Image:
+def _grid(cells: list[Image.Image], titles: list[str], columns: int, lines: int) -> Image.Image:
     font = ImageFont.load_default(size=11)
-    line = 15 if titles else 0
     width = max(cell.width for cell in cells) + _MARGIN
-    height = max(cell.height for cell in cells) + line + _MARGIN
+    texts = [_wrap(title, font, width - _MARGIN, lines) for title in titles]
+    room = 15 * max((len(text) for text in texts), default=0)
+    height = max(cell.height for cell in cells) + room + _MARGIN
     rows = -(-len(cells) // columns)
     sheet = Image.new("RGB", (columns * width + _MARGIN, rows * height + _MARGIN), _PAPER)
     draw = ImageDraw.Draw(sheet)
     for index, cell in enumerate(cells):
         left, top = _MARGIN + index % columns * width, _MARGIN + index // columns * height
         sheet.paste(cell, (left, top))
-        if titles:
-            text = _shorten(titles[index], font, width - _MARGIN)
-            draw.text((left, top + height - line - _MARGIN), text, fill=_INK, font=font)
+        for k, line in enumerate(texts[index] if texts else []):
+            draw.text((left, top + height - room - _MARGIN + 15 * k), line, fill=_INK, font=font)
     return sheet
+
+
+def _wrap(text: str, font: Any, width: int, lines: int) -> list[str]:
+    """One to `lines` lines: as many words as fit in each, the last one shortened."""
+    words, wrapped = text.split(), [""]
+    while words:
+        longer = f"{wrapped[-1]} {words[0]}".strip()
+        if font.getlength(longer) > width and wrapped[-1]:
+            if len(wrapped) == lines:
+                break
+            wrapped.append("")
+        else:
+            wrapped[-1] = longer
+            words.pop(0)
+    wrapped[-1] = " ".join([wrapped[-1], *words])
+    return [_shorten(line, font, width) for line in wrapped]
 
 
 def _shorten(text: str, font: Any, width: int) -> str:

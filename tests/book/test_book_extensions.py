@@ -9,8 +9,11 @@ import sys
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
+import numpy as np
 import pytest
 import yaml
+
+from ivtutorial.video.reader import video_facts
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -74,6 +77,55 @@ def test_every_box_of_the_diagram_is_a_link():
     pipeline = extension("pipeline")
     links = re.findall(r'<a href="([^"]+)">', pipeline.diagram(lambda page: f"{page}.html"))
     assert links == [f"{station.page}.html" for station in pipeline.STATIONS]
+
+
+DEMO = {
+    "reward_before": 0.5,
+    "reward_after": 0.525,
+    "ci95": [0.01, 0.04],
+    "judge_before": {"subject": 0.75, "watermark": 0.4, "blur": 0.2, "wash": 0.2},
+    "judge_after": {"subject": 0.5, "watermark": 0.1, "blur": 0.1, "wash": 0.25},
+    "prompts": 8,
+    "utility": {"before": 1.5, "after": 1.25, "ci95": [-0.5, 0.0]},
+    "preferred": {"share": 0.45, "ci95": [0.4, 0.5], "perfect": 0.7},
+    "steps": 24,
+    "seed": 0,
+    "hardware": "a laptop",
+    "date": "2026-11-27",
+}
+
+
+def test_the_front_page_shows_losses_as_well_as_gains():
+    """Strengths as shares of what they were (0.4 to 0.1: -75 %), shares of clips in points (75 % to 50 %: -25)."""
+    rows = extension("first_pages").number_rows(DEMO)
+    assert rows[2] == "| **reward**, which was trained for | 0.500 | 0.525 | +0.025 (95 %: +0.010 to +0.040) |"
+    assert rows[3].endswith("| 1.50 | 1.25 | -0.25 (95 %: -0.50 to +0.00) |")
+    assert [row.split(" | ")[-1] for row in rows[4:8]] == ["-75 % |", "-50 % |", "+25 % |", "-25 points |"]
+    assert "45 %" in rows[8] and "perfect clips: 70 %" in rows[8]
+    assert rows[-1].endswith("8 held-out prompts, 24 steps of training, one run (seed 0); a laptop, 2026-11-27.")
+
+
+def test_a_pair_of_the_front_page_has_its_whole_prompt():
+    frames = np.zeros((2, 8, 12, 3), np.uint8)  # three pairs of 4 x 4 pixels
+    prompts = ["a fox <in the snow>", "a cat", "a grey goat that waits in the forest and looks at us"]
+    text = extension("first_pages").pairs(frames, prompts, 8)
+    captions = re.findall("<figcaption>(.+?)</figcaption>", text)
+    assert captions == ["a fox &lt;in the snow&gt;", *prompts[1:]] and text.count('class="film"') == 6
+
+
+def test_the_gallery_has_a_prompt_for_each_pair():
+    pages = extension("first_pages")
+    facts = video_facts(pages.PAIRS)
+    prompts = json.loads(pages.PAIRS.with_suffix(".json").read_text(encoding="utf-8"))
+    assert len(prompts) == facts.width // (facts.height // 2)
+
+
+def test_a_column_of_costs_appears_with_its_first_number():
+    costs = {"reduced": {"hardware": "a laptop", "date": "today", "chapters": {"01_a": {"seconds": 37}}}}
+    table = extension("cost_table").table
+    assert table(["01_a", "02_b"], costs)[2:4] == ["| [](01_a.ipynb) | 37 s | – |", "| [](02_b.ipynb) | – | – |"]
+    costs["modelscope"] = {**costs["reduced"], "chapters": {"01_a": {"gpu_mib": 2000}}}
+    assert table(["01_a", "02_b"], costs)[2].endswith("| – | 2.1 GB |")
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "book").glob("*.*[bd]")), ids=lambda path: path.name)

@@ -40,6 +40,21 @@ def test_titles_are_printed_below_and_cut_to_the_cell() -> None:
     assert np.array_equal(short[:, 40:], long[:, 40:])
 
 
+def test_a_title_on_several_lines_is_whole_and_makes_the_row_higher() -> None:
+    """Three words of a cell's width take three lines of 15 pixels; two lines are cut as one is."""
+    heights = {
+        lines: np.asarray(contact_sheet([numbered(2)], ["horse horse horse"], lines=lines)) for lines in (1, 2, 3, 9)
+    }
+    assert [len(heights[lines]) - len(np.asarray(contact_sheet([numbered(2)]))) for lines in (1, 2, 3, 9)] == [
+        15,
+        30,
+        45,
+        45,
+    ]
+    whole = heights[3]
+    assert all((whole[36 + 15 * k : 51 + 15 * k, 4:36] < 128).any() for k in range(3))
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
@@ -47,6 +62,7 @@ def test_titles_are_printed_below_and_cut_to_the_cell() -> None:
         ({"titles": ["a", "b"]}, "2 titles for 1 clips"),
         ({"frame": 16}, "no frame 16 in a clip of 16"),
         ({"columns": 0}, "columns >= 1"),
+        ({"lines": 0}, "lines >= 1"),
     ],
 )
 def test_a_sheet_that_cannot_be_laid_out_is_refused(arguments: dict[str, object], says: str) -> None:
