@@ -39,6 +39,7 @@ SECOND_EDITION: tuple[str, ...] = (
     "08_lora",
     "09_putting_it_together",
     "10_full_size",
+    "11_rivals",
     "14_over_optimisation",
     "18_flow_matching",
 )
