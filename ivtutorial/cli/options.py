@@ -48,7 +48,7 @@ D = Annotated[
 Guidance = Annotated[
     float | None,
     typer.Option(
-        help="Classifier-free guidance scale; 1 is none; default the model's (authors: 3; Wan: 5; CogVideoX: 6)."
+        help="Classifier-free guidance scale; 1 is none; default that of the model's authors (the paper's: 3)."
     ),
 ]
 Frames = Annotated[

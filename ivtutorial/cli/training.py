@@ -64,7 +64,7 @@ def finetune_command(
     segments: Annotated[int | None, typer.Option("--segments", "-S", help="Segments S (Eq. 6; paper: 4).")] = None,
     lambda_tar: Annotated[float | None, typer.Option(help="Steepness lambda_tar of TAR (Eq. 7; paper: 1).")] = None,
     guidance: Annotated[
-        float | None, typer.Option(help="Guidance scale in the edit (authors: 3; Wan: 5; CogVideoX: 6).")
+        float | None, typer.Option(help="Guidance scale in the edit; default that of the model's authors (paper: 3).")
     ] = None,
     rank: Annotated[int | None, typer.Option("--lora-rank", help="Rank of the adapter (paper: 4).")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of everything random.")] = None,

@@ -20,9 +20,9 @@ By the model, see :func:`with_defaults`:
 | setting  | the paper's model | a video transformer (Wan 2.1)                                   |
 |----------|-------------------|-----------------------------------------------------------------|
 | `frames` | 16                | 17 = 1 + 4 * 4                                                  |
-| `fps`    | 8                 | 16                                                              |
+| `fps`    | 8                 | 16; CogVideoX 8, LTX-Video 25                                   |
 | `tau`    | 0.6               | the share of the steps with the noise that 0.6 has in the paper |
-| `guidance` | 3               | 5, CogVideoX 6: that of its authors' pipeline                   |
+| `guidance` | 3               | 5; CogVideoX 6, LTX-Video 3: that of its authors' pipeline      |
 
 tau is a share of the steps everywhere. With shift 3, 5 or 8 a flow model has the paper's noise-to-signal ratio at 0.4,
 0.3 or 0.2 of them (`ivtutorial.models.scheduler.same_noise`). The number is worked out here, once, and stands in the

@@ -1,4 +1,4 @@
-"""The whole command line on tiny folders of Wan and CogVideoX: true classes, random weights, nothing downloaded."""
+"""The whole command line on tiny folders of every family: true classes, random weights, nothing downloaded."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from ivtutorial import cli
 from ivtutorial.lab.world.clip_set import draw_clip, plan_clips
 from ivtutorial.models.lora import LORA_FILE
 from ivtutorial.video.writer import write_video
-from tests.models.dit.tiny import tiny_cogvideox_folder, tiny_wan_folder
+from tests.models.dit.tiny import tiny_cogvideox_folder, tiny_ltx_folder, tiny_wan_folder
 from tests.tolerances import assert_close, roundings
 
 ROOT = Path(__file__).resolve().parents[2]
-SIZE = ("--height", "16", "--width", "16", "--frames", "9")
+SIZE = ("--height", "32", "--width", "32", "--frames", "9")
 REWARD = ("--reward", "tests.models.dit.tiny:redness")
 RUN = (
     *("--steps", "3", "--ddim-steps", "5", "-S", "2", "--lr", "0.01", "--batch-size", "1", "--processes", "1", *REWARD),
-    *("--set", "frames=9", "--set", "height=16", "--set", "width=16", "--set", "checkpoint_every=1"),
+    *("--set", "frames=9", "--set", "height=32", "--set", "width=32", "--set", "checkpoint_every=1"),
 )
 Start = Callable[..., tuple[int, str]]
 
@@ -81,6 +81,11 @@ FAMILIES = {
     "cogvideox": Family(
         tiny_cogvideox_folder, [(226, 32)] * 3, 0.2, 6.0, "CogVideoXPipeline", (1, 4, 3, 2, 2), (1, 226, 32),
         "pipe.transformer(z.transpose(1, 2), embeds, torch.tensor([500])).sample.transpose(1, 2)",
+    ),
+    "ltx": Family(
+        tiny_ltx_folder, [(1, 32), (4, 32), (4, 32)], 0.4, 3.0, "LTXPipeline", (1, 8, 3, 2, 2), (1, 128, 32),
+        "pipe.transformer(z.flatten(2).transpose(1, 2), embeds, torch.tensor([500.0]), torch.ones(1, 128), 3, 2, 2, "
+        "(8 / 25, 32, 32)).sample.transpose(1, 2).unflatten(2, (3, 2, 2))",
     ),
 }  # fmt: skip
 
@@ -147,7 +152,7 @@ def test_prompts_are_kept_without_padding_where_it_is_not_read(family: Family, p
 
 def test_the_config_names_the_tau_that_noises_as_the_paper_does(family: Family, tuned: Path) -> None:
     """Three of its five steps start at t = 401, s = 0.54; Wan's s is 1, .92, .82, .67, .43, CogVideoX's 1, .93, .82,
-    .68, .51: one step. Guidance is that of the stock pipeline."""
+    .68, .51: one step; LTX's 1, .87, .70, .46, .10: two. Guidance is that of the stock pipeline."""
     settings = json.loads((tuned / "config.json").read_text())["finetune"]
     assert (settings["method"]["tau"], settings["method"]["guidance"]) == (family.tau, family.guidance)
     assert settings["frames"] == 9

@@ -10,6 +10,7 @@
 | `wan`          | Wan 2.1                                              |
 | `tiny_decoder` | a small decoder for Wan's latents, for the gradient  |
 | `cogvideox`    | CogVideoX-2B                                         |
+| `ltx`          | LTX-Video                                            |
 | `dit_folder`   | opened from a folder or the hub, and written         |
 """
 

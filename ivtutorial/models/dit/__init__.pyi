@@ -6,6 +6,12 @@ from ivtutorial.models.dit.cogvideox import (
     ZeroSnrSchedule as ZeroSnrSchedule,
 )
 from ivtutorial.models.dit.dit_folder import load_dit as load_dit, save_dit as save_dit
+from ivtutorial.models.dit.ltx import (
+    LTXBackbone as LTXBackbone,
+    LTXDecoder as LTXDecoder,
+    LTXSchedule as LTXSchedule,
+    ltx_shift as ltx_shift,
+)
 from ivtutorial.models.dit.parts import Part as Part
 from ivtutorial.models.dit.prompts import encode_prompts as encode_prompts, pad_prompts as pad_prompts
 from ivtutorial.models.dit.tiny_decoder import (

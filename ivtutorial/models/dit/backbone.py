@@ -2,8 +2,8 @@
 
 | name      | symbol              | shape                                                   |
 |-----------|---------------------|---------------------------------------------------------|
-| frames    | x                   | (B, F, 3, H, W), in [0, 1], F = 1 + 4 (f - 1)           |
-| latents   | z                   | (B, C, f, H / 8, W / 8), float32, as the network sees them |
+| frames    | x                   | (B, F, 3, H, W), in [0, 1], F = 1 + n (f - 1), n = 4 or 8 |
+| latents   | z                   | (B, C, f, H / cell, W / cell), float32, as the network sees them |
 | embeds    | text encoding of c  | (B, L, E), padded with zeros to the family's L          |
 | predictor | o_u + g (o_c - o_u) | (z, t) -> like z, float32                               |
 
@@ -31,8 +31,6 @@ from ivtutorial.models.dit.parts import Part, config_of
 from ivtutorial.models.dit.prompt_side import PromptSide
 from ivtutorial.models.memory import Memory
 
-CELL = 8  # pixels of a latent cell along a side
-
 
 @dataclass
 class DitBackbone(PromptSide, ABC):
@@ -54,6 +52,8 @@ class DitBackbone(PromptSide, ABC):
     size: ClassVar[tuple[int, int]]  # height and width in pixels that the family was trained for
     fps: ClassVar[float]  # frames a second, likewise
     guidance: ClassVar[float]  # scale of the guidance in its authors' pipeline
+    cell: ClassVar[int] = 8  # pixels of a latent cell along a side
+    frames_per_latent: ClassVar[int] = FRAMES_PER_LATENT  # of every latent but the first
     chunk: ClassVar[int] = FRAMES_PER_LATENT  # F - 1 is a multiple of it
 
     transformer: Any
@@ -126,7 +126,7 @@ class DitBackbone(PromptSide, ABC):
     @property
     def vae_factor(self) -> int:
         """Pixels per latent cell along one side."""
-        return CELL
+        return self.cell
 
     def to(self, device: str | torch.device, dtype: torch.dtype | None = None) -> DitBackbone:
         """Move all parts (in place), those that are not loaded when they come."""
@@ -150,8 +150,8 @@ class DitBackbone(PromptSide, ABC):
     # Frames and latents
 
     def frame_count(self, f: int) -> int:
-        """F = 1 + 4 (f - 1)."""
-        return frame_count(f)
+        """F = 1 + `frames_per_latent` (f - 1)."""
+        return frame_count(f, self.frames_per_latent)
 
     def latent_shape(self, frames: int = 17, height: int | None = None, width: int | None = None) -> tuple[int, ...]:
         """Shape (C, f, h, w) of one clip's latents; height and width in pixels, default the family's own.
@@ -165,12 +165,13 @@ class DitBackbone(PromptSide, ABC):
                 f"frames = {frames}: clips of {self.family} have {self.chunk} k + 1 frames: use {low} or "
                 f"{low + self.chunk}."
             )
-        sides, step = (height or self.size[0], width or self.size[1]), CELL * self._patch()
+        sides, step = (height or self.size[0], width or self.size[1]), self.cell * self._patch()
         if any(side % step for side in sides):
             raise InputError(
                 f"{sides[0]}x{sides[1]} pixels: height and width of {self.family} are multiples of {step}."
             )
-        return (self.channels, (frames - 1) // FRAMES_PER_LATENT + 1, sides[0] // CELL, sides[1] // CELL)
+        f = (frames - 1) // self.frames_per_latent + 1
+        return (self.channels, f, sides[0] // self.cell, sides[1] // self.cell)
 
     def _patch(self) -> int:
         size = self.config["patch_size"]
@@ -178,7 +179,7 @@ class DitBackbone(PromptSide, ABC):
 
     @torch.no_grad()
     def encode(self, frames: Tensor) -> Tensor:
-        """Latents (B, C, f, h, w) of clips (B, F, 3, H, W) in [0, 1], F = 1 + 4 k; no gradient.
+        """Latents (B, C, f, h, w) of clips (B, F, 3, H, W) in [0, 1]; no gradient.
 
         Raises:
             InputError: wrong shape, size or range.

@@ -3,8 +3,8 @@
 | name      | shape           | meaning                                                                        |
 |-----------|-----------------|--------------------------------------------------------------------------------|
 | latents   | (B, C, f, h, w) | z, as the network sees them                                                    |
-| frames    | (B, F, 3, H, W) | F = 1 + 4 (f - 1): latent 0 holds frame 0, each later one four                 |
-| chunk     | -               | the latents that an autoencoder decodes together: one (Wan), two (CogVideoX)   |
+| frames    | (B, F, 3, H, W) | F = 1 + n (f - 1): latent 0 holds frame 0, each later one n: four (LTX: eight) |
+| chunk     | -               | latents that are decoded together: one (Wan), two (CogVideoX), all (LTX)       |
 | `numbers` | (N,)            | of the chosen frames, 0 .. F - 1                                               |
 | cache     | of its family   | what each causal convolution remembers of the latents so far                   |
 
@@ -29,7 +29,7 @@ from torch.utils.checkpoint import checkpoint as recomputed
 from ivtutorial.checks import check_latents
 from ivtutorial.errors import InputError
 
-FRAMES_PER_LATENT = 4  # but of the first
+FRAMES_PER_LATENT = 4  # but of the first; usual, not of every family
 
 
 class ChunkDecoder(Protocol):
@@ -49,18 +49,23 @@ class ChunkDecoder(Protocol):
         """
 
 
-def frame_count(f: int) -> int:
+def frame_count(f: int, per_latent: int = FRAMES_PER_LATENT) -> int:
     """Frames of f latents.
 
     Example:
-        >>> frame_count(1), frame_count(5)
-        (1, 17)
+        >>> frame_count(1), frame_count(5), frame_count(3, per_latent=8)
+        (1, 17, 17)
     """
-    return 1 + FRAMES_PER_LATENT * (f - 1)
+    return 1 + per_latent * (f - 1)
 
 
 def decode_chosen(
-    decoder: ChunkDecoder, latents: Tensor, clips: Tensor, numbers: Tensor, recompute: bool = False
+    decoder: ChunkDecoder,
+    latents: Tensor,
+    clips: Tensor,
+    numbers: Tensor,
+    recompute: bool = False,
+    per_latent: int = FRAMES_PER_LATENT,
 ) -> Tensor:
     """Chosen frames of some clips, with gradient to the latents of their chunks.
 
@@ -70,6 +75,7 @@ def decode_chosen(
         clips: clips that the chosen frames belong to, 0 .. B - 1, (N,).
         numbers: of the frames, 0 .. F - 1, (N,), in any order.
         recompute: run a chosen chunk again in the backward pass instead of storing its activations.
+        per_latent: frames of a latent, but of the first.
 
     Returns:
         Frames (N, 3, H, W), float32, in [0, 1].
@@ -78,7 +84,7 @@ def decode_chosen(
         InputError: wrong latents, or frames that the clips do not have.
     """
     check_latents(latents, decoder.channels)
-    F = frame_count(latents.shape[2])
+    F = frame_count(latents.shape[2], per_latent)
     if not len(numbers) or numbers.shape != clips.shape or numbers.min() < 0 or numbers.max() >= F:
         raise InputError(
             f"frames {numbers.tolist()} of clips {clips.tolist()}: expected as many of both, frames from 0 to {F - 1} "
@@ -88,18 +94,19 @@ def decode_chosen(
     for clip, z in enumerate(latents.split(1)):
         where = (clips == clip).nonzero().flatten().tolist()
         if where:
-            rows.append(_decode_clip(decoder, z, numbers[where].tolist(), recompute))
+            rows.append(_decode_clip(decoder, z, numbers[where].tolist(), recompute, per_latent))
             places += where
     return torch.cat(rows)[torch.tensor(places).argsort()]
 
 
-def _decode_clip(decoder: ChunkDecoder, z: Tensor, chosen: list[int], recompute: bool) -> Tensor:
-    """Frames (S, 3, H, W) of one clip, (1, C, f, h, w)."""
+def _decode_clip(decoder: ChunkDecoder, z: Tensor, chosen: list[int], recompute: bool, n: int) -> Tensor:
+    """Frames (S, 3, H, W) of one clip, (1, C, f, h, w), n frames a latent."""
     recording, cache = torch.is_grad_enabled(), None
     frames: dict[int, Tensor] = {}
     sizes = decoder.chunks(z.shape[2])
     for part, end in zip(z.split(list(sizes), dim=2), accumulate(sizes), strict=True):
-        numbers = range(frame_count(end - part.shape[2]) if end > part.shape[2] else 0, frame_count(end))
+        before = end - part.shape[2]
+        numbers = range(frame_count(before, n) if before else 0, frame_count(end, n))
         wanted = not set(numbers).isdisjoint(chosen)
         with torch.set_grad_enabled(recording and wanted):
             again = recompute and torch.is_grad_enabled()

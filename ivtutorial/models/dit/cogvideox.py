@@ -100,7 +100,7 @@ class CogVideoXBackbone(DitBackbone):
 
     family, tokens, size = "CogVideoX", 226, (480, 720)
     fps, guidance = 8.0, 6.0
-    chunk, reads_padding = 8, True
+    chunk, reads_padding, keeps_padding = 8, True, True
     scheduler: LevelSchedule = field(default_factory=ZeroSnrSchedule)
 
     def __post_init__(self) -> None:

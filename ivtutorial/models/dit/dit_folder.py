@@ -23,6 +23,7 @@ from ivtutorial.errors import InputError
 from ivtutorial.method.flow import LevelSchedule
 from ivtutorial.models.dit.backbone import DitBackbone
 from ivtutorial.models.dit.cogvideox import CogVideoXBackbone
+from ivtutorial.models.dit.ltx import LTXBackbone
 from ivtutorial.models.dit.parts import Part
 from ivtutorial.models.dit.wan import WanBackbone
 from ivtutorial.models.lora import has_lora
@@ -31,7 +32,9 @@ from ivtutorial.weights.pipeline_folder import load_model, read_index, write_pip
 FAMILIES: dict[str, tuple[type[DitBackbone], str, str]] = {  # transformer: family, autoencoder, usual text encoder
     "WanTransformer3DModel": (WanBackbone, "AutoencoderKLWan", "UMT5EncoderModel"),
     "CogVideoXTransformer3DModel": (CogVideoXBackbone, "AutoencoderKLCogVideoX", "T5EncoderModel"),
+    "LTXVideoTransformer3DModel": (LTXBackbone, "AutoencoderKLLTXVideo", "T5EncoderModel"),
 }
+NAMES = ", ".join(family.family for family, *_ in FAMILIES.values())
 
 
 def family_in(folder: Path) -> type[DitBackbone] | None:
@@ -47,7 +50,7 @@ def family_in(folder: Path) -> type[DitBackbone] | None:
     if kind not in FAMILIES:
         raise InputError(
             f"{folder} holds a {index['_class_name']} whose transformer is {kind}: known are UNets of "
-            "ModelScope's family, Wan 2.1 and CogVideoX-2B. Give a model of one of them."
+            f"ModelScope's family and the transformers of {NAMES}. Give a model of one of them."
         )
     if "transformer_2" in index:
         raise InputError(
@@ -97,7 +100,7 @@ def load_dit(
     index = read_index(folder)
     if schedule is None:
         raise InputError(
-            f"{folder} holds a {index['_class_name']} without a transformer: give a model of Wan 2.1 or CogVideoX."
+            f"{folder} holds a {index['_class_name']} without a transformer: give a model of one of these: {NAMES}."
         )
 
     def precision(part: str) -> torch.dtype:

@@ -25,7 +25,8 @@ class PromptSide:
 
     family: ClassVar[str]  # as errors name it
     tokens: ClassVar[int]  # length of padded embeddings, L
-    reads_padding: ClassVar[bool] = False  # then all L embeddings of a caption are kept
+    reads_padding: ClassVar[bool] = False  # the text encoder attends to it, and captions are not cleaned
+    keeps_padding: ClassVar[bool] = False  # the transformer reads its embeddings: all L of a caption are kept
 
     transformer: Any
     text_encoder: Any
@@ -88,7 +89,9 @@ class PromptSide:
         if isinstance(part, Part):
             self._text_part = part
             self.text_encoder = part.load()
-        return encode_prompts(self.text_encoder, self.tokenizer, captions, self.tokens, self.reads_padding)
+        return encode_prompts(
+            self.text_encoder, self.tokenizer, captions, self.tokens, self.reads_padding, self.keeps_padding
+        )
 
     def embed(self, captions: Sequence[str]) -> Tensor:
         """Prompt embeddings (B, L, E); "" is the unconditional one. Each caption is encoded once.

@@ -41,17 +41,19 @@ def encode_prompts(
     tokenizer: Any,
     captions: Sequence[str],
     length: int = PROMPT_TOKENS,
-    whole: bool = False,
+    reads_padding: bool = False,
+    keeps_padding: bool = False,
 ) -> list[Tensor]:
-    """Embeddings of captions without padding, (L_i, E) each, on the CPU; of CogVideoX with it.
+    """Embeddings of captions, (L_i, E) each, on the CPU; without padding, unless it is kept.
 
     Args:
-        text_encoder: UMT5.
+        text_encoder: UMT5 or T5.
         tokenizer: its tokenizer.
         captions: "" is the unconditional one.
         length: tokens at most; longer captions are cut.
-        whole: captions are not cleaned, the encoder attends to the padding, and all `length` embeddings are returned,
-            as in `CogVideoXPipeline`.
+        reads_padding: the encoder attends to the padding, and captions are not cleaned, as in `CogVideoXPipeline` and
+            `LTXPipeline`.
+        keeps_padding: all `length` embeddings are returned, for a transformer that reads them, as CogVideoX does.
 
     Raises:
         InputError: no caption, or one that is not text.
@@ -60,15 +62,14 @@ def encode_prompts(
     if not captions:
         raise InputError("The list of captions is empty. Give at least one caption.")
     tokens = tokenizer(
-        [caption if whole else clean_prompt(caption) for caption in captions],
+        [caption if reads_padding else clean_prompt(caption) for caption in captions],
         padding="max_length", max_length=length, truncation=True, return_attention_mask=True, return_tensors="pt",
     )  # fmt: skip
     device = next(text_encoder.parameters()).device
-    if whole:
-        return list(text_encoder(tokens.input_ids.to(device)).last_hidden_state.cpu())
     mask = tokens.attention_mask.to(device)
-    hidden = text_encoder(tokens.input_ids.to(device), mask).last_hidden_state
-    return [row[:count].cpu() for row, count in zip(hidden, mask.sum(dim=1).tolist(), strict=True)]
+    hidden = text_encoder(tokens.input_ids.to(device), None if reads_padding else mask).last_hidden_state
+    counts = [length] * len(captions) if keeps_padding else mask.sum(dim=1).tolist()
+    return [row[:count].cpu() for row, count in zip(hidden, counts, strict=True)]
 
 
 def pad_prompts(embeddings: Sequence[Tensor], length: int = PROMPT_TOKENS) -> Tensor:

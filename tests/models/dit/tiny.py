@@ -1,4 +1,4 @@
-"""The smallest Wan of the true classes: random weights, made from configurations, nothing downloaded."""
+"""The smallest models of the true classes: random weights, made from configurations, nothing downloaded."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ivtutorial.models.dit import CogVideoXBackbone, WanBackbone
+from ivtutorial.models.dit import CogVideoXBackbone, LTXBackbone, WanBackbone
 
 
 class WordTokenizer:
@@ -115,3 +115,37 @@ def tiny_cogvideox() -> CogVideoXBackbone:
         encoder = T5EncoderModel(text)
     tokenizer = tiny_tokenizer()
     return CogVideoXBackbone(transformer, vae, text_encoder=encoder, tokenizer=tokenizer).freeze()
+
+
+def tiny_ltx(**vae_config: Any) -> LTXBackbone:
+    """Frozen, in eval mode; clips of 64x64 pixels are 2x2 latents of 8 channels; their statistics are random."""
+    from diffusers import AutoencoderKLLTXVideo, LTXVideoTransformer3DModel
+    from transformers import T5Config, T5EncoderModel
+
+    text = T5Config(vocab_size=64, d_model=32, d_kv=8, d_ff=37, num_layers=1, num_heads=4, dropout_rate=0.0)
+    sizes = {"block_out_channels": (8,) * 4, "decoder_block_out_channels": (8,) * 4, "latent_channels": 8}
+    layers = {"layers_per_block": (1,) * 5, "decoder_layers_per_block": (1,) * 5}
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        transformer = LTXVideoTransformer3DModel(
+            in_channels=8, out_channels=8, num_attention_heads=2, attention_head_dim=12, cross_attention_dim=24,
+            num_layers=2, caption_channels=32,
+        )  # fmt: skip
+        vae = AutoencoderKLLTXVideo(**sizes, **layers, scaling_factor=1.5, **vae_config)
+        vae.latents_mean.normal_()
+        vae.latents_std.uniform_(0.5, 2.0)
+        encoder = T5EncoderModel(text)
+    return LTXBackbone(transformer, vae, text_encoder=encoder, tokenizer=tiny_tokenizer()).freeze()
+
+
+def tiny_ltx_folder(folder: Path) -> Path:
+    """A folder that the stock pipeline wrote, with the scheduler of LTX-Video."""
+    from diffusers import FlowMatchEulerDiscreteScheduler, LTXPipeline
+
+    ltx = tiny_ltx()
+    scheduler = FlowMatchEulerDiscreteScheduler(
+        use_dynamic_shifting=True, base_shift=0.95, max_shift=2.05, base_image_seq_len=1024, max_image_seq_len=4096,
+        shift_terminal=0.1,
+    )  # fmt: skip
+    LTXPipeline(scheduler, ltx.vae, ltx.text_encoder, ltx.tokenizer, ltx.transformer).save_pretrained(folder)
+    return folder
