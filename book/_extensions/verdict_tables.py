@@ -1,26 +1,33 @@
-"""Sphinx extension: directives `verdicts`, the claims in a table, and `verdict`, the evidence on one of them.
+"""Sphinx extension: directives `verdicts`, the claims in a table, `verdict`, the evidence on one of them, and
+`changes`, what the arms of an experiment changed.
 
-Both are computed from data/results when the book is built; see `ivtutorial.lab.experiments.answers.verdicts`.
+All are computed from data/results when the book is built; see `ivtutorial.lab.experiments.answers.verdicts`.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from docutils import nodes
+from docutils.parsers.rst import directives
 from docutils.statemachine import StringList
 from sphinx.util.docutils import SphinxDirective
 
+from ivtutorial.lab.experiments.answers.gains import shown_changes
+from ivtutorial.lab.experiments.answers.plots import claim_figure, shown_answers
 from ivtutorial.lab.experiments.answers.verdicts import Claim, verdict, verdicts
 
 RESULTS = Path(__file__).resolve().parents[2] / "data" / "results"
 
 
 def summary(claims: Sequence[Claim]) -> list[str]:
-    """Lines of Markdown: one row a claim, with a link to its section."""
-    lines = ["| | the claim | shown in | in the small world |", "|---|---|---|---|"]
+    """Lines of Markdown: how many claims have which verdict, then one row a claim, with a link to its section."""
+    counts = Counter(claim.verdict for claim in claims)
+    lines = [f"Of {len(claims)} claims: {', '.join(f'{count} {word}' for word, count in counts.most_common())}.", ""]
+    lines += ["| | the claim | shown in | in the small world |", "|---|---|---|---|"]
     return lines + [f"| [{c.number}](#claim-{c.number}) | {c.text} | {c.source} | **{c.verdict}** |" for c in claims]
 
 
@@ -61,9 +68,33 @@ class Verdict(_Shown):
         """Claim, verdict, evidence."""
         return evidence(verdict(int(self.arguments[0]), RESULTS))
 
+    def run(self) -> list[nodes.Node]:
+        """The lines, and a forest plot as soon as there are intervals to draw."""
+        number = int(self.arguments[0])
+        if claim_figure(number, RESULTS) is None:
+            return super().run()
+        words = f"The answers to the questions of claim {number}, each with its interval."
+        return [*super().run(), nodes.raw("", shown_answers(number, words, RESULTS), format="html")]
+
+
+class Changes(SphinxDirective):
+    """`changes`, with the name of an experiment; `columns` and `where` as `shown_changes` takes them."""
+
+    required_arguments = 1
+    option_spec: ClassVar[dict[str, Any]] = {"columns": directives.unchanged_required, "where": directives.unchanged}
+
+    def run(self) -> list[nodes.Node]:
+        """The table as HTML."""
+        name = self.arguments[0]
+        self.env.note_dependency(str(RESULTS / f"{name}.json"))
+        columns = self.options["columns"].split()
+        text = shown_changes(name, columns, where=self.options.get("where"), folder=RESULTS)
+        return [nodes.raw("", text.replace("<table>", '<table class="table">'), format="html")]
+
 
 def setup(app: Any) -> dict[str, bool]:
     """Register the directives."""
     app.add_directive("verdicts", Verdicts)
     app.add_directive("verdict", Verdict)
+    app.add_directive("changes", Changes)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -33,6 +33,7 @@ def test_a_claim_is_shown_with_its_verdict_and_all_its_evidence():
     assert "Fig. 5c" in lines[0] and "**undecided**" in lines[0] and "lambda = 1 is best" in lines[0]
     assert [line for line in lines if line.startswith("- ")] == [f"- {one}" for one in CLAIM.evidence]
     assert tables.summary([CLAIM])[-1] == "| [3](#claim-3) | lambda = 1 is best | Fig. 5c | **undecided** |"
+    assert tables.summary([CLAIM, CLAIM])[0] == "Of 2 claims: 2 undecided."
 
 
 def test_every_claim_has_its_section():

@@ -1,0 +1,44 @@
+"""What must hold for the pages in prose: nothing to read is a wall, and nobody meets a placeholder."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+BOOK = Path(__file__).resolve().parents[2] / "book"
+MOST_WORDS = 250  # between a heading, picture, table or code and the next
+LISTS = ("glossary", "bibliography", "changelog")  # lists of short entries
+PAGES = [path for path in sorted(BOOK.glob("*.md")) if path.stem not in LISTS]
+BREAKS = ("#", "|", ":::{", "::::{")  # a figure or a box as well
+
+
+def runs_of_words(text: str) -> list[tuple[int, str]]:
+    """Words without anything between them to rest the eye on, each run with its last line; a formula is one word."""
+    runs, count, fence, last = [], 0, "", ""
+    for line in (line.strip() for line in text.splitlines()):
+        opens = re.match("`{3,}", line)
+        if fence or opens or line.startswith(BREAKS):
+            runs.append((count, last))
+            count = 0
+            fence = ("" if line == fence else fence) if fence else (opens.group() if opens else "")
+        elif not line.startswith(":"):
+            count, last = count + len(re.sub(r"\$[^$]+\$", "x", line).split()), line or last
+    return [*runs, (count, last)]
+
+
+def test_words_are_counted_between_headings_tables_and_code():
+    text = "# T\none two $a + b$\n\n| a | b |\nthree\n```python\ncode\n```\nfour five\n:::{figure} x\n:alt: y\n"
+    assert [count for count, _ in runs_of_words(text) if count] == [3, 1, 2]
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
+def test_no_page_has_a_wall_of_words(path: Path):
+    long = [run for run in runs_of_words(path.read_text(encoding="utf-8")) if run[0] > MOST_WORDS]
+    assert long == []
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
+def test_no_column_of_results_that_do_not_exist(path: Path):
+    assert "still to be measured" not in path.read_text(encoding="utf-8")
