@@ -35,7 +35,7 @@ from ivtutorial.method.batch import Batch
 from ivtutorial.system.step_draws import StepGenerator
 
 if TYPE_CHECKING:
-    from ivtutorial.models.backbone import Backbone
+    from ivtutorial.models.named import AnyBackbone
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class LatentDataset:
             digest.update(latents.float().contiguous().numpy())
         return digest.hexdigest()[:16]
 
-    def batch(self, backbone: Backbone, positions: Sequence[int]) -> Batch:
+    def batch(self, backbone: AnyBackbone, positions: Sequence[int]) -> Batch:
         """The clips at some places of the data, with their prompt embeddings, where the backbone is."""
         captions = [self.captions[i] for i in positions]
         batch = Batch(self.latents[list(positions)], backbone.embed(captions), backbone.embed([""]), captions)
@@ -127,7 +127,7 @@ def _state(seed: int, step: int, slot: int) -> list[int]:
 
 
 def encode_clips(
-    backbone: Backbone,
+    backbone: AnyBackbone,
     clips: Sequence[Clip],
     cache: str | Path,
     frames: int = 16,

@@ -29,7 +29,7 @@ from ivtutorial.system.out_of_memory import ENCODING_OPTIONS, explain_out_of_mem
 from ivtutorial.video.reader import Frames, read_video
 
 if TYPE_CHECKING:
-    from ivtutorial.models.backbone import Backbone
+    from ivtutorial.models.named import AnyBackbone
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class FrameSettings:
     width: int
 
     @classmethod
-    def of(cls, backbone: Backbone, frames: int, fps: float, height: int | None, width: int | None) -> FrameSettings:
+    def of(cls, backbone: AnyBackbone, frames: int, fps: float, height: int | None, width: int | None) -> FrameSettings:
         """With the model's own size where none is given.
 
         Raises:
@@ -68,7 +68,7 @@ class LatentCache:
         settings: which frames.
     """
 
-    def __init__(self, folder: str | Path, backbone: Backbone, settings: FrameSettings) -> None:
+    def __init__(self, folder: str | Path, backbone: AnyBackbone, settings: FrameSettings) -> None:
         self.settings = settings
         self.about = {**backbone.encoding, **asdict(settings)}
         self.folder = Path(folder) / key(self.about)[:20]

@@ -36,7 +36,7 @@ from ivtutorial.system.provenance import describe
 from ivtutorial.system.share import own_share, rank_and_world, wait_for_all
 
 if TYPE_CHECKING:
-    from ivtutorial.models.backbone import Backbone
+    from ivtutorial.models.named import AnyBackbone
 
 REPORT, SHEETS = "report.csv", "sheets"
 ADVICE = "The report is {}. Mend them, or leave them out with skip_bad."
@@ -62,7 +62,7 @@ class Prepared:
 def prepare(
     source: str | Path,
     out: str | Path,
-    model: Backbone | str | Path | None = "reduced",
+    model: AnyBackbone | str | Path | None = "reduced",
     *,
     frames: int = 16,
     fps: float = 8.0,
@@ -136,7 +136,7 @@ def prepare(
     return Prepared(out, good, counts(results), problems)
 
 
-def _with_length_of_caption(item: Checked, backbone: Backbone | None) -> Checked:
+def _with_length_of_caption(item: Checked, backbone: AnyBackbone | None) -> Checked:
     """Notes a caption that is longer than what the model reads; rewards warn of their own limits when they score."""
     if backbone is None or item.clip is None:
         return item
@@ -148,7 +148,7 @@ def _with_length_of_caption(item: Checked, backbone: Backbone | None) -> Checked
 
 
 def _encode_share(
-    model: Backbone | str | Path,
+    model: AnyBackbone | str | Path,
     clips: Sequence[Clip],
     cache: Path,
     settings: FrameSettings,

@@ -21,12 +21,12 @@ from ivtutorial.system.out_of_memory import ENCODING_OPTIONS, explain_out_of_mem
 from ivtutorial.system.share import own_share, wait_for_all
 
 if TYPE_CHECKING:
-    from ivtutorial.models.backbone import Backbone
+    from ivtutorial.models.named import AnyBackbone
 
 TOGETHER = 8  # captions encoded at a time
 
 
-def encode_captions(backbone: Backbone, captions: Sequence[str], cache: str | Path) -> None:
+def encode_captions(backbone: AnyBackbone, captions: Sequence[str], cache: str | Path) -> None:
     """Make the embeddings of captions known to a model, from disk where they are; each process encodes its share.
 
     A model with a small text encoder (`Backbone`) is left alone: it encodes captions when they are asked for.

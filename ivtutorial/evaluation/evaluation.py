@@ -40,7 +40,7 @@ from ivtutorial.video.sheet import contact_sheet, save_picture
 from ivtutorial.video.writer import to_uint8, write_video
 
 if TYPE_CHECKING:
-    from ivtutorial.models.backbone import Backbone
+    from ivtutorial.models.named import AnyBackbone
     from ivtutorial.rewards.base import ImageReward
 
 SHEET_FILE, CLIP_FOLDER = "sheet.png", "clips"
@@ -76,7 +76,7 @@ class Measuring:
 
 
 def evaluate(
-    model: Backbone | str | Path,
+    model: AnyBackbone | str | Path,
     prompts: str | Path | Sequence[str | Prompt],
     reward: ImageReward | str | Path,
     out: str | Path | None = None,
@@ -95,7 +95,7 @@ def evaluate(
     """Generate clips and score them.
 
     Args:
-        model: a `Backbone`, used where it is; or "reduced", "modelscope", a diffusers folder or a hub name.
+        model: a backbone, used where it is; or "reduced", "modelscope", a diffusers folder or a hub name.
         prompts: a file for `ivtutorial.data.prompts.read_prompts`, or texts.
         reward: any image reward, "reduced", or a folder.
         out: folder for clips (MP4), scores.csv, evaluation.json, sheet.png and index.html; None writes nothing.
@@ -165,7 +165,7 @@ def _add_diversity(clips: Sequence[MeasuredClip]) -> None:
 
 
 def _evaluate_share(
-    model: Backbone | str | Path,
+    model: AnyBackbone | str | Path,
     jobs: Sequence[Job],
     sampling: Sampling,
     lora: str | Path | None,

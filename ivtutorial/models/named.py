@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -29,6 +29,9 @@ from ivtutorial.weights.pipeline_folder import find_index, find_pipeline, read_i
 
 if TYPE_CHECKING:
     from ivtutorial.models.backbone import Backbone
+    from ivtutorial.models.dit.backbone import DitBackbone
+
+    AnyBackbone = Backbone | DitBackbone  # what a name may stand for: the paper's kind of model, or a transformer
 
 HUB_NAMES = {
     "modelscope": "damo-vilab/text-to-video-ms-1.7b",
@@ -71,15 +74,16 @@ def model_location(name: str | Path) -> str:
 
 
 def open_model(
-    model: Backbone | str | Path,
+    model: AnyBackbone | str | Path,
     dtype: torch.dtype | Mapping[str, torch.dtype] | None = None,
     device: str | torch.device = "cpu",
-) -> Backbone:
-    """A text-to-video model by name, folder or hub name; a `Backbone` is returned as it is, where it is.
+) -> AnyBackbone:
+    """A text-to-video model by name, folder or hub name; a backbone is returned as it is, where it is.
+
+    Of a video transformer it is a `DitBackbone`, else a `Backbone`; what every part of this package calls, both have.
 
     Args:
-        model: "reduced", "modelscope", "wan2.1-1.3b", a folder, a hub name, or a `Backbone`. Of a video transformer
-            a backbone of `ivtutorial.models.dit` is returned, which has the same methods.
+        model: "reduced", "modelscope", "wan2.1-1.3b", a folder, a hub name, or a backbone.
         dtype: of the weights in memory, for all parts or by part ("unet", "vae", "text_encoder"); float32 by default.
             With a UNet in half precision the hub's half-precision files are fetched, where it has such.
         device: where to put the models.
@@ -97,13 +101,13 @@ def open_model(
         if "transformer" in read_index(folder):
             from ivtutorial.models.dit.dit_folder import load_dit
 
-            return cast("Backbone", load_dit(folder, chosen, device, variant))
+            return load_dit(folder, chosen, device, variant)
         from ivtutorial.models.backbone_folder import load_backbone
 
         return load_backbone(folder, chosen, device, variant)
 
 
-def clocks(model: Backbone | str | Path) -> Clocks:
+def clocks(model: AnyBackbone | str | Path) -> Clocks:
     """Frames, rate, levels and guidance that are usual for a model; its weights are not read.
 
     Raises:
@@ -128,9 +132,9 @@ def clocks(model: Backbone | str | Path) -> Clocks:
 
 
 def open_encoder(
-    model: Backbone | str | Path, dtype: torch.dtype = torch.float32, device: str | torch.device = "cpu"
-) -> Backbone:
-    """What encodes clips of a model: its autoencoder without the weights of UNet and text encoder; or a `Backbone`.
+    model: AnyBackbone | str | Path, dtype: torch.dtype = torch.float32, device: str | torch.device = "cpu"
+) -> AnyBackbone:
+    """What encodes clips of a model: its autoencoder without the weights of UNet and text encoder; or a backbone.
 
     Args:
         model: as for `open_model`.

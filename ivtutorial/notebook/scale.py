@@ -16,7 +16,7 @@ from ivtutorial.system.device import choose_device
 from ivtutorial.system.quiet import no_warnings
 
 if TYPE_CHECKING:
-    from ivtutorial.models.backbone import Backbone
+    from ivtutorial.models.named import AnyBackbone
     from ivtutorial.rewards.base import ImageReward
 
 
@@ -33,7 +33,7 @@ class Scale:
     """
 
     name: str
-    backbone: Backbone
+    backbone: AnyBackbone
     reward: ImageReward
     size: tuple[int, int]
     device: str

@@ -30,13 +30,13 @@ from ivtutorial.video.writer import encode_video, write_video
 from ivtutorial.weights.fingerprint import fingerprint
 
 if TYPE_CHECKING:
-    from ivtutorial.models.backbone import Backbone
+    from ivtutorial.models.named import AnyBackbone
 
 RECORD_FILE, LIST_FILE = "sampling.json", "captions.csv"
 
 
 def generate_files(
-    model: Backbone | str | Path,
+    model: AnyBackbone | str | Path,
     prompts: Sequence[str],
     folder: str | Path,
     seeds: int | Sequence[int] = 0,
@@ -135,7 +135,7 @@ def _claim(folder: Path, record: Mapping[str, Any], files: Mapping[Path, Job], o
 
 
 def _sample_share(
-    model: Backbone | str | Path,
+    model: AnyBackbone | str | Path,
     files: Mapping[Path, Job],
     sampling: Sampling,
     fps: float,

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -29,7 +29,7 @@ from ivtutorial.system.progress import bar
 from ivtutorial.system.share import gather, own_share, rank_and_world
 
 if TYPE_CHECKING:
-    from ivtutorial.models.backbone import Backbone
+    from ivtutorial.models.named import AnyBackbone
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Job:
 
 
 def generate(
-    model: Backbone | str | Path,
+    model: AnyBackbone | str | Path,
     prompts: Sequence[str],
     seeds: int | Sequence[int] = 0,
     sampling: Sampling = Sampling(),
@@ -56,7 +56,7 @@ def generate(
     """Generate clips from prompts.
 
     Args:
-        model: a `Backbone`, used where it is; or "reduced", "modelscope", a diffusers folder or a hub name.
+        model: a backbone, used where it is; or "reduced", "modelscope", a diffusers folder or a hub name.
         prompts: N texts.
         seeds: one seed, or several: then every prompt is sampled once for each.
         sampling: steps, guidance, frames, size, batch size.
@@ -106,7 +106,9 @@ def clip_generator(index: int, seed: int) -> torch.Generator:
     return torch.Generator().manual_seed(int(state >> np.uint64(1)))
 
 
-def sample_batches(backbone: Backbone, jobs: Sequence[Job], sampling: Sampling) -> Iterator[tuple[list[Job], Tensor]]:
+def sample_batches(
+    backbone: AnyBackbone, jobs: Sequence[Job], sampling: Sampling
+) -> Iterator[tuple[list[Job], Tensor]]:
     """Sample clips batch by batch, so that a long list need not fit into memory.
 
     Args:
@@ -129,14 +131,14 @@ def sample_batches(backbone: Backbone, jobs: Sequence[Job], sampling: Sampling) 
         yield batch, clips
 
 
-def embed_first(backbone: Backbone, jobs: Sequence[Job]) -> None:
+def embed_first(backbone: AnyBackbone, jobs: Sequence[Job]) -> None:
     """Let a model whose text encoder is large encode all prompts before its transformer is loaded."""
     if isinstance(backbone, PromptSide):
         backbone.embed(list(dict.fromkeys(["", *(job.prompt for job in jobs)])))
 
 
 @contextmanager
-def adapter(backbone: Backbone, lora: str | Path | None, scale: float = 1.0) -> Iterator[None]:
+def adapter(backbone: AnyBackbone, lora: str | Path | None, scale: float = 1.0) -> Iterator[None]:
     """Use an adapter for a while; afterwards the model is as it was. Without a folder nothing happens.
 
     Args:
@@ -161,7 +163,7 @@ def adapter(backbone: Backbone, lora: str | Path | None, scale: float = 1.0) -> 
 
 
 def _generate_share(
-    model: Backbone | str | Path,
+    model: AnyBackbone | str | Path,
     jobs: Sequence[Job],
     sampling: Sampling,
     lora: str | Path | None,
@@ -180,7 +182,7 @@ def _generate_share(
     return made
 
 
-def _latent_shape(backbone: Backbone, sampling: Sampling) -> tuple[int, ...]:
+def _latent_shape(backbone: AnyBackbone, sampling: Sampling) -> tuple[int, ...]:
     for side in (sampling.height, sampling.width):
         if side is not None and side % backbone.vae_factor:
             raise InputError(f"{side} pixels: this model's height and width are multiples of {backbone.vae_factor}.")
@@ -188,11 +190,12 @@ def _latent_shape(backbone: Backbone, sampling: Sampling) -> tuple[int, ...]:
 
 
 @torch.no_grad()
-def _sample_batch(backbone: Backbone, batch: list[Job], shape: tuple[int, ...], sampling: Sampling) -> Tensor:
+def _sample_batch(backbone: AnyBackbone, batch: list[Job], shape: tuple[int, ...], sampling: Sampling) -> Tensor:
     generators = [clip_generator(job.index, job.seed) for job in batch]
     noise = torch.stack([torch.randn(shape, generator=source) for source in generators]).to(backbone.device)
     embeds = backbone.embed([job.prompt for job in batch])
     predict = backbone.predictor(embeds, backbone.embed([""]), sampling.guidance)
+    schedule: Any = backbone.scheduler  # a table of alphas, or levels of its own: the chain takes both
     with network_mode(backbone.unet, train=False):
-        z0 = sample(predict, noise, backbone.scheduler, sampling.D, eta=sampling.eta, generator=generators[0])
+        z0 = sample(predict, noise, schedule, sampling.D, eta=sampling.eta, generator=generators[0])
     return backbone.decode_clips(z0).float().cpu()

@@ -15,7 +15,7 @@ from ivtutorial.models.precision import choose_precision, unet_in
 from ivtutorial.system.device import check_bf16, choose_device
 
 if TYPE_CHECKING:
-    from ivtutorial.models.backbone import Backbone
+    from ivtutorial.models.named import AnyBackbone
 
 
 @dataclass(frozen=True)
@@ -60,12 +60,12 @@ class Sampling:
 
 
 def settled(
-    model: Backbone | str | Path, sampling: Sampling, device: str | None = None, processes: int = 1
+    model: AnyBackbone | str | Path, sampling: Sampling, device: str | None = None, processes: int = 1
 ) -> tuple[Sampling, str]:
     """Precision and kind of device that sampling uses where none is given.
 
     Args:
-        model: a `Backbone` keeps its own.
+        model: a backbone keeps its own.
         sampling: its precision, where it has one, stays.
         device: "cpu", "cuda" or None.
         processes: several of them share a CPU.
@@ -87,11 +87,11 @@ def settled(
     return replace(sampling, precision=precision), kind
 
 
-def open_to_sample(model: Backbone | str | Path, sampling: Sampling, device: str) -> Backbone:
-    """A model by name on a kind of device, in the precision of sampling; a `Backbone` is returned as it is.
+def open_to_sample(model: AnyBackbone | str | Path, sampling: Sampling, device: str) -> AnyBackbone:
+    """A model by name on a kind of device, in the precision of sampling; a backbone is returned as it is.
 
     Args:
-        model: name, folder or `Backbone`.
+        model: name, folder or backbone.
         sampling: see `settled`; so is device.
         device: see sampling.
 

@@ -15,14 +15,14 @@ from ivtutorial.sampling.clip_files import generate_files
 from ivtutorial.sampling.generation import Sampling
 
 if TYPE_CHECKING:
-    from ivtutorial.models.backbone import Backbone
+    from ivtutorial.models.named import AnyBackbone
 
 CLIPS = "clips"
 NEARLY_LOSSLESS = 12  # nearly lossless: the model's faults are to be kept, the encoder's not added
 
 
 def sample_clips(
-    model: Backbone | str | Path,
+    model: AnyBackbone | str | Path,
     captions: Sequence[str],
     folder: str | Path,
     sampling: Sampling = Sampling(),
@@ -36,7 +36,7 @@ def sample_clips(
     """Sample one clip a caption into `folder/clips`, those that are missing.
 
     Args:
-        model: a `Backbone`, or a name or folder.
+        model: a backbone, or a name or folder.
         captions: N texts; one that is there twice gives two clips.
         folder: made if absent.
         sampling: DDIM steps, guidance, frames, size, batch size; default the paper's.

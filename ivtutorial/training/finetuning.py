@@ -50,12 +50,12 @@ from ivtutorial.training.trackers import tracking
 from ivtutorial.weights.files import read_weights, tensors_of
 
 if TYPE_CHECKING:
-    from ivtutorial.models.backbone import Backbone
+    from ivtutorial.models.named import AnyBackbone
     from ivtutorial.rewards.base import ImageReward
 
 
 def finetune(
-    model: Backbone | str | Path,
+    model: AnyBackbone | str | Path,
     clips: str | Path | Sequence[Clip] | LatentDataset,
     reward: ImageReward | str | Path,
     out: str | Path,
@@ -73,7 +73,7 @@ def finetune(
     """Fine-tune a text-to-video model on a reward; its weights are not changed, the result is an adapter.
 
     Args:
-        model: a `Backbone` (used where it is, and left as it was), "reduced", "modelscope", a folder or a hub name.
+        model: a backbone (used where it is, and left as it was), "reduced", "modelscope", a folder or a hub name.
         clips: video-caption pairs: a CSV or folder (see `ivtutorial.data.clips.read_clips`), a list of clips, or
             encoded ones.
         reward: any image reward, "reduced", or a folder.
@@ -119,7 +119,7 @@ def finetune(
 
 
 def export_merged(
-    model: Backbone | str | Path,
+    model: AnyBackbone | str | Path,
     lora: str | Path,
     folder: str | Path,
     scale: float = 1.0,
@@ -129,7 +129,7 @@ def export_merged(
     """Write the model with the adapter merged in, as a folder that the stock pipeline opens without us.
 
     Args:
-        model: the base model, as for `finetune`; a `Backbone` is copied, not changed.
+        model: the base model, as for `finetune`; a backbone is copied, not changed.
         lora: folder of the adapter, or of a run (of one that has not ended, the newest checkpoint).
         folder: to write.
         scale: how much of the adapter.
@@ -190,7 +190,7 @@ def export_adapter(lora: str | Path, folder: str | Path) -> Path:
 
 
 def _run(
-    model: Backbone | str | Path,
+    model: AnyBackbone | str | Path,
     clips: str | Path | Sequence[Clip] | LatentDataset,
     reward: ImageReward | str | Path,
     out: Path,
@@ -228,7 +228,7 @@ def _run(
 
 
 @contextmanager
-def _borrowed(backbone: Backbone) -> Iterator[Evaluations]:
+def _borrowed(backbone: AnyBackbone) -> Iterator[Evaluations]:
     """Counts the UNet's evaluations while it is trained, and gives the model back without adapter."""
     evaluations = Evaluations()
     hook = backbone.unet.register_forward_pre_hook(evaluations, with_kwargs=True)

@@ -14,12 +14,12 @@ from ivtutorial.rewards.combine import Recomputed
 from ivtutorial.system.out_of_memory import explain_out_of_memory, is_out_of_memory
 
 if TYPE_CHECKING:
-    from ivtutorial.models.backbone import Backbone
+    from ivtutorial.models.named import AnyBackbone
     from ivtutorial.rewards.base import ImageReward
 
 
 @contextmanager
-def fitted(backbone: Backbone, reward: ImageReward, memory: Memory) -> Iterator[ImageReward]:
+def fitted(backbone: AnyBackbone, reward: ImageReward, memory: Memory) -> Iterator[ImageReward]:
     """Works as `memory` says inside the block, and as before after it.
 
     Precision is not changed here: it is chosen where models are opened. Running out of the GPU's memory inside
@@ -51,7 +51,7 @@ def fitted(backbone: Backbone, reward: ImageReward, memory: Memory) -> Iterator[
 
 
 @contextmanager
-def using(backbone: Backbone, memory: Memory) -> Iterator[None]:
+def using(backbone: AnyBackbone, memory: Memory) -> Iterator[None]:
     """`memory` for a while, and advice where the GPU's memory ends; for encoding, before the network is needed."""
     before, backbone.memory = backbone.memory, memory
     try:
@@ -61,7 +61,7 @@ def using(backbone: Backbone, memory: Memory) -> Iterator[None]:
         backbone.memory = before
 
 
-def _bring_back(backbone: Backbone, reward: ImageReward, memory: Memory, device: torch.device) -> None:
+def _bring_back(backbone: AnyBackbone, reward: ImageReward, memory: Memory, device: torch.device | str) -> None:
     """The text towers go back to the other parts of model and reward; on a full GPU they stay in main memory."""
     if not memory.offload_text:
         return
@@ -75,13 +75,13 @@ def _bring_back(backbone: Backbone, reward: ImageReward, memory: Memory, device:
         _to_main_memory(backbone, reward)
 
 
-def _to_main_memory(backbone: Backbone, reward: ImageReward) -> None:
+def _to_main_memory(backbone: AnyBackbone, reward: ImageReward) -> None:
     backbone.move_text("cpu")
     if isinstance(reward, HasTextTower):
         reward.offload_text("cpu")
 
 
-def offload_text(backbone: Backbone, reward: ImageReward) -> None:
+def offload_text(backbone: AnyBackbone, reward: ImageReward) -> None:
     """Move the text towers to main memory if `backbone.memory.offload_text` is set; for when all captions are encoded.
 
     Args:

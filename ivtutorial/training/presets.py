@@ -44,7 +44,7 @@ from ivtutorial.models.scheduler import make_scheduler, same_noise, tau_of_noise
 from ivtutorial.training.config import FinetuneConfig
 
 if TYPE_CHECKING:
-    from ivtutorial.models.backbone import Backbone
+    from ivtutorial.models.named import AnyBackbone
 
 NOISE = "noise:"
 
@@ -136,7 +136,7 @@ def preset_here() -> str:
     return preset_for(min(card.total_memory for card in cards) / 2**30, all(card.major >= 8 for card in cards))
 
 
-def default_config(model: Backbone | str | Path) -> FinetuneConfig:
+def default_config(model: AnyBackbone | str | Path) -> FinetuneConfig:
     """The settings of a run on a model for which nothing else is said.
 
     Example:
@@ -146,7 +146,7 @@ def default_config(model: Backbone | str | Path) -> FinetuneConfig:
     return FinetuneConfig.from_dict(with_defaults({}, model))
 
 
-def with_defaults(settings: Mapping[str, Any], model: Backbone | str | Path) -> dict[str, Any]:
+def with_defaults(settings: Mapping[str, Any], model: AnyBackbone | str | Path) -> dict[str, Any]:
     """Settings as plain values, completed for a model; what is given stays, and a noise level becomes a tau.
 
     Args:

@@ -30,7 +30,7 @@ from ivtutorial.training.trackers import FOLDER, installed_trackers
 from ivtutorial.weights.fingerprint import fingerprint
 
 if TYPE_CHECKING:
-    from ivtutorial.models.backbone import Backbone
+    from ivtutorial.models.named import AnyBackbone
     from ivtutorial.rewards.base import ImageReward
 
 
@@ -77,7 +77,7 @@ def weights_dtypes(config: FinetuneConfig, device: torch.device) -> dict[str, to
 
 def load_data(
     clips: str | Path | Sequence[Clip] | LatentDataset,
-    backbone: Backbone,
+    backbone: AnyBackbone,
     config: FinetuneConfig,
     cache: Path,
     skip_bad: bool = False,
@@ -113,7 +113,7 @@ def start(
     out: Path,
     config: FinetuneConfig,
     accelerator: Any,
-    backbone: Backbone,
+    backbone: AnyBackbone,
     reward: ImageReward,
     data: LatentDataset,
     evaluations: Evaluations,
@@ -170,7 +170,7 @@ def start(
     return run, progress
 
 
-def _warm_up(backbone: Backbone, reward: ImageReward, captions: Sequence[str], chunk: int = 32) -> None:
+def _warm_up(backbone: AnyBackbone, reward: ImageReward, captions: Sequence[str], chunk: int = 32) -> None:
     """Encode every caption once, always in the same groups: the last bits of an encoding depend on its group."""
     texts = list(dict.fromkeys(["", *captions]))
     for first in range(0, len(texts), chunk):

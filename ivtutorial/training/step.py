@@ -36,10 +36,10 @@ from ivtutorial.training.config import FinetuneConfig
 from ivtutorial.training.methods import StepLosses
 
 if TYPE_CHECKING:
-    from ivtutorial.models.backbone import Backbone
+    from ivtutorial.models.named import AnyBackbone
     from ivtutorial.rewards.base import ImageReward
 
-LossFn = Callable[["Backbone", Batch, torch.Generator], "tuple[Tensor, Mapping[str, float | Tensor]]"]
+LossFn = Callable[["AnyBackbone", Batch, torch.Generator], "tuple[Tensor, Mapping[str, float | Tensor]]"]
 _SCALE_SEARCH = 16
 COUNTED = ("unet_evaluations", "reward_calls")
 
@@ -78,7 +78,7 @@ class Run:
     out: Path
     config: FinetuneConfig
     accelerator: Any
-    backbone: Backbone
+    backbone: AnyBackbone
     data: LatentDataset
     reward: ImageReward
     losses: StepLosses

@@ -29,6 +29,7 @@ from ivtutorial.weights.files import fill, read_weights, tensors_of
 
 if TYPE_CHECKING:
     from ivtutorial.models.backbone import Backbone
+    from ivtutorial.models.dit.backbone import DitBackbone
 
 WIDTHS, CHANNELS = (256, 128, 64, 64), 16
 DROPPED = 3  # frames of the first latent
@@ -148,7 +149,7 @@ def _rows(state: Mapping[str, Tensor], layer: int, usual: int) -> int:
 
 
 @contextmanager
-def tiny_decoding(backbone: Backbone, path: str | Path | None) -> Iterator[None]:
+def tiny_decoding(backbone: Backbone | DitBackbone, path: str | Path | None) -> Iterator[None]:
     """For a while the gradient goes through the decoder in a file; None leaves it as it is.
 
     Args:

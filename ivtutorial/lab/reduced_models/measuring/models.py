@@ -41,14 +41,14 @@ from ivtutorial.lab.world import facts as world, samples as frames, web_faults a
 from ivtutorial.lab.world.drawing.subjects import SPECIES, subject
 from ivtutorial.lab.world.judges.judge import READINGS, Judge
 from ivtutorial.lab.world.judges.panel import open_panel
-from ivtutorial.models.named import open_model
 from ivtutorial.rewards.named import open_reward
 from ivtutorial.sampling.generation import Sampling
 from ivtutorial.system.files import atomic_write_text
 from ivtutorial.system.provenance import provenance
 
 if TYPE_CHECKING:
-    from ivtutorial.models.backbone import Backbone
+    from ivtutorial.models.backbone_folder import load_backbone
+from ivtutorial.models.backbone import Backbone
 
 _FRESH = 730_000
 
@@ -112,7 +112,7 @@ def measure_models(
     """
     models = Path(models)
     panel = open_panel(models)
-    backbone, reward = open_model(models / "reduced"), open_reward(models / "reward")
+    backbone, reward = load_backbone(models / "reduced"), open_reward(models / "reward")
     results: dict[str, Any] = {
         "judge": measure_judge(panel.judge, config),
         "vae": measure_vae(backbone, panel.judge, config) | {"clean_frames": measure_fidelity(backbone)},
