@@ -42,6 +42,7 @@ SECOND_EDITION: tuple[str, ...] = (
     "11_rivals",
     "13_ablations",
     "14_over_optimisation",
+    "15_other_rewards",
     "18_flow_matching",
 )
 DRAWS = ("plt.show(", "plt.subplots(", "HTML(", "contact_sheet(", "plt.imshow(")
