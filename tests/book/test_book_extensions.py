@@ -45,6 +45,15 @@ def test_figures_and_exercises_are_numbered_by_chapter():
     }
 
 
+@pytest.mark.parametrize("path", sorted((ROOT / "book").glob("[0-9]*.ipynb")), ids=lambda path: path.stem)
+def test_no_title_of_an_exercise_has_brackets_within_brackets(path: Path):
+    """As a page is read, a notebook is one line of JSON a line of text."""
+    text = extension("chapter_numbers").without_inner_brackets(path.read_text(encoding="utf-8"))
+    titles = re.findall(r":::\{exercise\} (.+?)\\n", text)
+    assert len(titles) >= 3 and all(re.search(r" · (easy|medium|hard)$", title) for title in titles)
+    json.loads(text)
+
+
 def pages() -> list[str]:
     parts = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))["parts"]
     return [Path(one["file"]).name for part in parts for one in part["chapters"]]

@@ -43,6 +43,7 @@ SECOND_EDITION: tuple[str, ...] = (
     "13_ablations",
     "14_over_optimisation",
     "15_other_rewards",
+    "17_more_reward",
     "18_flow_matching",
 )
 DRAWS = ("plt.show(", "plt.subplots(", "HTML(", "contact_sheet(", "plt.imshow(")
