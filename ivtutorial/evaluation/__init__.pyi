@@ -18,6 +18,7 @@ from ivtutorial.evaluation.intervals import (
     estimate as estimate,
     holm as holm,
     over_runs as over_runs,
+    student as student,
     two_way as two_way,
 )
 from ivtutorial.evaluation.judging import ClipJudge as ClipJudge

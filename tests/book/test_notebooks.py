@@ -40,6 +40,7 @@ SECOND_EDITION: tuple[str, ...] = (
     "09_putting_it_together",
     "10_full_size",
     "11_rivals",
+    "12_evaluation",
     "13_ablations",
     "14_over_optimisation",
     "15_other_rewards",
