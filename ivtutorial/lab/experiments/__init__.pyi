@@ -5,6 +5,7 @@ from ivtutorial.lab.experiments.answers.contrasts import (
     table_of as table_of,
     with_ties as with_ties,
 )
+from ivtutorial.lab.experiments.answers.course import at_equal_cost as at_equal_cost
 from ivtutorial.lab.experiments.answers.frontier_table import (
     frontier_questions as frontier_questions,
     frontier_rows as frontier_rows,

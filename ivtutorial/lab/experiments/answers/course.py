@@ -49,23 +49,40 @@ def difference_of(result: Mapping[str, Any], first: str, second: str, column: st
     return minus(b, a, any(has_no_runs(result, name.partition("@")[0], where) for name in (first, second)))
 
 
-def at_equal_cost(result: Mapping[str, Any], first: str, second: str) -> tuple[str, str]:
-    """Two arms as sides that cost the same: of the one with the larger budget, the moment at the other's cost.
+def at_equal_cost(result: Mapping[str, Any], *names: str, where: str | None = None) -> tuple[str, ...]:
+    """Arms as sides that cost the same: each at the moment at which it has cost as much as the cheapest of them.
 
-    Where nothing was measured at that moment, and for "base", the ends of the runs.
+    Where nothing was measured at that moment, as on all lists but the first, the end of the arm's runs; see `cost`.
+
+    Args:
+        result: content of result.json.
+        names: of arms; others, such as "base", stay as they are.
+        where: "LIST-D"; default the first.
 
     Example:
         >>> arms = [{"name": "long", "budget": 200}, {"name": "short", "budget": 100}]
         >>> moments = {"long": {"moments": [{"share": 0.5}, {"share": 1.0}]}}
-        >>> at_equal_cost({"plan": {"arms": arms}, "arms": moments}, "long", "short")
-        ('long@0.5', 'short')
+        >>> at_equal_cost({"plan": {"arms": arms}, "arms": moments}, "base", "long", "short")
+        ('base', 'long@0.5', 'short')
     """
-    budgets = {arm["name"]: arm["budget"] for arm in result["plan"]["arms"]}
-    if first not in budgets or second not in budgets:
-        return first, second
-    least = min(budgets[first], budgets[second])
-    a, b = (_after(result, name, least / budgets[name]) for name in (first, second))
-    return a, b
+    if where is not None and where != next(iter(result["base_values"])):
+        return names
+    least = min((cost(result, name) for name in names if cost(result, name) > 0), default=0.0)
+    return tuple(_after(result, name, least / cost(result, name)) if cost(result, name) else name for name in names)
+
+
+def cost(result: Mapping[str, Any], name: str) -> float:
+    """Passes that `ARM` or `ARM@SHARE` may cost by the plan; 0 for what is no arm of it, such as "base"."""
+    arm, _, share = name.partition("@")
+    budgets = {planned["name"]: float(planned["budget"]) for planned in result["plan"]["arms"]}
+    return budgets.get(arm, 0.0) * float(share or 1)
+
+
+def steps_of(result: Mapping[str, Any], name: str) -> int:
+    """Steps of training that `ARM` or `ARM@SHARE` has behind it."""
+    arm, _, share = name.partition("@")
+    content = result["arms"][arm]
+    return int(content["moments"][moment_of(result, arm, float(share))]["step"] if share else content["steps"])
 
 
 def moment_of(result: Mapping[str, Any], arm: str, share: float) -> int:

@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ivtutorial.lab.experiments.answers.contrasts import Contrast, interval, own_prompts
-from ivtutorial.lab.experiments.answers.course import difference_of
+from ivtutorial.lab.experiments.answers.contrasts import BASE, Contrast, interval, own_prompts
+from ivtutorial.lab.experiments.answers.course import at_equal_cost, cost, difference_of
+from ivtutorial.lab.experiments.answers.results import paired
 from ivtutorial.lab.experiments.answers.words import arm_words, column_words, list_words
 from ivtutorial.notebook.style import BLUE, GREY, ORANGE
 
@@ -33,14 +34,18 @@ class Row:
 
 
 def draw_changes(figure: Any, result: Mapping[str, Any], columns: Sequence[str]) -> None:
-    """A panel a column, a row an arm and list of prompts: change from the untouched model, dots for the runs."""
+    """A panel a column, a row an arm and list of prompts: change from the untouched model, dots for the runs.
+
+    The arms of a list have cost the same where the result has that moment; else the label says how much more.
+    """
     panels = []
     for column in columns:
+        lists = [where for where, values in result["base"].items() if column in values]
+        by_list = {where: at_equal_cost(result, *result["arms"], where=where) for where in lists}
         rows = [
-            _change_row(arm, where, changes[column], several=len(result["base"]) > 1)
-            for arm, content in result["arms"].items()
-            for where, changes in content["final"].items()
-            if column in changes
+            _change_row(result, sides[k], column, where, sides)
+            for k in range(len(result["arms"]))
+            for where, sides in by_list.items()
         ]
         if rows:
             panels.append((f"change of {column_words(column)}", rows))
@@ -95,10 +100,20 @@ def draw_forest(figure: Any, panels: Sequence[tuple[str, Sequence[Row]]]) -> Non
         axis.spines[["top", "right"]].set_visible(False)
 
 
-def _change_row(arm: str, where: str, numbers: Mapping[str, Any], several: bool) -> Row:
-    label = f"{arm_words(arm)}\n{list_words(where)}" if several else arm_words(arm)
-    dots = tuple(value - numbers["before"] for value in numbers["by_seed"])
-    return Row(label, numbers["mean"], numbers["low"], numbers["high"], dots)
+def _change_row(result: Mapping[str, Any], side: str, column: str, where: str, sides: Sequence[str]) -> Row:
+    arm = result["arms"][side.partition("@")[0]]
+    change = paired(result, BASE, side, column, where)
+    label = arm_words(side.partition("@")[0])
+    ratio = cost(result, side) / min(cost(result, name) for name in sides)
+    if ratio > 1.05:
+        label += f", {ratio:.2g} times the cost"
+    if len(result["base"]) > 1:
+        label += f"\n{list_words(where)}"
+    if "by_run" in arm:
+        dots = difference_of(result, BASE, side, column, where).mean(axis=1).tolist()
+    else:  # averages, with the mean of each run beside them
+        dots = [value - change.before for value in arm["final"][where][column]["by_seed"]]
+    return Row(label, change.mean, change.low, change.high, tuple(dots))
 
 
 def _answer_row(contrast: Contrast) -> Row:

@@ -28,7 +28,7 @@ from ivtutorial.lab.experiments.answers.contrasts import (
     own_prompts,
     with_ties,
 )
-from ivtutorial.lab.experiments.answers.course import at_equal_cost
+from ivtutorial.lab.experiments.answers.course import at_equal_cost, cost, steps_of
 from ivtutorial.lab.experiments.answers.results import paired, read_result, to_be_measured
 from ivtutorial.lab.experiments.answers.words import arm_words, column_words
 
@@ -107,7 +107,8 @@ def shown_changes(
     Args:
         name: of the experiment.
         columns: what is compared; those that the result does not have are left out.
-        first: what every arm is compared with, an arm or the untouched model.
+        first: what every arm is compared with: another arm, where both have cost the same, or the untouched model,
+            where all rows have.
         arms: the rows; default all but `first`.
         where: "LIST-D"; default the first.
         folder: with the JSON files; default the shipped `data/results`.
@@ -127,11 +128,17 @@ def shown_changes(
     kept = [column for column in columns if _has(result, column, where)]
     rows = arms or [arm for arm in result["arms"] if arm != first]
     head = "".join(f"<th>{column_words(column)}</th>" for column in kept)
-    body = "".join(_change_row(result, first, arm, kept, where) for arm in rows)
-    against = "the untouched model" if first == BASE else f"{arm_words(first)}, at equal cost"
+    sides = (
+        [(BASE, side) for side in at_equal_cost(result, *rows, where=where)]
+        if first == BASE
+        else [at_equal_cost(result, first, arm, where=where) for arm in rows]
+    )
+    body = "".join(_change_row(result, a, b, kept, where) for a, b in sides)
+    compared = [[b for _, b in sides]] if first == BASE else sides
+    against = "the untouched model" if first == BASE else arm_words(first)
     return (
-        f'<div style="overflow-x: auto"><table><thead><tr><th></th><th>steps</th>{head}</tr></thead>'
-        f"<tbody>{body}</tbody></table></div><p>Change against {against}; {runs_words(result)}.</p>"
+        f'<div style="overflow-x: auto"><table><thead><tr><th></th><th>steps</th>{head}</tr></thead><tbody>{body}'
+        f"</tbody></table></div><p>Change against {against}{_cost_words(result, compared)}; {runs_words(result)}.</p>"
     )
 
 
@@ -161,11 +168,21 @@ def _has(result: Mapping[str, Any], column: str, where: str | None) -> bool:
     return True
 
 
-def _change_row(result: Mapping[str, Any], first: str, arm: str, columns: Sequence[str], where: str | None) -> str:
-    a, b = (first, arm) if where else at_equal_cost(result, first, arm)
+def _change_row(result: Mapping[str, Any], a: str, b: str, columns: Sequence[str], where: str | None) -> str:
     changes = [paired(result, a, b, column, where) for column in columns]
     cells = "".join(f"<td>{_cell((d.mean, d.low, d.high))}</td>" for d in changes)
-    return f"<tr><th>{arm_words(arm)}</th><td>{result['arms'][arm]['steps']}</td>{cells}</tr>"
+    return f"<tr><th>{arm_words(b.partition('@')[0])}</th><td>{steps_of(result, b)}</td>{cells}</tr>"
+
+
+def _cost_words(result: Mapping[str, Any], compared: Sequence[Sequence[str]]) -> str:
+    """Whether the sides of each group cost the same, in words; nothing where there is nothing to compare."""
+    costs = [[spent for name in group if (spent := cost(result, name))] for group in compared]
+    ratios = [max(group) / min(group) for group in costs if len(group) > 1]
+    if not ratios:
+        return ""
+    return (
+        ", at equal cost" if max(ratios) < 1.05 else f" at the end, where costs differ by up to {max(ratios):.2g} times"
+    )
 
 
 def _cell(numbers: tuple[float, float | None, float | None] | None) -> str:

@@ -150,9 +150,44 @@ def test_arms_are_compared_where_they_cost_the_same(tmp_path: Path) -> None:
     [mean] = re.findall(r"<td>([-+.\d]+) \(", page)
     assert float(mean) == pytest.approx(0.02, abs=1e-4) and "colour" not in page, "columns that are there"
     assert "against long, at equal cost" in page and "8 runs, 95 % intervals for other prompts and other runs" in page
+    assert "<td>48</td>" in page, "the short arm's end"
+    untouched = shown_changes("fig5b", ["reward"], folder=tmp_path)
+    means = [float(mean) for mean in re.findall(r"<td>([-+.\d]+) \(", untouched)]
+    assert means == pytest.approx([0.03, 0.05], abs=1e-4), "all rows have cost the same"
+    assert "untouched model, at equal cost" in untouched and "<td>24</td>" in untouched
     with pytest.raises(InputError, match="no arm 'third'"):
         shown_changes("fig5b", ["reward"], arms=["third"], folder=tmp_path)
     assert "ivtutorial experiment fig5c" in shown_changes("fig5c", ["reward"], folder=tmp_path)
+
+
+def test_bars_stand_where_the_arms_cost_the_same() -> None:
+    """The arm with twice the budget is drawn half way, 0.03, each run's dot against the run's own prompts. On a list
+    that was measured at the ends alone it is drawn there, 0.04, and its label says what it cost."""
+    result = made_up_result({"long": RISE, "short": {"reward": [0, 0, 0, 0.05]}}, noise=1e-5, kind="bars")
+    result["plan"]["arms"][0]["budget"] *= 2
+    for content in (
+        result["base"],
+        result["base_values"],
+        *(arm[k] for arm in result["arms"].values() for k in ("final", "by_run")),
+    ):
+        content["things-20"] = content["in_domain-20"]
+    result["own_prompts"].append("things-20")
+    axis = draw(result).axes[0]
+    assert texts(axis)[-4:] == [
+        "long\nknown animals, 20 steps", "long, 2 times the cost\nthings, 20 steps",
+        "short\nknown animals, 20 steps", "short\nthings, 20 steps",
+    ]  # fmt: skip
+    dots = [line.get_xdata() for line in axis.get_lines() if line.get_marker() == "."]
+    for values, gain in zip(dots, (0.03, 0.04, 0.05, 0.05), strict=True):
+        assert np.allclose(values, gain, atol=1e-4)
+
+
+def test_a_table_of_ends_says_that_costs_differ(tmp_path: Path) -> None:
+    result = made_up_result({"long": RISE, "short": RISE}, shares=(1.0,))
+    result["plan"]["arms"][0]["budget"] *= 3
+    (tmp_path / "fig5b.json").write_text(json.dumps(result))
+    page = shown_changes("fig5b", ["reward"], first="long", folder=tmp_path)
+    assert "against long at the end, where costs differ by up to 3 times" in page
 
 
 def test_what_intervals_hold_for_is_said_below_them() -> None:
