@@ -128,7 +128,15 @@ def write(root: Path) -> None:
             path.write_text(text, encoding="utf-8")
 
 
+def drop_list_of_sources(app: Any, error: Exception | None) -> None:
+    """Take away the page over all sources that viewcode writes: no page leads to it, `index` has the same modules, and
+    it nests a list in a list without an item between them, which a screen reader stumbles over."""
+    if error is None:
+        (Path(app.outdir) / "_modules" / "index.html").unlink(missing_ok=True)
+
+
 def setup(app: Any) -> dict[str, bool]:
     """Write the pages now: the table of contents, which is read next, looks for them."""
     write(ROOT)
+    app.connect("build-finished", drop_list_of_sources)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -12,9 +12,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from docutils import nodes
-from docutils.statemachine import StringList
-from sphinx.util.docutils import SphinxDirective
+from made_parts import MadeLines
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "data" / "results"
@@ -188,22 +186,21 @@ def _cells(row: dict[str, Any], columns: dict[str, str]) -> list[str]:
     return [cell(row.get(key)) for key in columns]
 
 
-class Benchmark(SphinxDirective):
+class Benchmark(MadeLines):
     """`benchmark`, whose argument is the name of a script."""
 
     required_arguments = 1
 
-    def run(self) -> list[nodes.Node]:
-        """Parse the tables as a part of the page."""
-        path = RESULTS / f"{self.arguments[0]}.json"
-        self.env.note_dependency(str(path))
+    def sources(self) -> list[Path]:
+        """What the script measured; not there before it has run."""
+        return [RESULTS / f"{self.arguments[0]}.json"]
+
+    def lines(self) -> list[str]:
+        """A table a device."""
+        [path] = self.sources()
         tables = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-        parent = nodes.Element()
         counted = COUNTED.get(self.arguments[0])
-        shown = counted(tables) if counted else lines(self.arguments[0], tables)
-        content = StringList(shown, source=str(path))
-        self.state.nested_parse(content, self.content_offset, parent)
-        return parent.children
+        return counted(tables) if counted else lines(self.arguments[0], tables)
 
 
 def setup(app: Any) -> dict[str, bool]:

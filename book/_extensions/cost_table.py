@@ -10,9 +10,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from docutils import nodes
-from docutils.statemachine import StringList
-from sphinx.util.docutils import SphinxDirective
+from made_parts import MadeLines
 
 ROOT = Path(__file__).resolve().parents[2]
 COSTS = ROOT / "data" / "results" / "chapters.json"
@@ -52,19 +50,19 @@ def table(chapters: list[str], costs: dict[str, Any]) -> list[str]:
     return lines + ([f"\nMeasured on {'; '.join(measured)}."] if measured else [])
 
 
-class ChapterCosts(SphinxDirective):
+class ChapterCosts(MadeLines):
     """`chapter-costs`, without arguments or content."""
 
-    def run(self) -> list[nodes.Node]:
-        """Parse the table as a part of the page."""
-        self.env.note_dependency(str(COSTS))
+    def sources(self) -> list[Path]:
+        """What chapters took."""
+        return [COSTS]
+
+    def lines(self) -> list[str]:
+        """The table of the chapters in this folder."""
         costs = json.loads(COSTS.read_text(encoding="utf-8")) if COSTS.exists() else {}
         folder = Path(self.env.doc2path(self.env.docname)).parent
         chapters = sorted(path.stem for path in folder.glob("[0-9][0-9]_*.ipynb"))
-        listed = [name for name in chapters if f"{folder.name}/{name}" in self.env.found_docs]
-        parent = nodes.Element()
-        self.state.nested_parse(StringList(table(listed, costs), source=str(COSTS)), self.content_offset, parent)
-        return parent.children
+        return table([name for name in chapters if f"{folder.name}/{name}" in self.env.found_docs], costs)
 
 
 def setup(app: Any) -> dict[str, bool]:

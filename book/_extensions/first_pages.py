@@ -15,12 +15,9 @@ import json
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
-from docutils import nodes
-from docutils.parsers.rst import directives
-from docutils.statemachine import StringList
-from sphinx.util.docutils import SphinxDirective
+from made_parts import MadeFigure, MadeLines
 
 from ivtutorial.pages import film_assets, html_film, html_reel, svg_curve
 from ivtutorial.video.reader import read_video, video_facts
@@ -102,60 +99,43 @@ def loop() -> str:
     return f'{strip}<div class="loop-curve">{svg_curve(list(enumerate(rewards)), height=200)}</div>'
 
 
-class _Figure(SphinxDirective):
-    """A figure whose HTML is `drawn`, with the content as its caption."""
-
-    has_content = True
-    option_spec: ClassVar[dict[str, Any]] = {"name": directives.unchanged}
-
-    def drawn(self) -> str:
-        """HTML text."""
-        raise NotImplementedError
-
-    def run(self) -> list[nodes.Node]:
-        """Draw, and parse the caption."""
-        parsed = nodes.Element()
-        self.state.nested_parse(self.content, self.content_offset, parsed)
-        [words] = parsed.children
-        figure = nodes.figure("", nodes.raw("", self.drawn(), format="html"))
-        figure += nodes.caption(words.rawsource, "", *words.children)
-        self.add_name(figure)
-        self.set_source_info(figure)
-        return [figure]
-
-
-class DemoPairs(_Figure):
+class DemoPairs(MadeFigure):
     """`demo-pairs`."""
+
+    def sources(self) -> list[Path]:
+        """The film of all clips, and their prompts."""
+        return [PAIRS, PAIRS.with_suffix(".json")]
 
     def drawn(self) -> str:
         """The clips of the gallery with their prompts."""
         facts = video_facts(PAIRS)
         frames = read_video(PAIRS, round(facts.seconds * facts.fps), facts.fps)
         prompts = json.loads(PAIRS.with_suffix(".json").read_text(encoding="utf-8"))
-        for path in (PAIRS, PAIRS.with_suffix(".json")):
-            self.env.note_dependency(str(path))
         return pairs(frames, prompts, facts.fps) + film_assets()
 
 
-class FirstLoop(_Figure):
+class FirstLoop(MadeFigure):
     """`first-loop`."""
+
+    def sources(self) -> list[Path]:
+        """The example."""
+        return [LOOP]
 
     def drawn(self) -> str:
         """What the loop did."""
-        self.env.note_dependency(str(LOOP))
         return loop()
 
 
-class DemoNumbers(SphinxDirective):
+class DemoNumbers(MadeLines):
     """`demo-numbers`, without arguments or content."""
 
-    def run(self) -> list[nodes.Node]:
-        """Parse the table as a part of the page."""
-        self.env.note_dependency(str(DEMO))
-        lines = number_rows(json.loads(DEMO.read_text(encoding="utf-8")))
-        parent = nodes.Element()
-        self.state.nested_parse(StringList(lines, source=str(DEMO)), self.content_offset, parent)
-        return parent.children
+    def sources(self) -> list[Path]:
+        """What the demo measured."""
+        return [DEMO]
+
+    def lines(self) -> list[str]:
+        """The table."""
+        return number_rows(json.loads(DEMO.read_text(encoding="utf-8")))
 
 
 def setup(app: Any) -> dict[str, bool]:

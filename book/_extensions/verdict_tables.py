@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 from docutils import nodes
 from docutils.parsers.rst import directives
-from docutils.statemachine import StringList
+from made_parts import MadeLines
 from sphinx.util.docutils import SphinxDirective
 
 from ivtutorial.lab.experiments.answers.gains import shown_changes
@@ -37,21 +37,13 @@ def evidence(claim: Claim) -> list[str]:
     return [said, "", *(f"- {one}" for one in claim.evidence), ""]
 
 
-class _Shown(SphinxDirective):
-    def lines(self) -> list[str]:
-        """What is shown, in Markdown."""
-        raise NotImplementedError
-
-    def run(self) -> list[nodes.Node]:
-        """Parse the lines as a part of the page."""
-        for path in sorted(RESULTS.glob("*.json")):
-            self.env.note_dependency(str(path))
-        parent = nodes.Element()
-        self.state.nested_parse(StringList(self.lines(), source=str(RESULTS)), self.content_offset, parent)
-        return parent.children
+class _FromResults(MadeLines):
+    def sources(self) -> list[Path]:
+        """All results."""
+        return sorted(RESULTS.glob("*.json"))
 
 
-class Verdicts(_Shown):
+class Verdicts(_FromResults):
     """`verdicts`, without arguments or content."""
 
     def lines(self) -> list[str]:
@@ -59,7 +51,7 @@ class Verdicts(_Shown):
         return summary(verdicts(RESULTS))
 
 
-class Verdict(_Shown):
+class Verdict(_FromResults):
     """`verdict`, with the number of a claim."""
 
     required_arguments = 1

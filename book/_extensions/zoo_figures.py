@@ -11,35 +11,24 @@ The names are those of functions in `ivtutorial.lab.world.posters` and `fault_mi
 from __future__ import annotations
 
 from importlib import import_module
-from typing import Any, ClassVar
+from typing import Any
 
-from docutils import nodes
-from docutils.parsers.rst import directives
-from sphinx.util.docutils import SphinxDirective
+from made_parts import MadeFigure
 
 MODULES = {"fault_mixer": "ivtutorial.lab.world.fault_mixer"}
 POSTERS = "ivtutorial.lab.world.posters"
 
 
-class ZooFigure(SphinxDirective):
-    """`zoo-figure`, whose argument names the function and whose content is the caption."""
+class ZooFigure(MadeFigure):
+    """`zoo-figure`, whose argument names the function."""
 
     required_arguments = 1
-    has_content = True
-    option_spec: ClassVar[dict[str, Any]] = {"name": directives.unchanged_required}
 
-    def run(self) -> list[nodes.Node]:
-        """Draw the figure and parse its caption."""
+    def drawn(self) -> str:
+        """What the function returns."""
         name = self.arguments[0]
-        draw = getattr(import_module(MODULES.get(name, POSTERS)), name)
-        parsed = nodes.Element()
-        self.state.nested_parse(self.content, self.content_offset, parsed)
-        [words] = parsed.children
-        figure = nodes.figure("", nodes.raw("", draw(), format="html"))
-        figure += nodes.caption(words.rawsource, "", *words.children)
-        self.add_name(figure)
-        self.set_source_info(figure)
-        return [figure]
+        text: str = getattr(import_module(MODULES.get(name, POSTERS)), name)()
+        return text
 
 
 def setup(app: Any) -> dict[str, bool]:

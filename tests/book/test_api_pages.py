@@ -8,6 +8,7 @@ import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import docutils.core
 import docutils.nodes
@@ -78,6 +79,20 @@ def test_every_module_has_a_page_that_the_index_leads_to():
     for module in MODULES:
         assert f".. automodule:: {module}\n" in PAGES[module]
         assert PAGES["index"].count(f"]({module}.md)") == 1, module
+
+
+def test_the_list_of_sources_goes_and_the_sources_stay(tmp_path: Path):
+    """Of a build that failed everything is left to look at."""
+    sources = tmp_path / "_modules" / "ivtutorial"
+    sources.mkdir(parents=True)
+    for path in (sources / "errors.html", sources.parent / "index.html", tmp_path / "index.html"):
+        path.write_text("<ul><li>a</li><ul><li>b</li></ul></ul>")
+    api_pages.drop_list_of_sources(SimpleNamespace(outdir=tmp_path), ValueError("a warning"))
+    assert (sources.parent / "index.html").exists()
+    for _ in range(2):  # the second time there is nothing to take away
+        api_pages.drop_list_of_sources(SimpleNamespace(outdir=tmp_path), None)
+        left = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.html"))
+        assert left == ["_modules/ivtutorial/errors.html", "index.html"]
 
 
 def test_the_map_and_the_api_lead_to_each_other():

@@ -3,28 +3,19 @@
 from __future__ import annotations
 
 import ast
-import importlib
-import importlib.util
 import re
+import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "book" / "_extensions"))
+
+import benchmark_tables as tables  # noqa: E402
+
 PAGE = (ROOT / "book" / "benchmarks.md").read_text(encoding="utf-8")
 
-
-def extension() -> Any:
-    path = ROOT / "book" / "_extensions" / "benchmark_tables.py"
-    spec = importlib.util.spec_from_file_location("benchmark_tables", path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-tables = extension()
 ROWS = [{"name": "base", "seconds": 2.0, "relative": 1.0, "step_mb": 1234.5, "peak_mb": 20}]
 MEASURED = {"rows": ROWS, "hardware": "A processor, 2 cores", "date": "2026-01-01", "seed": 0, "load_at_start": 0.1}
 

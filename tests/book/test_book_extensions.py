@@ -2,29 +2,69 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import re
 import sys
+from importlib import import_module as extension
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 import yaml
+from docutils import nodes
+from docutils.core import publish_doctree
+from docutils.parsers.rst.directives import register_directive
 
 from ivtutorial.video.reader import video_facts
 
 ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "book" / "_extensions"))
 
 
-def extension(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name, ROOT / "book" / "_extensions" / f"{name}.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module
+def read(text: str, name: str, directive: type) -> tuple[Any, list[str]]:
+    """A page with one directive, and the files on which the page depends."""
+    files: list[str] = []
+    register_directive(name, directive)
+    settings = {"env": SimpleNamespace(note_dependency=files.append), "report_level": 2, "halt_level": 2}
+    return publish_doctree(text, settings_overrides=settings), files
+
+
+def test_a_made_figure_has_html_a_caption_and_a_name():
+    """Its content is the caption, with its marks; the page is made again when a source changes."""
+    parts = extension("made_parts")
+
+    class Square(parts.MadeFigure):
+        def sources(self) -> list[Path]:
+            return [Path("square.json")]
+
+        def drawn(self) -> str:
+            return "<svg></svg>"
+
+    page, files = read(".. square::\n   :name: fig-square\n\n   A *square*.\n", "square", Square)
+    [figure] = page.findall(nodes.figure)
+    html, caption = figure.children
+    assert html.astext() == "<svg></svg>" and html["format"] == "html"
+    assert caption.astext() == "A square." and list(caption.findall(nodes.emphasis))
+    assert figure["names"] == ["fig-square"] and files == ["square.json"]
+
+
+def test_made_lines_become_a_part_of_the_page():
+    parts = extension("made_parts")
+
+    class Twice(parts.MadeLines):
+        required_arguments = 1
+
+        def sources(self) -> list[Path]:
+            return [Path("a.json"), Path("b.json")]
+
+        def lines(self) -> list[str]:
+            return [f"- {self.arguments[0]}", f"- {self.arguments[0]}"]
+
+    page, files = read(".. twice:: once\n", "twice", Twice)
+    assert [item.astext() for item in page.findall(nodes.list_item)] == ["once", "once"]
+    assert files == ["a.json", "b.json"]
 
 
 def test_figures_and_exercises_are_numbered_by_chapter():

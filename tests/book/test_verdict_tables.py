@@ -2,29 +2,21 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
+import sys
 from pathlib import Path
-from typing import Any
 
 from ivtutorial.lab.experiments.answers.questions import read_questions
 from ivtutorial.lab.experiments.answers.verdicts import Claim
 from ivtutorial.lab.experiments.plans.catalogue import EXPERIMENTS
 
 ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "book" / "_extensions"))
+
+import verdict_tables as tables  # noqa: E402
+
 PAGE = (ROOT / "book" / "verdicts.md").read_text(encoding="utf-8")
 
-
-def extension() -> Any:
-    path = ROOT / "book" / "_extensions" / "verdict_tables.py"
-    spec = importlib.util.spec_from_file_location("verdict_tables", path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-tables = extension()
 CLAIM = Claim(3, "lambda = 1 is best", "Fig. 5c", "undecided", ("one: reproduced (+0.1)", "two: undecided (+0.0)"))
 
 
