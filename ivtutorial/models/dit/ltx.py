@@ -88,7 +88,10 @@ class LTXBackbone(DitBackbone):
     """Transformer, autoencoder, text encoder (T5) and schedule of LTX-Video, see `DitBackbone`.
 
     The stock pipeline's shift follows the size of each clip. Here a backbone has one grid: give
-    `LTXSchedule(ltx_shift(f * h * w))` as `scheduler` for clips of another size than 17 frames of 512x704.
+    `LTXSchedule(ltx_shift(f * h * w))` as `scheduler` for clips of another size than 17 frames of 512x704, or write
+    that shift into `scheduler/scheduler_config.json` of the folder, `"use_dynamic_shifting": false, "shift": ...`. No
+    command has an option for it, for any family: a model that is tuned on one grid and sampled on another is not the
+    same model, and the folder is what all commands share.
 
     Raises:
         InputError: on construction, with an autoencoder of another compression, or one that adds noise as it decodes.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -166,6 +167,22 @@ def test_a_folder_of_the_stock_pipeline_is_opened(tmp_path: Path) -> None:
         opened.latent_shape(13)
     with pytest.raises(InputError, match="multiples of 32"):
         opened.latent_shape(17, 48, 64)
+
+
+def test_the_grid_of_another_size_is_chosen_in_the_folder(tmp_path: Path) -> None:
+    """A fixed shift in its scheduler's settings, which the stock scheduler reads in the same way: 9 frames of 64x64."""
+    import numpy as np
+    from diffusers import FlowMatchEulerDiscreteScheduler
+
+    tiny_ltx_folder(tmp_path)
+    path = tmp_path / "scheduler" / "scheduler_config.json"
+    shift = ltx_shift(2 * 2 * 2)
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"use_dynamic_shifting": False, "shift": shift}))
+    schedule = clocks(tmp_path).schedule
+    assert schedule == LTXSchedule(shift, 0.1) and open_model(tmp_path).scheduler == schedule
+    stock = FlowMatchEulerDiscreteScheduler.from_pretrained(tmp_path / "scheduler")
+    stock.set_timesteps(sigmas=np.linspace(1, 1 / 5, 5), mu=1.0)
+    assert_close(torch.tensor(schedule.timesteps(5)), stock.timesteps, n=64)
 
 
 @pytest.mark.parametrize(
