@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from ivtutorial.lab.experiments.answers.contrasts import BASE, Contrast, annotators_choice, change, interval
+from ivtutorial.lab.experiments.answers.words import arm_words
 from ivtutorial.lab.experiments.plans.frontier import OURS, PAPER
 
 EQUAL_WITHIN = 0.05  # of u: a seventieth of what lies between a perfect clip and none
@@ -58,21 +59,23 @@ def frontier_questions(result: Mapping[str, Any]) -> list[Contrast]:
     for name in result["arms"]:
         if name != PAPER:
             after = interval(change(result, PAPER, name, "utility"))
-            contrasts.append(Contrast(f"{name}: u above the paper's at equal cost", after, margin=EQUAL_WITHIN))
+            contrasts.append(
+                Contrast(f"{arm_words(name)}: u above the paper's at equal cost", after, margin=EQUAL_WITHIN)
+            )
     early = change(result, PAPER, OURS, "utility", (None, 0)) if OURS in result["arms"] else None
     if early is not None:
-        text = f"{OURS}: after a fifth of the cost, u within {EQUAL_WITHIN} of the paper's at its end"
+        text = f"{arm_words(OURS)}: after a fifth of the cost, u within {EQUAL_WITHIN} of the paper's at its end"
         contrasts.append(Contrast(text, interval(early), bound=-EQUAL_WITHIN))
     return contrasts
 
 
 def frontier_text(result: Mapping[str, Any]) -> str:
     """Rows and questions as lines of text."""
-    lines = [f"{'':16} {'lr':>8} {'seconds':>8} {'passes':>7} {'peak MB':>8} {'reward':>8} {'u':>7} {'preferred':>9}"]
+    lines = [f"{'':24} {'lr':>8} {'seconds':>8} {'passes':>7} {'peak MB':>8} {'reward':>8} {'u':>7} {'preferred':>9}"]
     for row in frontier_rows(result):
         peak = "-" if row["peak_mb"] is None else f"{row['peak_mb']:.0f}"
         lines.append(
-            f"{row['arm']:16} {row['lr']:8.2g} {row['seconds']:8.0f} {row['passes']:7.0f} {peak:>8} "
+            f"{arm_words(row['arm']):24} {row['lr']:8.2g} {row['seconds']:8.0f} {row['passes']:7.0f} {peak:>8} "
             f"{row['reward'][0]:+8.4f} {row['utility'][0]:+7.3f} {row['preferred'][0]:9.1%}"
         )
     return "\n".join([*lines, *map(str, frontier_questions(result))])

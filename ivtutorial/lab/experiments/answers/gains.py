@@ -69,12 +69,12 @@ def gain_text(result: Mapping[str, Any], where: str | None = None) -> str:
     """The rows as lines of text, each change with its 95 % interval."""
     rows = gain_rows(result, where)
     columns = [column for column in TRUTH if any(column in row["changes"] for row in rows)]
-    head = f"{'':14} {'runs':>4}" + "".join(f"  {SHORT.get(column, column):>26}" for column in columns)
+    head = f"{'':23} {'runs':>4}" + "".join(f"  {SHORT.get(column, column):>26}" for column in columns)
     lines = [head + f"  {'wins / ties / losses':>21}"]
     for row in rows:
         cells = "".join(f"  {_cell(row['changes'].get(column)):>26}" for column in columns)
         choices = "-" if row["choices"] is None else " / ".join(f"{share:.0%}" for share in row["choices"])
-        lines.append(f"{row['arm']:14} {row['runs']:4}{cells}  {choices:>21}")
+        lines.append(f"{arm_words(row['arm']):23} {row['runs']:4}{cells}  {choices:>21}")
     return "\n".join(lines)
 
 
@@ -87,7 +87,7 @@ def gain_html(result: Mapping[str, Any], where: str | None = None) -> str:
     for row in rows:
         cells = "".join(f"<td>{_cell(row['changes'].get(column))}</td>" for column in columns)
         choices = "-" if row["choices"] is None else " / ".join(f"{share:.0%}" for share in row["choices"])
-        body += f"<tr><th>{row['arm']}</th><td>{row['runs']}</td>{cells}<td>{choices}</td></tr>"
+        body += f"<tr><th>{arm_words(row['arm'])}</th><td>{row['runs']}</td>{cells}<td>{choices}</td></tr>"
     return (
         '<div style="overflow-x: auto"><table><thead><tr><th>arm</th><th>runs</th>'
         f"{head}<th>wins / ties / losses</th></tr></thead><tbody>{body}</tbody></table></div>"
@@ -151,7 +151,7 @@ def runs_words(result: Mapping[str, Any]) -> str:
     runs = max(_runs(result, name) for name in result["arms"])
     prompts = "95 % intervals, for other prompts and not for other runs"
     if not any("by_run" in arm for arm in result["arms"].values()):
-        words = f"second generation of the models, averages of {runs} runs, {prompts}"
+        words = f"averages of {runs} runs of an earlier version of the small models, {prompts}"
     elif runs == 1:
         words = f"a single run, {prompts}"
     else:

@@ -37,7 +37,7 @@ STORY = {
     },
     "fig5b": {"tau-0.1": "tau 0.1"},
     "guards": {"plain": "4 times the learning rate", "half-scale": "and half of the adapter"},
-    "frontier": {"quick-edit": "quick edit, a quarter of the cost"},
+    "frontier": {"quick-edit": "QuickEdit, a quarter of the cost"},
 }
 TWINS = {
     "fig5a": ("instructvideo@0.5", "again"),

@@ -36,6 +36,8 @@ ARM_WORDS = {
     "clean": "clean clips",
     "reduced": "reduced HPS",
     "vivid": "sharp and colourful",
+    "tuned-D20": "tuned with 20 steps",
+    "tuned-D50": "tuned with 50 steps",
 }
 LIST_WORDS = {
     "in_domain": "known animals",
@@ -56,7 +58,12 @@ def column_words(name: str) -> str:
 
 
 def arm_words(name: str) -> str:
-    """An arm's name for a legend."""
+    """An arm's name for a legend, as the papers write it.
+
+    Example:
+        >>> arm_words("draft-1"), arm_words("tau-0.6")
+        ('DRaFT-1', 'tau 0.6')
+    """
     return ARM_WORDS.get(name, name.replace("lambda-", "lambda ").replace("tau-", "tau "))
 
 

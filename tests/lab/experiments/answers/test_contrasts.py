@@ -103,7 +103,7 @@ def test_questions_of_the_frontier() -> None:
     result = made_up({PAPER: 0.2, AGAIN: 0.2, OURS: 0.4})
     again, ours, early = frontier_questions(result)
     assert (again.word, ours.word, early.word) == ("equivalent", "reproduced", "reproduced")
-    assert early.bound == -EQUAL_WITHIN and ours.text.startswith(OURS)
+    assert early.bound == -EQUAL_WITHIN and ours.text.startswith(arm_words(OURS))
     assert {one.word for one in frontier_questions(made_up({PAPER: 0.2, OURS: 0.4}, runs=1))} == {"undecided"}
 
 
@@ -113,7 +113,7 @@ def test_rows_and_text_of_the_frontier() -> None:
     assert low < mean < high and mean == pytest.approx(0.4, abs=0.02) and rows[OURS]["seconds"] == 9.0
     assert rows[PAPER]["preferred"][0] == pytest.approx(1 / (1 + np.exp(-0.2)), abs=0.01)
     text = frontier_text(made_up({PAPER: 0.2, OURS: 0.4}, runs=1))
-    assert f"{OURS}:" in text and "undecided" in text and "50" in text.splitlines()[1]
+    assert f"{arm_words(OURS)}:" in text and "undecided" in text and "50" in text.splitlines()[1]
 
 
 @pytest.mark.parametrize("runs", [1, 6])
