@@ -39,7 +39,7 @@ from ivtutorial.lab.experiments.answers.results import (
     to_be_measured as to_be_measured,
 )
 from ivtutorial.lab.experiments.answers.verdicts import Claim as Claim, verdict as verdict
-from ivtutorial.lab.experiments.answers.words import arm_words as arm_words
+from ivtutorial.lab.experiments.answers.words import arm_words as arm_words, list_words as list_words
 from ivtutorial.lab.experiments.peak import peak_of_step as peak_of_step
 from ivtutorial.lab.experiments.plans.blocks import BLOCKS as BLOCKS, cost_text as cost_text, costs as costs
 from ivtutorial.lab.experiments.plans.catalogue import (
