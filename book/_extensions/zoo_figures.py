@@ -5,7 +5,7 @@
     The caption.
     :::
 
-The names are those of functions in `ivtutorial.lab.world.posters` and `fault_mixer`, which return HTML.
+The names are those of functions in `ivtutorial.lab.world.posters`, `fault_mixer` and `clip_sheets`, which return HTML.
 """
 
 from __future__ import annotations
@@ -15,7 +15,12 @@ from typing import Any
 
 from made_parts import MadeFigure
 
-MODULES = {"fault_mixer": "ivtutorial.lab.world.fault_mixer"}
+SHEETS = "ivtutorial.lab.world.clip_sheets"
+MODULES = {
+    "fault_mixer": "ivtutorial.lab.world.fault_mixer",
+    "clips_to_use": SHEETS,
+    "clips_to_avoid": SHEETS,
+}
 POSTERS = "ivtutorial.lab.world.posters"
 
 

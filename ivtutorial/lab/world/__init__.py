@@ -14,6 +14,7 @@
 | `preference_quiz` | pairs of pictures to choose from                |
 | `posters`         | the zoo in pictures, for the book               |
 | `fault_mixer`     | a fox whose faults are mixed in the page        |
+| `clip_sheets`     | clips to fine-tune on and clips to leave out    |
 | `showcase`        | pictures of the world for people                |
 """
 
