@@ -35,5 +35,10 @@ def ship(work: Path, out: Path, stages: dict[str, Any]) -> DiffusionPipeline:
         scheduler=make_scheduler("v_prediction"),
     )
     pipeline.save_pretrained(out, safe_serialization=True, max_shard_size=LARGEST_FILE)
+    for part in ("vae", "unet", "text_encoder"):  # whose configurations name the folder that they were read from
+        path = out / part / "config.json"
+        config = json.loads(path.read_text(encoding="utf-8"))
+        config.pop("_name_or_path", None)
+        atomic_write_text(path, json.dumps(config, indent=2) + "\n")
     atomic_write_text(out / "training.json", json.dumps(stages, indent=1) + "\n")
     return pipeline
