@@ -342,6 +342,8 @@ def test_from_nothing_to_a_pipeline_and_again_from_any_stage(tmp_path: Path) -> 
     assert stages["image"]["steps"] == 2 and "t501" in stages["image"] and stages["image"]["hardware"]
     pipeline = DiffusionPipeline.from_pretrained(tmp_path / "models" / "reduced")
     assert type(pipeline).__name__ == "TextToVideoSDPipeline"
+    shipped = (tmp_path / "models" / "reduced").rglob("*.json")
+    assert [path for path in shipped if str(tmp_path) in path.read_text(encoding="utf-8")] == []
     assert pipeline.vae.config.latent_channels == pipeline.unet.config.in_channels == 8
     with pytest.raises(InputError, match="unknown stage 'vae'"):
         train_all(tmp_path, tiny_plan(), Budget(steps=2), until="vae")
