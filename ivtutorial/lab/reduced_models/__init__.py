@@ -4,17 +4,11 @@
 |----------------|-----------------------------------------------------|
 | `train_all`    | everything from nothing, by a budget of hours       |
 | `viewers`      | judges and reward, from what the model makes        |
-| `recipe`       | the defaults of every training                      |
-| `stages`       | one function for each training                      |
-| `loop`         | one resumable training loop for all                 |
 | `tokenizer`    | its vocabulary, from captions                       |
 | `text_encoder` | a stock CLIPTextModel                               |
-| `vae`          | a stock AutoencoderKL                               |
-| `judge`        | the reader of facts                                 |
-| `reward`       | the reduced HPS                                     |
-| `latent_store` | encoded clips for the video model                   |
-| `video_model`  | first images, then time                             |
-| `export`       | what was trained, as the folders that are shipped   |
+| `judge`        | the loss of a reader of facts                       |
+| `reward`       | what the reduced HPS learns                         |
+| `video_model`  | how an image model becomes one of clips             |
 | `measuring`    | whether the models are good enough, and their cards |
 """
 

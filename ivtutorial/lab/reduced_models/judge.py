@@ -1,40 +1,15 @@
-"""Train the judge on renders of both qualities, half and half."""
+"""What a judge's answers cost: its loss on clips whose truth is known."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ivtutorial.lab.reduced_models import loop as training
 from ivtutorial.lab.world import samples as frames, web_faults as web
-from ivtutorial.lab.world.facts import FRAMES
-from ivtutorial.lab.world.judges.judge import EVERY, FAULTS, Judge, JudgeNet, targets
-from ivtutorial.system.device import choose_device
-
-
-def train_judge(folder: Path, config: training.TrainConfig) -> Judge:
-    """Train and save to ``folder/judge``. A batch is ``config.batch`` clips of 8 frames."""
-    torch.manual_seed(config.seed)
-    device = choose_device()
-    net = JudgeNet().to(device)
-    positions = range(0, FRAMES, EVERY)
-
-    def loss(step: int, rng: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
-        samples = [frames.draw_sample(rng, web_share=0.5, frames=positions, held_out=None) for _ in range(config.batch)]
-        value, numbers = reading_loss(net(frames.stack(samples).to(device)), samples)
-        return value, {name: float(number) for name, number in numbers.items()}
-
-    training.train(net, loss, config, folder, "judge")
-    judge = Judge(net)
-    if training.process()[0] == 0:
-        judge.save(folder / "judge")
-        training.record(folder / "judge" / "training.json", "judge", config)
-    return judge
+from ivtutorial.lab.world.judges.judge import FAULTS, targets
 
 
 def reading_loss(out: dict[str, Tensor], samples: Sequence[frames.Sample]) -> tuple[Tensor, dict[str, Tensor]]:

@@ -1,4 +1,4 @@
-"""Train the reduced HPS, as HPSv2 was made: a CLIP learnt from frames and captions, then tuned on preferences.
+"""What the reduced HPS learns, as HPSv2 did: a CLIP learnt from frames and captions, then tuned on preferences.
 
 Stage 1 is CLIP's symmetric contrastive loss on single frames of both qualities. Half its batches share one scene and
 colour, the other half also hold, for each frame, a caption with one wrong fact (as NegCLIP does, arXiv 2210.01936):
@@ -22,21 +22,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import open_clip
 import torch
 import torch.nn.functional as F
 from safetensors.torch import load_file, save
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import CLIPTokenizer
 
 from ivtutorial.errors import InputError
-from ivtutorial.lab.reduced_models import loop as training
-from ivtutorial.lab.reduced_models.tokenizer import MAX_LENGTH, save_tokenizer
+from ivtutorial.lab.reduced_models.tokenizer import MAX_LENGTH
 from ivtutorial.lab.world import annotators, facts as world, samples as frames
 from ivtutorial.lab.world.drawing.subjects import subject
-from ivtutorial.rewards.clip import WEIGHTS_FILE, ClipReward
+from ivtutorial.rewards.clip import WEIGHTS_FILE
 from ivtutorial.rewards.preprocess import CLIP_MEAN, CLIP_STD
-from ivtutorial.system.device import choose_device
 from ivtutorial.system.files import atomic_write, atomic_write_text
 
 ANNOTATORS = 9  # who look at each pair; the loss sees the share of their votes
@@ -108,55 +105,6 @@ class Lessons:
         return F.cross_entropy(scale * scores, wanted), (scores.argmax(1) == taste).float().mean()
 
 
-def train_reward(
-    folder: Path,
-    config: training.TrainConfig,
-    preference_share: float = 0.4,
-    anchor_share: float = 0.25,
-    init: Path | None = None,
-) -> nn.Module:
-    """Train and save to ``folder/reward``, a folder that open_clip opens as ``local-dir:``.
-
-    Args:
-        folder: holds ``tokenizer`` and gets ``reward``.
-        config: steps of both stages together.
-        preference_share: the last part of the steps, which learn from preferences.
-        anchor_share: the first part of those, which keep the contrastive loss besides.
-        init: folder of a reduced HPS to start from; from scratch by default.
-    """
-    torch.manual_seed(config.seed)
-    device = choose_device()
-    tokenizer = CLIPTokenizer.from_pretrained(folder / "tokenizer")
-    cfg = reward_config(len(tokenizer))
-    text_cfg = {k: v for k, v in cfg["text_cfg"].items() if k != "hf_tokenizer_name"}
-    model = open_clip.CLIP(cfg["embed_dim"], cfg["vision_cfg"], text_cfg).to(device)
-    if init is not None:
-        model.load_state_dict({k: v.float() for k, v in load_file(init / WEIGHTS_FILE).items()}, strict=False)
-    lessons = Lessons(model, tokenizer, device)
-
-    def loss(step: int, rng: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
-        stage = step / config.steps - (1 - preference_share)
-        if stage < 0:
-            value, logits = lessons.contrastive(rng, config.batch)
-            hit = logits.argmax(1).eq(torch.arange(len(logits), device=device)).float().mean()
-            return value, {"retrieval": float(hit)}
-        value, agreement = lessons.preferences(rng, config.batch // 2)
-        numbers = {"preference": float(value.detach()), "agreement": float(agreement)}
-        if stage >= anchor_share * preference_share:
-            return value, numbers
-        anchor, _ = lessons.contrastive(rng, config.batch // 4)
-        return value + 0.25 * anchor, numbers
-
-    training.train(model, loss, config, folder, "reward")
-    if training.process()[0] == 0:
-        model.visual.image_mean, model.visual.image_std = CLIP_MEAN, CLIP_STD
-        ClipReward(model, tokenizer, cfg).save(folder / "reward", torch.float16)
-        save_tokenizer(tokenizer, folder / "reward")
-        shares = {"preference_share": preference_share, "anchor_share": anchor_share}
-        training.record(folder / "reward" / "training.json", "reward", config, init, **shares)
-    return model
-
-
 def mix_weights(before: Path, after: Path, share: float, out: Path) -> None:
     """Weighted mean of the weights of two rewards of one training: ``share`` of the later one, the rest of the earlier.
 
@@ -173,9 +121,7 @@ def mix_weights(before: Path, after: Path, share: float, out: Path) -> None:
         raise InputError(f"share = {share}: expected a number from 0 (all of the first) to 1 (all of the second).")
     for folder in (before, after):
         if not (folder / WEIGHTS_FILE).is_file():
-            raise InputError(
-                f"no {WEIGHTS_FILE} in {folder}: expected a folder written by `ivtutorial zoo train reward`."
-            )
+            raise InputError(f"no {WEIGHTS_FILE} in {folder}: expected a folder of a trained reward.")
     old, new = load_file(before / WEIGHTS_FILE), load_file(after / WEIGHTS_FILE)
     if {k: v.shape for k, v in old.items()} != {k: v.shape for k, v in new.items()}:
         raise InputError(f"{before} and {after} hold models of other shapes: mix two rewards of one training.")

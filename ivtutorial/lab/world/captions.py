@@ -58,8 +58,9 @@ TEMPLATES = (
 
 
 def caption(
-    subject: str, colour: str, moves: str, action: str, side: str | None, scene: str, rng: np.random.Generator
-) -> str:
+    subject: str, colour: str, moves: str, action: str, side: str | None, scene: str, rng: np.random.Generator,
+    facing: str | None = None,
+) -> str:  # fmt: skip
     """One wording of a clip's facts, such as "a spotted deer ..." in one of several natural forms.
 
     Args:
@@ -70,11 +71,14 @@ def caption(
         side: "left", "right" or None where the action has no direction.
         scene: a key of :data:`PLACES`.
         rng: picks the wording.
+        facing: "left" or "right" to say which way it faces where `side` says nothing; None leaves it unsaid.
     """
     verbs = VERBS[action]
     verb = _pick(verbs.get(moves) or verbs["any"], rng)
     if side is not None:
         verb = f"{verb} {_pick(SIDES[side], rng)}"
+    elif facing is not None:
+        verb = f"{verb} facing {facing}"
     article, named = short(subject, colour).split(" ", 1)
     return _pick(TEMPLATES, rng).format(a=article, subject=named, verb=verb, place=_pick(PLACES[scene], rng))
 

@@ -19,6 +19,7 @@ from ivtutorial.lab.world.drawing.subject import Palette, Pose, Subject
 
 FRAMES = 16
 FPS = 8
+FACING_SHARE = 0.6  # of the captions that leave something unsaid say the way a subject without a direction faces
 SIZE = 64
 
 # Where an action has a direction, the direction is part of it.
@@ -99,15 +100,16 @@ def caption_of(facts: ClipFacts, subject: Subject, variant: int = 0, full: bool 
         facts: what is true of the clip.
         subject: the subject that it names.
         variant: which wording.
-        full: name everything. Otherwise some captions leave the colour unsaid and some name only the subject, as people
-            do; models train on those, so that short prompts work.
+        full: name everything. Otherwise some captions leave colour or facing unsaid and some name only the subject, as
+            people do; models train on those, so that short prompts work.
     """
     rng = np.random.default_rng((facts.seed, 1, variant))
     chance = 1.0 if full else rng.random()
     if chance < 0.07:
         return captions.short(facts.subject, facts.colour if rng.random() < 0.7 else "")
     colour = facts.colour if chance > 0.15 else ""
-    return captions.caption(facts.subject, colour, subject.moves, facts.action, facts.side, facts.scene, rng)
+    facing = facts.facing if full or rng.random() < FACING_SHARE else None
+    return captions.caption(facts.subject, colour, subject.moves, facts.action, facts.side, facts.scene, rng, facing)
 
 
 def render(facts: ClipFacts, subject: Subject, size: int = SIZE, frames: Sequence[int] | None = None) -> Array:

@@ -12,10 +12,9 @@ import numpy as np
 
 from ivtutorial.lab.world import captions
 from ivtutorial.lab.world.drawing.subject import Subject
-from ivtutorial.lab.world.facts import ClipFacts
+from ivtutorial.lab.world.facts import FACING_SHARE, ClipFacts
 from ivtutorial.lab.world.web_faults import WebFaults
 
-FACING_SHARE = 0.6  # of the captions of actions without a direction
 FAULT_SHARE = 0.5  # of the captions of clips with a fault
 MOST_FAULTS = 3  # in one caption, so that it fits into the text encoder's 24 tokens
 

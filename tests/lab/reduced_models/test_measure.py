@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,14 +15,10 @@ from torch import Tensor
 from ivtutorial.data.prompts import Prompt
 from ivtutorial.errors import InputError
 from ivtutorial.evaluation.table import Evaluation
-from ivtutorial.lab.reduced_models.export import export_models
 from ivtutorial.lab.reduced_models.measuring import cards, models as measure, reward as measure_reward
 from ivtutorial.lab.reduced_models.measuring.models import MeasureConfig, fresh_clips
 from ivtutorial.lab.world.judges.judge import READINGS
 from ivtutorial.system.files import data_path
-
-if TYPE_CHECKING:
-    from ivtutorial.models.backbone import Backbone
 
 SMALL = MeasureConfig(clips=3, prompts=2, seeds=1, pairs=12)
 FACTS = {"subject": "fox", "colour": "red", "scene": "snow", "action": "run", "facing": "left", "seed": 1}
@@ -234,22 +230,3 @@ def test_incomplete_measurements_are_named(tmp_path: Path) -> None:
         cards.write_cards(tmp_path, {"judge": {}})
     with pytest.raises(InputError, match="no model"):
         cards.write_cards(tmp_path / "none", results())
-
-
-def test_export_gathers_what_was_trained(fresh_backbone: Backbone, tmp_path: Path) -> None:
-    from ivtutorial.models.backbone_folder import load_backbone
-
-    work, models = tmp_path / "work", tmp_path / "models"
-    fresh_backbone.tokenizer.save_pretrained(work / "tokenizer")
-    fresh_backbone.text_encoder.save_pretrained(work / "text_encoder")
-    fresh_backbone.vae.save_pretrained(work / "vae")
-    with pytest.raises(InputError, match="unet"):
-        export_models(work, models)
-    fresh_backbone.unet.save_pretrained(work / "unet")
-    (work / "unet" / "training.json").write_text(json.dumps(TRAINED))
-    assert export_models(work, models) == [models / "reduced"]
-    opened = load_backbone(models / "reduced")
-    assert opened.scheduler.config.prediction_type == "v_prediction"
-    assert json.loads((models / "reduced" / "training.json").read_text())["unet"] == TRAINED
-    key = "conv_in.weight"
-    assert torch.equal(opened.unet.state_dict()[key], fresh_backbone.unet.state_dict()[key].half().float())
