@@ -120,7 +120,7 @@ class Judge:
         """
         path = Path(folder) / "judge.safetensors"
         if not path.exists():
-            raise InputError(f"no judge at {path}; train one with 'ivtutorial zoo train judge', or name its folder")
+            raise InputError(f"no judge at {path}; 'ivtutorial zoo train-all' makes it; or give its folder")
         named = json.loads((Path(folder) / "judge.json").read_text(encoding="utf-8"))["subjects"]
         if tuple(named) != SUBJECT_NAMES:
             raise InputError(f"the judge at {path} was trained for other subjects; train it anew")
