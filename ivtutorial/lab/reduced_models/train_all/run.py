@@ -96,11 +96,13 @@ class Sizes:
     Attributes:
         seed: of everything random.
         frames, clips: sizes of the pools.
+        compiled: see :class:`.Plan`.
     """
 
     seed: int | None = None
     frames: int | None = None
     clips: int | None = None
+    compiled: bool | None = None
 
 
 def chosen_plan(folder: Path, device: str, sizes: Sizes = Sizes(), rehearse: bool = False) -> Plan:

@@ -159,7 +159,7 @@ def image(work: Work) -> None:
     def check() -> dict[str, float]:
         return checks.one_step(unet) | checks.samples(unet)
 
-    loss = im.image_loss(unet, texts, frames, clips, config, work.device)
+    loss = im.image_loss(work.fast(unet), texts, frames, clips, config, work.device)
     record = work.train("image", unet, loss, im.adamw(unet, config.lr), check, schedule=Schedule(warmup=200))
     work.save(unet, "image_unet")
     work.finish("image", **record)
@@ -177,7 +177,7 @@ def video(work: Work) -> None:
     def check() -> dict[str, float]:
         return checks.samples(unet, min(45, work.plan.checked), 16)
 
-    loss = vm.video_loss(unet, work.texts(), frames, clips, config, work.device)
+    loss = vm.video_loss(unet, work.texts(), frames, clips, config, work.device, work.fast)
     record = work.train("video", unet, loss, vm.video_optimizers(unet, config), check, schedule=Schedule(warmup=100))
     work.save(unet, "unet")
     work.finish("video", **record)

@@ -166,6 +166,10 @@ class Work:
         first, second = (Encoded(self.folder / "latents", pool, self.plan.channels) for pool in self.files())
         return first.to(self.device), second.to(self.device)
 
+    def fast(self, network: nn.Module) -> nn.Module:
+        """A network as its loss calls it: compiled where the plan says so, with the same weights."""
+        return torch.compile(network, dynamic=False) if self.plan.compiled else network  # type: ignore[return-value]
+
     def tokenizer(self) -> CLIPTokenizer:
         """The trained tokenizer."""
         return CLIPTokenizer.from_pretrained(self.folder / "tokenizer")

@@ -7,6 +7,7 @@ windows of 8 frames at first, half as dear as the 16 of the last part: nothing i
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import torch
@@ -126,9 +127,10 @@ def video_loss(
     clips: Encoded,
     config: VideoConfig,
     device: torch.device,
+    fast: Callable[[nn.Module], nn.Module] = lambda network: network,
 ) -> StepLoss:
-    """The loss of stage 2 for :func:`.loop.fit_part`; a batch is counted in clips."""
-    twin = on_device(spatial_twin(unet), device)
+    """The loss of stage 2 for :func:`.loop.fit_part`; a batch is counted in clips. ``fast`` may compile networks."""
+    moving_unet, still_unet = fast(unet), fast(on_device(spatial_twin(unet), device))
     of_clips, of_frames = VLoss(config.levels, device), VLoss(config.frame_levels, device)
 
     def clip_loss(step: TrainStep, strength: float) -> Tensor:
@@ -138,14 +140,14 @@ def video_loss(
         z, cover = clips.windows(index, start, length)
         text = texts(clips.texts(index, wording), step.uniform(len(z)) < config.dropout)
         t = of_clips.timesteps(step, step.batch)
-        return of_clips(unet, z, t, step.normal(z), text, cover_weights(cover, strength)).mean()
+        return of_clips(moving_unet, z, t, step.normal(z), text, cover_weights(cover, strength)).mean()
 
     def frame_loss(step: TrainStep, strength: float) -> Tensor:
         count = step.batch * config.frames
         z, cover, ids = draw_frames(step, frames, clips, count, config.web_share)
         text = texts(ids, step.uniform(len(z)) < config.dropout)
         t = of_frames.timesteps(step, count)
-        return of_frames(twin, z, t, step.normal(z), text, cover_weights(cover, strength)).mean()
+        return of_frames(still_unet, z, t, step.normal(z), text, cover_weights(cover, strength)).mean()
 
     def loss(step: TrainStep) -> tuple[Tensor, dict[str, Tensor]]:
         strength = config.cover if step.progress < config.cover_until else 0.0
