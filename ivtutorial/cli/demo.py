@@ -9,7 +9,6 @@ import typer
 
 from ivtutorial.cli.options import Json, Out, Precision, Processes
 from ivtutorial.cli.support import chosen_precision, default_processes, interruptible, quiet_loading, show
-from ivtutorial.errors import InputError
 
 
 def demo(
@@ -17,14 +16,14 @@ def demo(
     steps: Annotated[int | None, typer.Option(help="Fine-tuning steps; default what suits the reduced model.")] = None,
     lr: Annotated[float | None, typer.Option(help="Learning rate; default what suits the reduced model.")] = None,
     paper: Annotated[
-        bool, typer.Option("--paper", help="The paper's learning rate, 1e-5: made for 20,000 steps.")
+        bool, typer.Option("--paper", help="The paper's own gradient, through the last step alone, not QuickEdit's.")
     ] = False,
     seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
     processes: Processes = None,
     precision: Precision = "auto",
     json_output: Json = False,
 ) -> None:
-    """The main job on the shipped models: fine-tune by InstructVideo, sample before and after, measure,
+    """The main job on the shipped models: fine-tune by reward on edited clips, sample before and after, measure,
     report.
 
     Ten minutes on two CPU cores. Writes OUT/summary.json and OUT/report.html, one page with everything in it.
@@ -36,17 +35,13 @@ def demo(
       ivtutorial demo --paper --out runs/paper
     """
     quiet_loading("reduced")
-    from ivtutorial.lab.demo.config import DemoConfig
+    from ivtutorial.lab.demo.config import PAPER, DemoConfig
     from ivtutorial.lab.demo.run import run_demo
 
-    if paper and lr is not None:
-        raise InputError(f"--paper sets the learning rate to 1e-5, and --lr to {lr}: give one of them.")
-    chosen: dict[str, Any] = {
-        "steps": steps,
-        "lr": 1e-5 if paper else lr,
-        "precision": chosen_precision(precision, "cpu"),
-    }
-    cfg = DemoConfig(**{name: value for name, value in chosen.items() if value is not None}, seed=seed)
+    given: dict[str, Any] = {"steps": steps, "lr": lr, "precision": chosen_precision(precision, "cpu"), "seed": seed}
+    cfg = DemoConfig(
+        **{**(PAPER if paper else {}), **{name: value for name, value in given.items() if value is not None}}
+    )
     with interruptible(f"Run the command again to go on from what is in {out}."):
         summary = run_demo(out, cfg, processes=default_processes(processes, "cpu"))
     low, high = summary["ci95"]

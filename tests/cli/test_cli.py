@@ -255,11 +255,7 @@ BAD: list[tuple[str, list[str], str]] = [
     ("a broken video", ["score", "{broken}"], "0.mp4"),
     ("no evaluation", ["compare", "{folder}", "{folder}"], "evaluation"),
     ("an unknown subject", ["zoo", "sheet", "unicorn", "--out", "{folder}/s.png"], "unicorn"),
-    ("a training out of order", ["zoo", "train", "video", "--out", "{folder}", "--processes", "1"], "train image"),
-    ("an unknown part", ["zoo", "train", "ear", "--out", "{folder}"], "text, vae, judge"),
-    ("a text encoder from another", ["zoo", "train", "text", "--init", "{models}/reduced"], "trained from nothing"),
     ("cards without measurements", ["zoo", "cards", "--results", "{folder}/none.json"], "zoo measure"),
-    ("two learning rates", ["demo", "--paper", "--lr", "0.1"], "--paper"),
 ]
 
 

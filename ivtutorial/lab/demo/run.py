@@ -1,7 +1,7 @@
-"""The main job: InstructVideo on the shipped models, from fine-tuning to one page that shows what it did.
+"""The main job: reward fine-tuning as editing on the shipped models, and one page that shows what it did.
 
     before      64 held-out prompts, full chain, scored by the paper's protocol and read by the judge
-    fine-tune   a LoRA adapter on the shipped clips of web quality (Eq. 2-9)
+    fine-tune   a LoRA adapter on the shipped clips of web quality, by QuickEdit or as in the paper (Eq. 2-9)
     after       the same prompts from the same noise
     report      paired differences; OUT/summary.json and OUT/report.html
 
@@ -25,7 +25,7 @@ from ivtutorial.evaluation.comparison import compare
 from ivtutorial.evaluation.evaluation import evaluate
 from ivtutorial.evaluation.table import RESULT_FILE, Evaluation
 from ivtutorial.lab.demo import texts
-from ivtutorial.lab.demo.config import DemoConfig
+from ivtutorial.lab.demo.config import PAPER, DemoConfig
 from ivtutorial.lab.demo.report import Report, ShownPair, TableRow, write_demo_report
 from ivtutorial.lab.demo.summary import demo_summary
 from ivtutorial.lab.world.judges.panel import open_panel
@@ -35,6 +35,8 @@ from ivtutorial.weights.fingerprint import weights_hash
 
 if TYPE_CHECKING:
     from ivtutorial.training.run_folder import FinetuneResult
+
+PAPER_RUN = "demo_paper.json"  # summary of the shipped demo with the paper's gradient
 
 
 def run_demo(
@@ -158,7 +160,7 @@ def _report(
     reward, log = changes.reward, run.metrics
     return Report(
         title=texts.TITLE,
-        lead=texts.lead(changes, summary),
+        lead=texts.lead(changes, summary, stored_paper_run(config)),
         featured=_featured(out, before, after),
         featured_note=texts.FEATURED,
         pairs=[_pair(out, before, after, row) for row in spread(list(range(len(before.rows))), config.shown)],
@@ -176,6 +178,15 @@ def _report(
         commands=texts.commands(out, run.lora),
         details=texts.details(summary),
     )
+
+
+def stored_paper_run(config: DemoConfig) -> dict[str, Any] | None:
+    """Summary of the shipped demo with the paper's gradient, to set beside another method's; None beside its own."""
+    path = data_path("results") / PAPER_RUN
+    if config.method == PAPER["method"] or not path.is_file():
+        return None
+    stored: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return stored
 
 
 def _marks(log: list[dict[str, Any]]) -> list[tuple[float, float]]:

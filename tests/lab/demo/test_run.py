@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,9 @@ from tests.tiny_models import make_models
 if TYPE_CHECKING:
     from ivtutorial.models.backbone import Backbone
 
-SMALL = DemoConfig(steps=2, D=2, lr=1e-2, clips_per_step=2, prompts=2, shown=2, probes=1, probe_rounds=1)
+SMALL = DemoConfig(
+    method="InstructVideo", steps=2, D=2, lr=1e-2, clips_per_step=2, prompts=2, shown=2, probes=1, probe_rounds=1
+)
 READ = ["subject", "colour", "scene", "movement", "action", "watermark", "blur", "wash"]
 JUDGED = [*READ, "sharpness", "colourfulness", "flicker"]
 
@@ -79,6 +82,22 @@ def test_unet_evaluations_by_hand(done: tuple[Path, dict[str, Any]]) -> None:
     assert done[1]["unet_evaluations"] == 2 * 2 * 1 * 2
 
 
+def test_the_stronger_gradient_takes_one_call_a_clip_and_shows_the_papers_beside_it(
+    done: tuple[Path, dict[str, Any]],
+    run: Callable[..., dict[str, Any]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """2 steps x 2 clips x 1 call x 2 passes of guidance; the stored run of the paper's gradient is this module's."""
+    (tmp_path / "demo_paper.json").write_text(json.dumps(done[1]))
+    monkeypatch.setattr("ivtutorial.lab.demo.run.data_path", lambda *parts: tmp_path)
+    summary = run(tmp_path / "demo", replace(SMALL, method="QuickEdit", D=4))
+    assert summary["unet_evaluations"] == 2 * 2 * 1 * 2
+    page = (tmp_path / "demo" / "report.html").read_text(encoding="utf-8")
+    rise = done[1]["utility"]["after"] - done[1]["utility"]["before"]
+    assert f"moved it by {rise:+.2f}" in page and "with 1.0 times the calls" in page and "QuickEdit:" in page
+
+
 def test_the_page_shows_pairs_and_what_to_do_next(done: tuple[Path, dict[str, Any]]) -> None:
     page = (done[0] / "report.html").read_text(encoding="utf-8")
     # Two prompts: the larger change and the smaller are shown large, then both once more side by side.
@@ -127,8 +146,6 @@ def test_other_weights_are_measured_again(
 def test_other_settings_need_another_folder(
     done: tuple[Path, dict[str, Any]], run: Callable[..., dict[str, Any]]
 ) -> None:
-    from dataclasses import replace
-
     with pytest.raises(InputError, match="made otherwise"):
         run(done[0], replace(SMALL, lr=2e-2))
 
