@@ -39,6 +39,9 @@ def train_all(
         Path | None, typer.Option(help="Folder kept ready to go on from elsewhere: at most 7 files of 9 MiB.")
     ] = None,
     resume_from: Annotated[Path | None, typer.Option(help="Parcel of an earlier call to go on from.")] = None,
+    viewers_from: Annotated[
+        Path | None, typer.Option(help="Folder of earlier models whose judge and reward the new ones start from.")
+    ] = None,
     rehearse: Annotated[
         bool, typer.Option("--rehearse", help="Go through all of it as on a GPU, on a CPU, with tiny networks.")
     ] = False,
@@ -63,7 +66,7 @@ def train_all(
     count = processes if processes is not None else default_processes(None, "cpu")
     with interruptible("Run the same command again to go on from the last state."):
         chosen, sizes = parse_budget(budget, minutes, since=began), Sizes(seed, frames, clips, compiled)
-        train_from_nothing(out, chosen, count, device, until, sizes, parcel, resume_from, rehearse)
+        train_from_nothing(out, chosen, count, device, until, sizes, parcel, resume_from, rehearse, viewers_from)
     typer.echo(f"trained: see {out}")
 
 

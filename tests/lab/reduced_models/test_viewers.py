@@ -3,26 +3,31 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import open_clip
 import pytest
 import torch
 from torch import Tensor
 
 from ivtutorial.errors import InputError
+from ivtutorial.lab.reduced_models.reward import reward_config
+from ivtutorial.lab.reduced_models.tokenizer import make_tokenizer
 from ivtutorial.lab.reduced_models.train_all.budget import Budget
 from ivtutorial.lab.reduced_models.viewers.from_nothing import ship_viewers
 from ivtutorial.lab.reduced_models.viewers.pairs import PAIRS_A_BLOCK, SampledPairs, asked_pair
 from ivtutorial.lab.reduced_models.viewers.run import Viewers, train_viewers
+from ivtutorial.lab.reduced_models.viewers.start import start_reward
 from ivtutorial.lab.world import facts as world
 from ivtutorial.lab.world.drawing.subjects import subject
 from ivtutorial.lab.world.judges.features import FeatureNet
-from ivtutorial.lab.world.judges.judge import JudgeNet
+from ivtutorial.lab.world.judges.judge import Judge, JudgeNet
 from ivtutorial.lab.world.judges.panel import open_panel
 from ivtutorial.rewards.clip import ClipReward
+from ivtutorial.system.files import data_path
 from tests.tiny_models import make_models
 
 if TYPE_CHECKING:
@@ -99,6 +104,34 @@ def test_everything_is_trained_once_and_shipped(model: Path, tmp_path: Path) -> 
     reward = ClipReward.from_folder(tmp_path / "models" / "reward")
     assert torch.isfinite(reward(clips[0, :2], ["a red fox", "a red fox"])).all()
     assert {"subject_2", "disagreement"} <= panel.columns(clips, [asdict(asked_pair(0).facts)]).keys()
+
+
+def test_a_training_goes_on_from_an_earlier_judge_and_reward(model: Path, tmp_path: Path) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    train_viewers(model, first, TINY, Budget(steps=1))
+    torch.manual_seed(5)  # the weights of a new network would be others
+    train_viewers(model, second, replace(TINY, start=first, seed=7), Budget(steps=1))
+    clips = torch.rand(1, 16, 3, 64, 64)
+    sure = [Judge.load(folder / "judge")(clips, [asked_pair(0).facts]).log_probability for folder in (first, second)]
+    for name in sure[0]:
+        torch.testing.assert_close(sure[0][name], sure[1][name], atol=0.1, rtol=0.05)
+    stages = json.loads((second / "stages.json").read_text())
+    assert "started_from" in stages["judge"] and "started_from" not in stages["judge_2"]
+
+
+def test_a_reward_of_another_vocabulary_sees_and_reads_as_before(tmp_path: Path) -> None:
+    folder = data_path("models", "reward")
+    before = ClipReward.from_folder(folder)
+    tokenizer = make_tokenizer(vocabulary=700, captions=200)
+    config = reward_config(len(tokenizer))
+    text = {k: v for k, v in config["text_cfg"].items() if k != "hf_tokenizer_name"}
+    new = open_clip.CLIP(config["embed_dim"], config["vision_cfg"], text)
+    start_reward(new, tokenizer, folder)
+    frames = torch.rand(2, 3, 64, 64)
+    new.eval()
+    torch.testing.assert_close(new.encode_image(frames), before.model.encode_image(frames))
+    with pytest.raises(InputError, match="expected the folder of a trained reward"):
+        start_reward(new, tokenizer, tmp_path)
 
 
 def test_no_model(tmp_path: Path) -> None:

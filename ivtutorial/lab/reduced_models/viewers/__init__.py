@@ -5,6 +5,7 @@
 | `reading` | what a judge learns from                                                          |
 | `pairs`   | pairs of samples that differ in one fact, with what both judges read in them      |
 | `taste`   | what the reward learns from: captions, annotators' choices, and pairs of samples  |
+| `start`   | begin from the judge and the reward of an earlier training                        |
 | `run`     | the stages one after another, resumable                                           |
 | `from_nothing` | the text-to-video model first, then these: `ivtutorial zoo train-all`        |
 """

@@ -18,6 +18,7 @@ VIEWERS_SHARE = 0.15  # of a budget, for judges and reward
 def train_from_nothing(
     folder: Path, budget: Budget, processes: int = 1, device: str | None = None, until: str | None = None,
     sizes: Sizes | None = None, parcel: Path | None = None, resume_from: Path | None = None, rehearse: bool = False,
+    viewers_from: Path | None = None,
 ) -> None:  # fmt: skip
     """Train everything that is missing, as `ivtutorial zoo train-all`.
 
@@ -27,6 +28,8 @@ def train_from_nothing(
         folder, processes, device, until, sizes, parcel, resume_from, rehearse: as
             `ivtutorial.lab.reduced_models.train_all.run.begin_training`.
         budget: for all of it; with ``until``, ``rehearse`` or a GPU for the text-to-video model alone.
+
+        viewers_from: folder with the judge and the reward of an earlier training to start theirs from.
 
     Raises:
         InputError: as `begin_training` and `ivtutorial.lab.reduced_models.viewers.run.train_viewers`.
@@ -39,7 +42,7 @@ def train_from_nothing(
     # Imported here, since a GPU's minutes count from the first import on.
     from ivtutorial.lab.reduced_models.viewers.run import Viewers, train_viewers
 
-    viewers = Viewers(seed=read_plan(folder / "plan.json").seed)
+    viewers = Viewers(seed=read_plan(folder / "plan.json").seed, start=viewers_from)
     train_viewers(folder / "models" / "reduced", folder / "viewers", viewers, budget.part(VIEWERS_SHARE), processes)
     ship_viewers(folder)
 

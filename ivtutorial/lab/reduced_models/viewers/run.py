@@ -25,6 +25,7 @@ from ivtutorial.lab.reduced_models.train_all.loop import Group, Settings, fit_pa
 from ivtutorial.lab.reduced_models.train_all.parts.image_model import adamw
 from ivtutorial.lab.reduced_models.viewers.pairs import SampledPairs
 from ivtutorial.lab.reduced_models.viewers.reading import judge_loss
+from ivtutorial.lab.reduced_models.viewers.start import start_reward
 from ivtutorial.lab.reduced_models.viewers.taste import taste_loss, words_loss
 from ivtutorial.lab.world.judges.judge import Judge, JudgeNet
 from ivtutorial.lab.world.judges.second import SecondNet
@@ -37,7 +38,12 @@ from ivtutorial.system.files import atomic_write_text
 from ivtutorial.system.processes import launch
 from ivtutorial.system.provenance import hardware
 
-PARTS = {"judge": 0.2, "judge_2": 0.2, "words": 0.35, "taste": 0.25}
+PARTS = {
+    "judge": 0.1,
+    "judge_2": 0.3,
+    "words": 0.3,
+    "taste": 0.3,
+}  # of the budget
 TUNED = 0.75  # of the reward's weights are those after the choices
 
 
@@ -49,6 +55,7 @@ class Viewers:
         batches: clips (judges) or frames (reward) a step of all processes together.
         pairs: pairs of samples. steps: DDIM steps of a sample.
         bf16: compute in bfloat16. save_minutes: between states. seed: of everything random.
+        start: folder with the `judge` and the `reward` of an earlier training to start from; None: from nothing.
     """
 
     batches: tuple[tuple[str, int], ...] = (("judge", 24), ("judge_2", 24), ("words", 160), ("taste", 192))
@@ -57,6 +64,7 @@ class Viewers:
     bf16: bool = True
     save_minutes: float = 2.0
     seed: int = 0
+    start: Path | None = None
 
 
 def train_viewers(model: Path, folder: Path, plan: Viewers, budget: Budget, processes: int = 1) -> None:
@@ -110,6 +118,10 @@ class _Work:
                 "processes": self.group.size,
                 "seconds": round(used[0], 1), "core_seconds": round(used[1] * self.group.size, 1),
             }  # fmt: skip
+            earlier = {"judge": "judge", "words": "reward"}.get(stage)
+            if self.plan.start and earlier:
+                record = self.plan.start / earlier / "training.json"
+                row["started_from"] = json.loads(record.read_text(encoding="utf-8")) if record.is_file() else "weights"
             if self.group.rank == 0:
                 atomic_write_text(path, json.dumps({**done, stage: row}, indent=1) + "\n")
             self.group.wait()
@@ -131,7 +143,8 @@ class _Work:
         """Train one judge; the second has another seed, too."""
         seed = self.plan.seed + (1000 if name == "judge_2" else 0)
         torch.manual_seed(seed)
-        net = kind()
+        net = Judge.load(self.plan.start / name).net if self.plan.start and name == "judge" else kind()
+        net.train().requires_grad_(True)
         self.fit(name, net, judge_loss(net, self.vae(), seed), 1.5e-3)
         if self.group.rank == 0:
             Judge(net).save(self.folder / name)
@@ -166,6 +179,8 @@ class _Work:
     def words(self) -> None:
         """The reward learns words."""
         model, lessons, tokenizer, config = self.lessons()
+        if self.plan.start:
+            start_reward(model, tokenizer, self.plan.start / "reward")
         self.fit("words", model, words_loss(lessons), 1.2e-3)
         self.save(model, tokenizer, config, "reward_words")
 
