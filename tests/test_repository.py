@@ -130,12 +130,11 @@ def test_the_wheel_holds_the_package_and_the_data_it_needs(tmp_path: Path) -> No
 
 
 def test_shipped_weights_are_small() -> None:
-    """The weights that the package brings take at most 40 MB, and so does a generation that is to follow them."""
+    """The weights that the package brings take at most 40 MB."""
     weights = [path for path in our_files(".safetensors") if ROOT / "data" / "models" in path.parents]
     if not weights:
         pytest.skip("no weights in data/ yet")
-    following = [path for path in our_files(".safetensors") if ROOT / "data" / "third_generation" in path.parents]
-    assert max(sum(path.stat().st_size for path in files) for files in (weights, following)) <= 40_000_000
+    assert sum(path.stat().st_size for path in weights) <= 40_000_000
 
 
 def test_golden_values_are_few_and_nothing_but_numbers() -> None:
