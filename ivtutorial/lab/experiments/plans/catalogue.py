@@ -19,7 +19,8 @@ One arm, `instructvideo`, is the reference of all but the frontier: 96 steps of 
 way. It is run once, for runs are shared. Most other arms have half of its budget of passes
 (:mod:`ivtutorial.lab.experiments.plans.plan`) and are compared with it half way, at equal cost. `again` is its twin, an
 A/A arm. The first list of prompts is dealt into panels: run s sees panel s mod 16, and in 16 runs the whole list.
-Learning rates are tuned in fig5a, on seeds and prompts of their own; all other arms take `RATE`.
+Learning rates are tuned in fig5a, on seeds and prompts of their own, at the half of the budget where arms are compared;
+all other arms take `RATE`, what the reference was tuned to.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ from ivtutorial.rivals.rwr import RWR
 from ivtutorial.rivals.supervised import Supervised
 from ivtutorial.training.guards import Guards
 
-RATE, RATES = 2e-3, (1e-3, 2e-3, 4e-3)
+RATE, RATES = 5e-4, (2.5e-4, 5e-4, 1e-3)
 STEP = 4 * (28 + 4 * FRAME_PASSES)  # passes of a step of the paper's recipe with four clips
 BUDGET, LONG, LONGEST = round(48 * STEP), round(96 * STEP), round(8 * 24 * STEP)
 QUICK = round(15 * STEP)
@@ -82,7 +83,7 @@ def fig5a() -> Experiment:
     question = "Do methods with the reward's slope gain more for their cost, and do the others catch up?"
     return planned(
         "fig5a", "Fig. 5a: methods over cost", question, (*methods(), TWIN),
-        measured=ALONG, tuning_prompts=24, tuning_share=0.25, widen=3,
+        measured=ALONG, tuning_prompts=24, tuning_share=0.5, widen=3,
     )  # fmt: skip
 
 

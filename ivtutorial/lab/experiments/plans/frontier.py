@@ -17,7 +17,7 @@ from ivtutorial.rivals.kept_prefix import KeptPrefix
 from ivtutorial.rivals.quick_edit import LR_SHARE, QuickEdit
 
 PAPER, AGAIN, OURS = "paper", "paper-again", "quick-edit"
-PAPER_RATES = (1e-3, 2e-3, 4e-3)
+PAPER_RATES = (5e-4, 1e-3, 2e-3)
 BUDGET = 24 * 4 * (28 + 4 * FRAME_PASSES)  # 24 steps of the paper's recipe with four clips
 QUICK_BUDGET = BUDGET / 3
 QUICK_ARMS = (PAPER, AGAIN, "t-51", OURS)
