@@ -230,3 +230,17 @@ def test_incomplete_measurements_are_named(tmp_path: Path) -> None:
         cards.write_cards(tmp_path, {"judge": {}})
     with pytest.raises(InputError, match="no model"):
         cards.write_cards(tmp_path / "none", results())
+
+
+# --- everything -------------------------------------------------------------------------------------
+
+
+def test_the_shipped_models_are_measured_from_end_to_end(tmp_path: Path) -> None:
+    """Every section of the module's table is there and written; shares are shares, and a drawn clip is read rightly."""
+    config = MeasureConfig(clips=2, prompts=1, seeds=1, D=2, pairs=4, sampled_pairs=2)
+    results = measure.measure_models(data_path("models"), tmp_path / "measured.json", config, progress=False)
+    sections = {"judge", "judge_2", "vae", "samples", "faults", "reward", "pairs", "size", "settings", "provenance"}
+    assert set(results) == sections
+    assert json.loads((tmp_path / "measured.json").read_text()) == json.loads(json.dumps(results))
+    assert all(0 <= results["samples"][which]["subject"]["mean"] <= 1 for which in ("seen", "unseen"))
+    assert results["judge"]["clean"]["scene"]["mean"] == 1 and results["vae"]["clean_frames"]["db"] > 25

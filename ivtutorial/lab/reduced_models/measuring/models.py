@@ -22,7 +22,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -41,14 +41,12 @@ from ivtutorial.lab.world import facts as world, samples as frames, web_faults a
 from ivtutorial.lab.world.drawing.subjects import SPECIES, subject
 from ivtutorial.lab.world.judges.judge import READINGS, Judge
 from ivtutorial.lab.world.judges.panel import open_panel
+from ivtutorial.models.backbone import Backbone
+from ivtutorial.models.backbone_folder import load_backbone
 from ivtutorial.rewards.named import open_reward
 from ivtutorial.sampling.generation import Sampling
 from ivtutorial.system.files import atomic_write_text
 from ivtutorial.system.provenance import provenance
-
-if TYPE_CHECKING:
-    from ivtutorial.models.backbone_folder import load_backbone
-from ivtutorial.models.backbone import Backbone
 
 _FRESH = 730_000
 
@@ -115,7 +113,8 @@ def measure_models(
     backbone, reward = load_backbone(models / "reduced"), open_reward(models / "reward")
     results: dict[str, Any] = {
         "judge": measure_judge(panel.judge, config),
-        "vae": measure_vae(backbone, panel.judge, config) | {"clean_frames": measure_fidelity(backbone)},
+        "vae": measure_vae(backbone, panel.judge, config)
+        | {"clean_frames": measure_fidelity(backbone, min(450, 30 * config.clips))},
     }
     if panel.second is not None:
         results["judge_2"] = measure_judge(panel.second, config)
@@ -143,7 +142,7 @@ def weights_mb(models: Path) -> float:
     return sum(path.stat().st_size for path in models.rglob("*.safetensors")) / 1e6
 
 
-def measure_fidelity(backbone: Backbone, count: int = 450) -> dict[str, float]:
+def measure_fidelity(backbone: Backbone, count: int) -> dict[str, float]:
     """Encoding and decoding single clean frames, as `ivtutorial.lab.reduced_models.train_all.ceilings.fidelity`: PSNR
     of the whole and inside the subject, in dB, and the sharpness that is kept, as a share."""
     fresh = Fresh.draw(count)
