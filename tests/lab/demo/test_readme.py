@@ -10,8 +10,16 @@ from ivtutorial.system.files import data_path
 ROOT = Path(__file__).resolve().parents[3]
 
 
+def ends(interval: list[float]) -> str:
+    """Both ends of an interval, with their signs."""
+    return f"{interval[0]:+.2f} to {interval[1]:+.2f}"
+
+
 def test_the_numbers_of_the_demo_in_readme() -> None:
-    d = json.loads(data_path("results", "demo.json").read_text(encoding="utf-8"))
+    d, paper, named, told = (
+        json.loads(data_path("results", f"{name}.json").read_text(encoding="utf-8"))
+        for name in ("demo", "demo_paper", "named_by_eye", "told_by_eye")
+    )
     u, preferred, (before, after) = d["utility"], d["preferred"], (d["judge_before"], d["judge_after"])
     less = {name: f"{1 - after[name] / before[name]:.0%}".replace("%", " %") for name in ("watermark", "blur", "wash")}
     quoted = (
@@ -19,11 +27,17 @@ def test_the_numbers_of_the_demo_in_readme() -> None:
         f"the reward of {d['prompts']} held-out",
         f"rises from {d['reward_before']:.3f} to {d['reward_after']:.3f}",
         f"paired 95 % interval {d['ci95'][0]:+.3f} to {d['ci95'][1]:+.3f}",
-        f"from {u['before']:.2f} to {u['after']:.2f} ({u['ci95'][0]:+.2f} to {u['ci95'][1]:+.2f})",
+        f"from {u['before']:.2f} to {u['after']:.2f} ({ends(u['ci95'])})",
         f"in {preferred['share']:.0%} of the pairs".replace("%", " %"),
         f"would win {preferred['perfect']:.0%}".replace("%", " %"),
         f"{less['watermark']} less watermark, {less['blur']} less blur and {less['wash']} less haze",
+        f"of each of {named['cells']} samples, the list of species and no captions named {named['right']}",
+        f"clip of {told['pairs']} pairs, with neither captions nor labels",
+        f"which one came after in {told['right']} of {told['pairs']} ([answers]",
+        f"takes clips to {paper['utility']['after']:.2f} ({ends(paper['utility']['ci95'])}) in nearly twice the time",
         f"the judge names {before['subject']:.0%} of the animals".replace("%", " %"),
     )
+    seconds, paper_seconds = (run["steps"] * run["seconds_per_step"] for run in (d, paper))
+    assert 1.7 < paper_seconds / seconds < 2
     readme = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
     assert [text for text in quoted if text not in readme] == []
