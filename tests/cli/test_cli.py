@@ -284,13 +284,16 @@ def test_bad_input_gives_one_line_and_exit_code_2(
     assert not (tmp_path / "runs").exists(), "nothing is left behind"
 
 
+FROM_NOTHING = "ivtutorial.lab.reduced_models.viewers.from_nothing"
+
+
 @pytest.mark.parametrize(
     ("arguments", "function", "hint"),
     [
         (["finetune", "{clips}", "--out", "o"], "ivtutorial.training.finetuning.finetune", "--resume"),
         (["generate", "a fox", "--out", "o"], "ivtutorial.sampling.clip_files.generate_files", "same command"),
         (["demo", "--out", "o"], "ivtutorial.lab.demo.run.run_demo", "go on"),
-        (["zoo", "train", "vae", "--out", "o", "--processes", "1"], "ivtutorial.system.processes.launch", "checkpoint"),
+        (["zoo", "train-all", "--budget", "1h", "--out", "o"], f"{FROM_NOTHING}.train_from_nothing", "same command"),
     ],
 )
 def test_ctrl_c_ends_with_130_and_says_how_to_go_on(
