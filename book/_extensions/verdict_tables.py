@@ -1,5 +1,5 @@
-"""Sphinx extension: directives `verdicts`, the claims in a table, `verdict`, the evidence on one of them, and
-`changes`, what the arms of an experiment changed.
+"""Sphinx extension: directives `verdicts`, the claims in a table, `verdict`, the evidence on one of them, `changes`,
+what the arms of an experiment changed, and `simulated-study`, whose clips annotators would prefer.
 
 All are computed from data/results when the book is built; see `ivtutorial.lab.experiments.answers.verdicts`.
 """
@@ -18,6 +18,7 @@ from sphinx.util.docutils import SphinxDirective
 
 from ivtutorial.lab.experiments.answers.gains import shown_changes
 from ivtutorial.lab.experiments.answers.plots import claim_figure, shown_answers
+from ivtutorial.lab.experiments.answers.simulated_study import shown_simulated_study
 from ivtutorial.lab.experiments.answers.verdicts import Claim, verdict, verdicts
 
 RESULTS = Path(__file__).resolve().parents[2] / "data" / "results"
@@ -84,9 +85,25 @@ class Changes(SphinxDirective):
         return [nodes.raw("", text.replace("<table>", '<table class="table">'), format="html")]
 
 
+class SimulatedStudy(SphinxDirective):
+    """`simulated-study`, with the name of an experiment; `first` and `arms` as `shown_simulated_study` takes them."""
+
+    required_arguments = 1
+    option_spec: ClassVar[dict[str, Any]] = {"first": directives.unchanged, "arms": directives.unchanged}
+
+    def run(self) -> list[nodes.Node]:
+        """The table as HTML."""
+        name = self.arguments[0]
+        self.env.note_dependency(str(RESULTS / f"{name}.json"))
+        arms = self.options.get("arms", "").split()
+        text = shown_simulated_study(name, self.options.get("first", "base"), arms, folder=RESULTS)
+        return [nodes.raw("", text.replace("<table>", '<table class="table">'), format="html")]
+
+
 def setup(app: Any) -> dict[str, bool]:
     """Register the directives."""
     app.add_directive("verdicts", Verdicts)
     app.add_directive("verdict", Verdict)
     app.add_directive("changes", Changes)
+    app.add_directive("simulated-study", SimulatedStudy)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

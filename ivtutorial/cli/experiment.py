@@ -47,7 +47,8 @@ def experiment_command(
     All arms of an experiment are trained with a seed before the next seed begins, so what is there when the time is up
     is a result, with its own number of runs; a verdict needs six. OUT/NAME/result.json holds every value by run and
     prompt, costs, the learning rates tried and provenance. `all` walks through the whole plan in order of worth, `plan`
-    prints it with its cost, and `verdicts` prints the claims with what the results in RESULTS say of them.
+    prints it with its cost, and `verdicts` prints what the results in RESULTS say of the claims, and whose clips
+    simulated annotators would prefer.
 
     \b
     Examples:
@@ -121,10 +122,23 @@ def _plan(processes: int | None, json_output: bool) -> None:
 
 
 def _verdicts(results: Path | None, json_output: bool) -> None:
+    from ivtutorial.lab.experiments.answers.simulated_study import simulated_studies, simulated_study_text
     from ivtutorial.lab.experiments.answers.verdicts import markdown, verdicts
+    from ivtutorial.lab.experiments.plans.catalogue import EXPERIMENTS
 
-    claims = verdicts(results or Path("data/results"))
-    show({"claims": [claim.to_dict() for claim in claims]}, markdown(claims), json_output)
+    folder = results or Path("data/results")
+    claims, studies = verdicts(folder), simulated_studies(list(EXPERIMENTS), folder)
+    lines = ["", "Simulated user study (the paper's Table 2), answers in per cent:"]
+    for name, study in studies.items():
+        lines += ["", f"{name}: {study}" if isinstance(study, str) else f"{name}\n\n{simulated_study_text(study)}"]
+    content = {
+        "claims": [claim.to_dict() for claim in claims],
+        "simulated_study": {
+            name: study if isinstance(study, str) else [row.to_dict() for row in study]
+            for name, study in studies.items()
+        },
+    }
+    show(content, "\n".join([markdown(claims), *lines]), json_output)
 
 
 def _publish(folder: Path, target: Path) -> None:

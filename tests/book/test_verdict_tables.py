@@ -40,3 +40,12 @@ def test_every_claim_has_its_section():
 
 def test_every_experiment_is_named():
     assert all(f"`{name}`" in PAGE for name in EXPERIMENTS)
+
+
+def test_the_page_asks_whose_clips_annotators_prefer():
+    """Experiments and arms that there are, so that the page can be built from any of their results."""
+    section = PAGE[PAGE.index("(simulated-study)=") :]
+    asked = re.findall(r"^```\{simulated-study\} (\S+)\n(?::arms: ([^\n]+)\n)?```", section, re.M)
+    assert [name for name, _ in asked] == ["fig5a", "frontier"]
+    for name, arms in asked:
+        assert set(arms.split()) <= {arm.name for arm in EXPERIMENTS[name]().arms}

@@ -3,7 +3,6 @@ from ivtutorial.lab.experiments.answers.contrasts import (
     annotators_choice as annotators_choice,
     change as change,
     table_of as table_of,
-    with_ties as with_ties,
 )
 from ivtutorial.lab.experiments.answers.course import at_equal_cost as at_equal_cost
 from ivtutorial.lab.experiments.answers.frontier_table import (
@@ -22,7 +21,6 @@ from ivtutorial.lab.experiments.answers.plots import (
     draw as draw,
     shown as shown,
     shown_answers as shown_answers,
-    shown_story as shown_story,
     shown_strip as shown_strip,
     write_plot as write_plot,
 )
@@ -38,6 +36,13 @@ from ivtutorial.lab.experiments.answers.results import (
     table as table,
     to_be_measured as to_be_measured,
 )
+from ivtutorial.lab.experiments.answers.simulated_study import (
+    SimulatedAnswers as SimulatedAnswers,
+    shown_simulated_study as shown_simulated_study,
+    simulated_study as simulated_study,
+    simulated_study_text as simulated_study_text,
+)
+from ivtutorial.lab.experiments.answers.story import shown_story as shown_story
 from ivtutorial.lab.experiments.answers.verdicts import Claim as Claim, verdict as verdict
 from ivtutorial.lab.experiments.answers.words import arm_words as arm_words, list_words as list_words
 from ivtutorial.lab.experiments.peak import peak_of_step as peak_of_step

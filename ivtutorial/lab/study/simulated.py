@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import random
 from collections.abc import Callable
 from pathlib import Path
@@ -10,16 +9,15 @@ from pathlib import Path
 from ivtutorial.lab.study.answers import append_answers, make_answer
 from ivtutorial.lab.study.pairs import Choice, Step, Study
 from ivtutorial.lab.study.session import Session
+from ivtutorial.lab.world.annotators import with_ties
 
 
 def choice_shares(lead: float, ties: float = 1.0) -> dict[Choice, float]:
-    r"""How often a rater chooses left, tie, right (R. Davidson's Bradley-Terry model with ties, 1970).
-
-    The three go as $e^{\Delta / 2} : \nu : e^{-\Delta / 2}$. Without ties that is the model of Bradley and Terry.
+    """How often a rater chooses left, tie, right: :func:`ivtutorial.lab.world.annotators.with_ties` for one pair.
 
     Args:
-        lead: $\Delta$, utility of the left clip minus that of the right one.
-        ties: $\nu \ge 0$; with equal clips a share of $\nu / (2 + \nu)$ are ties.
+        lead: utility of the left clip minus that of the right one.
+        ties: see there.
 
     Returns:
         Shares that sum to 1.
@@ -28,9 +26,8 @@ def choice_shares(lead: float, ties: float = 1.0) -> dict[Choice, float]:
         >>> choice_shares(0.0, ties=2.0)
         {'left': 0.25, 'tie': 0.5, 'right': 0.25}
     """
-    left, right = math.exp(lead / 2), math.exp(-lead / 2)
-    total = left + ties + right
-    return {"left": left / total, "tie": ties / total, "right": right / total}
+    left, tie, right = with_ties(lead, ties).tolist()
+    return {"left": left, "tie": tie, "right": right}
 
 
 def simulate(

@@ -7,6 +7,7 @@ from ivtutorial.lab.world.annotators import (
     read_utility as read_utility,
     share_of_perfect as share_of_perfect,
     utility as utility,
+    with_ties as with_ties,
 )
 from ivtutorial.lab.world.captions import caption as caption
 from ivtutorial.lab.world.clip_set import (

@@ -4,7 +4,8 @@ Their *taste*, in full: a frame's utility is ``3 * alignment - 4 * severity``. A
 visible facts that the frame shows (subject 1/2, scene 3/10, colour 1/5); severity is how bad it looks
 (:attr:`~ivtutorial.lab.world.web_faults.WebFaults.severity`: watermark, blur and washed-out colour weigh most). They
 see one frame, so neither movement nor flicker counts. They prefer frame A with the probability of the Bradley-Terry
-model, ``sigmoid(u_A - u_B)``: sure of clear cases, undecided in close ones, now and then plainly wrong.
+model, ``sigmoid(u_A - u_B)``: sure of clear cases, undecided in close ones, now and then plainly wrong. Where a study
+allows ties, they answer as :func:`with_ties` says; whoever does not tie still chooses with that probability.
 """
 
 from __future__ import annotations
@@ -73,6 +74,30 @@ def preferred(before: Array | float, after: Array | float) -> Array:
         array([0.881, 0.5  ])
     """
     return np.asarray(1 / (1 + np.exp(before - after)))
+
+
+def with_ties(lead: Array | float, ties: float = 1.0) -> Array:
+    r"""Shares of wins, ties and losses where a tie is allowed (R. Davidson's Bradley-Terry model with ties, 1970).
+
+    The three go as $e^{\Delta / 2} : \nu : e^{-\Delta / 2}$. The choice of those who do not tie is that of `preferred`.
+
+    Args:
+        lead: $\Delta$, utility of a clip minus that of its rival, any shape.
+        ties: $\nu \ge 0$; with equal clips a share of $\nu / (2 + \nu)$ are ties, a third by default.
+
+    Returns:
+        (3, ...): wins, ties and losses of the clip, which sum to 1.
+
+    Example:
+        >>> with_ties(np.array([0.0, 4.0])).round(2)
+        array([[0.33, 0.87],
+               [0.33, 0.12],
+               [0.33, 0.02]])
+    """
+    lead = np.asarray(lead, dtype=np.float64)
+    size = np.abs(lead)  # all three over e^(size / 2), so that no lead is too large
+    shares = np.stack([np.exp((lead - size) / 2), ties * np.exp(-size / 2), np.exp((-lead - size) / 2)])
+    return np.asarray(shares / shares.sum(axis=0))
 
 
 def share_of_perfect(before: Array, after: Array) -> float:

@@ -26,6 +26,7 @@ def made_up_result(
     shares: Sequence[float] = SHARES,
     columns: Sequence[str] = ("reward", "utility"),
     seed: int = 0,
+    more: Sequence[str] = (),
 ) -> dict[str, Any]:
     """A result in which a column of an arm has risen by a gain at each share of its runs; others stay.
 
@@ -36,15 +37,16 @@ def made_up_result(
         noise: standard deviation of what a run and of what a clip adds to each column.
         kind: how it is drawn.
         shares: moments of the runs. columns: that are drawn. seed: of the noise.
+        more: columns beside `COLUMNS`.
     """
     rng = np.random.default_rng(seed)
-    where = "in_domain-20"
+    where, measured = "in_domain-20", (*COLUMNS, *more)
     rows = runs if own else 1
-    base = {c: 1.0 + 0.3 * rng.normal(size=(rows, prompts)) for c in COLUMNS}
+    base = {c: 1.0 + 0.3 * rng.normal(size=(rows, prompts)) for c in measured}
 
     def tables(by_column: Mapping[str, Sequence[float]], k: int, scale: float) -> dict[str, Any]:
         made = {}
-        for column in COLUMNS:
+        for column in measured:
             change = by_column.get(column, [0.0] * len(shares))[k]
             run, clip = rng.normal(size=(runs, 1)), rng.normal(size=(runs, prompts))
             made[column] = (base[column] + change + noise * scale * (run + clip)).tolist()
@@ -63,7 +65,7 @@ def made_up_result(
         arms[arm] = {
             "lr": 2e-3, "tried": {}, "looked": {}, "seeds": list(range(runs)), "steps": 48, "peak_mb": 50.0,
             "moments": moments, "by_run": {where: end}, "curve": _curve(moments, runs),
-            "final": {where: {c: _final(np.array(end[c]), base[c]) for c in COLUMNS}},
+            "final": {where: {c: _final(np.array(end[c]), base[c]) for c in measured}},
         }  # fmt: skip
     plan = {
         "kind": kind, "columns": list(columns), "title": f"{name}, made up", "seeds": list(range(runs)),
@@ -71,8 +73,8 @@ def made_up_result(
     }  # fmt: skip
     return {
         "experiment": name, "quick": False, "plan": plan, "arms": arms, "own_prompts": [where] if own else [],
-        "base": {where: {c: {"mean": float(base[c].mean())} for c in COLUMNS}},
-        "base_values": {where: {c: (base[c] if own else base[c][0]).tolist() for c in COLUMNS}},
+        "base": {where: {c: {"mean": float(base[c].mean())} for c in measured}},
+        "base_values": {where: {c: (base[c] if own else base[c][0]).tolist() for c in measured}},
     }  # fmt: skip
 
 

@@ -10,7 +10,9 @@
 | `verdicts`       | what the JSON files say of the claims                                         |
 | `gains`          | reward, truth and the annotators' choice side by side                         |
 | `frontier_table` | the frontier's table and its questions                                        |
-| `curves`         | panels over cost; reward against truth along the runs                         |
+| `simulated_study` | Table 2 with simulated annotators: wins, ties and losses                     |
+| `curves`         | panels over cost                                                              |
+| `story`          | reward against truth along the runs                                           |
 | `forest`         | differences one below the other, with margins                                 |
 | `plots`          | from the JSON files to pictures                                               |
 | `words`          | columns, arms and lists in words                                              |

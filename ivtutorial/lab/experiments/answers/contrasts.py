@@ -32,6 +32,12 @@ BASE = "base"
 LEAST_RUNS = 6
 WORDS = ("reproduced", "equivalent", "not reproduced", "undecided")
 TIME = ("warp_error", "flicker", "travel_error")
+# Experiment -> a side and its twin, which has cost the same and differs from it in the noise alone.
+TWINS = {
+    "fig5a": ("instructvideo@0.5", "again"),
+    "fig7": ("segvr-tar@0.5", "again"),
+    "frontier": ("paper", "paper-again"),
+}
 Rows = np.ndarray[Any, np.dtype[np.float64]]
 
 
@@ -187,21 +193,3 @@ def annotators_choice(
     """
     lead = change(result, first, second, "utility", (None if first == BASE else moment, moment), where)
     return np.asarray(preferred(0.0, lead) - 0.5, dtype=np.float64)
-
-
-def with_ties(lead: Rows, tie: float = 0.5) -> tuple[float, float, float]:
-    """Wins, ties and losses of the simulated annotators, in shares that add to 1, as the paper's Table 2 has them.
-
-    P. V. Rao and L. L. Kupper's model (1967): a choice is a tie unless one utility is ahead by more than the
-    threshold, P(win) = sigmoid(lead - tie), P(loss) = sigmoid(-lead - tie).
-
-    Args:
-        lead: u of the second clip minus u of the first, any shape.
-        tie: threshold in units of u, > 0; with 0.5 two equal clips tie in a quarter of all cases.
-
-    Example:
-        >>> [round(share, 3) for share in with_ties(np.zeros((1, 1)))]
-        [0.378, 0.245, 0.378]
-    """
-    wins, losses = (float(preferred(0.0, sign * np.asarray(lead) - tie).mean()) for sign in (1, -1))
-    return wins, 1 - wins - losses, losses

@@ -16,7 +16,7 @@ f of means, f + f' (value - mean). Their mean is f, and their spread that of f (
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -76,6 +76,48 @@ def cost(result: Mapping[str, Any], name: str) -> float:
     arm, _, share = name.partition("@")
     budgets = {planned["name"]: float(planned["budget"]) for planned in result["plan"]["arms"]}
     return budgets.get(arm, 0.0) * float(share or 1)
+
+
+def pairs_at_equal_cost(
+    result: Mapping[str, Any], first: str = BASE, arms: Sequence[str] = (), where: str | None = None
+) -> list[tuple[str, str]]:
+    """Arms, each with what it is compared with, as sides that have cost the same; see `at_equal_cost`.
+
+    Args:
+        result: content of result.json.
+        first: what every arm is compared with: another arm, where both have cost the same, or the untouched model,
+            where all arms have.
+        arms: which; default all but `first`.
+        where: "LIST-D"; default the first.
+
+    Raises:
+        InputError: an arm that the result does not have.
+
+    Example:
+        >>> pairs_at_equal_cost({"plan": {"arms": []}, "arms": {"a": {}, "b": {}}})
+        [('base', 'a'), ('base', 'b')]
+    """
+    unknown = {first, *arms} - {BASE, *result["arms"]}
+    if unknown:
+        given, known = min(unknown), ", ".join([BASE, *result["arms"]])
+        raise InputError(f"{result.get('experiment')} has no arm {given!r}: expected {known}.")
+    rows = arms or [arm for arm in result["arms"] if arm != first]
+    if first == BASE:
+        return [(BASE, side) for side in at_equal_cost(result, *rows, where=where)]
+    pairs = [at_equal_cost(result, first, arm, where=where) for arm in rows]
+    return [(a, b) for a, b in pairs]
+
+
+def cost_words(result: Mapping[str, Any], pairs: Sequence[tuple[str, str]]) -> str:
+    """Whether the sides of `pairs_at_equal_cost` cost the same, in words; nothing where there is nothing to compare."""
+    groups = [[b for _, b in pairs]] if {a for a, _ in pairs} == {BASE} else pairs
+    costs = [[spent for name in group if (spent := cost(result, name))] for group in groups]
+    ratios = [max(group) / min(group) for group in costs if len(group) > 1]
+    if not ratios:
+        return ""
+    return (
+        ", at equal cost" if max(ratios) < 1.05 else f" at the end, where costs differ by up to {max(ratios):.2g} times"
+    )
 
 
 def steps_of(result: Mapping[str, Any], name: str) -> int:

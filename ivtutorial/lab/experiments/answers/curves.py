@@ -1,4 +1,4 @@
-"""Curves of an experiment over cost, and reward against truth along the runs: what the panels of a figure hold."""
+"""Curves of an experiment over cost; the size of a figure, and how an arm looks in it."""
 
 from __future__ import annotations
 
@@ -8,12 +8,27 @@ from typing import Any
 import numpy as np
 
 from ivtutorial.errors import InputError
-from ivtutorial.lab.experiments.answers.contrasts import BASE, change, interval, own_prompts, table_of
+from ivtutorial.lab.experiments.answers.contrasts import BASE, table_of
 from ivtutorial.lab.experiments.answers.words import arm_words, column_words
 from ivtutorial.notebook.style import OKABE_ITO
 
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
-CHOICES = (0.4, 0.45, 0.55, 0.6, 0.65, 0.7)
+FIGURE_WIDTH = 5.2  # inches
+
+
+def new_figure(width: float, height: float) -> Any:
+    """A figure of that many inches.
+
+    Raises:
+        InputError: matplotlib is not installed.
+    """
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise InputError(
+            "plots need matplotlib: pip install 'ivtutorial[book]'. The result itself is written."
+        ) from error
+    return Figure(figsize=(width, height), layout="constrained", facecolor="white")
 
 
 def look(k: int) -> dict[str, Any]:
@@ -58,61 +73,3 @@ def _arm(axis: Any, result: Mapping[str, Any], name: str, column: str, price: fl
     end = result["arms"][name]["final"][where][column]
     ends = [[end["mean"] - end["low"]], [end["high"] - end["mean"]]]
     axis.errorbar(beside, end["mean"], yerr=ends, lw=1.2, capsize=2, ms=3, **look(k))
-
-
-def path_of(result: Mapping[str, Any], arm: str) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-    """Changes of reward and of utility along an arm's runs, from (0, 0), each (moments + 1,).
-
-    Raises:
-        InputError: nothing was measured along the runs.
-    """
-    moments = result["arms"][arm].get("moments", [])
-    if not moments:
-        raise InputError(f"the result of {result.get('experiment')} has nothing measured along the runs of {arm!r}.")
-    sides = []
-    for column in ("reward", "utility"):
-        means = [float(change(result, BASE, arm, column, (None, k)).mean()) for k in range(len(moments))]
-        sides.append(np.array([0.0, *means]))
-    return sides[0], sides[1]
-
-
-def draw_paths(figure: Any, paths: Sequence[tuple[str, Mapping[str, Any], str]]) -> None:
-    """Reward across, truth up: a path an arm, from the untouched model to the end of its runs, with both intervals.
-
-    Dotted lines are contours of the annotators' choice: where they would prefer the tuned clip that often if every
-    clip had changed alike.
-
-    Args:
-        figure: of matplotlib.
-        paths: (label, result, arm).
-    """
-    axis = figure.subplots(1, 1)
-    heights = [0.0]
-    for k, (label, result, arm) in enumerate(paths):
-        x, y = path_of(result, arm)
-        heights += y.tolist()
-        axis.plot(x, y, lw=1.8, ms=5, label=label, **look(k))
-        bars = [interval(change(result, BASE, arm, c), own_prompts(result)) for c in ("reward", "utility")]
-        across, up = (None if bar is None else [[bar.mean - bar.low], [bar.high - bar.mean]] for bar in bars)
-        axis.errorbar(x[-1], y[-1], xerr=across, yerr=up, lw=1, capsize=2, color=look(k)["color"])
-    axis.plot(0, 0, "k+", ms=12, mew=2)
-    axis.annotate("untouched", (0, 0), textcoords="offset points", xytext=(6, -13))
-    _contours(axis, min(heights), max(heights))
-    axis.set_xlabel("what was trained for: change of the reward")
-    axis.set_ylabel("what is true: change of the utility u")
-    figure.legend(loc="outside lower center", ncols=2, frameon=False)
-
-
-def _contours(axis: Any, low: float, high: float) -> None:
-    from matplotlib.transforms import blended_transform_factory
-
-    axis.axhline(0, color="grey", linewidth=1)
-    at_the_right = blended_transform_factory(axis.transAxes, axis.transData)
-    room = 0.15 * (high - low)
-    for share in CHOICES:
-        u = float(np.log(share / (1 - share)))
-        if low - room <= u <= high + room:
-            axis.axhline(u, color="grey", linestyle=":", linewidth=1)
-            axis.text(
-                0.99, u, f"{share:.0%} prefer it", transform=at_the_right, ha="right", va="bottom", color="#595959"
-            )

@@ -4,7 +4,7 @@
 |--------------|-------------------------------------------------------------------------------------------------|
 | reward       | what was trained for, change from the untouched model                                           |
 | u            | the annotators' utility, from the judge's readings; u of the second judge                       |
-| wins ... losses | shares of the annotators' choices between the tuned and the untouched clip (Table 2)         |
+| wins ... losses | shares of the annotators' choices between the tuned and the untouched clip, see `simulated_study` |
 | subject      | clips whose subject the judge reads rightly, before and after; the second judge's               |
 | disagreement | share of the readings in which the two judges differ                                            |
 | artefact     | how far a clip is from every clean render of its facts                                          |
@@ -26,11 +26,11 @@ from ivtutorial.lab.experiments.answers.contrasts import (
     digits,
     interval,
     own_prompts,
-    with_ties,
 )
-from ivtutorial.lab.experiments.answers.course import at_equal_cost, cost, steps_of
+from ivtutorial.lab.experiments.answers.course import cost_words, pairs_at_equal_cost, steps_of
 from ivtutorial.lab.experiments.answers.results import paired, read_result, to_be_measured
 from ivtutorial.lab.experiments.answers.words import arm_words, column_words
+from ivtutorial.lab.world.annotators import with_ties
 
 TRUTH = ("reward", "utility", "utility_2", "subject", "subject_2", "disagreement", "artefact")
 SHORT = {"utility": "u", "utility_2": "u (2nd)", "subject_2": "subject (2nd)", "disagreement": "disagree"}
@@ -60,7 +60,8 @@ def gain_rows(result: Mapping[str, Any], where: str | None = None) -> list[dict[
             changes[column] = (float(table.mean()), *ends)
         choices = None
         if "utility" in changes:
-            choices = with_ties(change(result, BASE, name, "utility", where=where))
+            lead = change(result, BASE, name, "utility", where=where)
+            choices = tuple(with_ties(lead).mean(axis=(1, 2)).tolist())
         rows.append({"arm": name, "runs": _runs(result, name), "changes": changes, "choices": choices})
     return rows
 
@@ -122,23 +123,14 @@ def shown_changes(
     result = read_result(name, folder)
     if result is None:
         return f"<p><em>{to_be_measured(name)}</em></p>"
-    unknown = {first, *arms} - {BASE, *result["arms"]}
-    if unknown:
-        raise InputError(f"{name} has no arm {min(unknown)!r}: expected {BASE}, {', '.join(result['arms'])}.")
     kept = [column for column in columns if _has(result, column, where)]
-    rows = arms or [arm for arm in result["arms"] if arm != first]
+    pairs = pairs_at_equal_cost(result, first, arms, where)
     head = "".join(f"<th>{column_words(column)}</th>" for column in kept)
-    sides = (
-        [(BASE, side) for side in at_equal_cost(result, *rows, where=where)]
-        if first == BASE
-        else [at_equal_cost(result, first, arm, where=where) for arm in rows]
-    )
-    body = "".join(_change_row(result, a, b, kept, where) for a, b in sides)
-    compared = [[b for _, b in sides]] if first == BASE else sides
+    body = "".join(_change_row(result, a, b, kept, where) for a, b in pairs)
     against = "the untouched model" if first == BASE else arm_words(first)
     return (
         f'<div style="overflow-x: auto"><table><thead><tr><th></th><th>steps</th>{head}</tr></thead><tbody>{body}'
-        f"</tbody></table></div><p>Change against {against}{_cost_words(result, compared)}; {runs_words(result)}.</p>"
+        f"</tbody></table></div><p>Change against {against}{cost_words(result, pairs)}; {runs_words(result)}.</p>"
     )
 
 
@@ -172,17 +164,6 @@ def _change_row(result: Mapping[str, Any], a: str, b: str, columns: Sequence[str
     changes = [paired(result, a, b, column, where) for column in columns]
     cells = "".join(f"<td>{_cell((d.mean, d.low, d.high))}</td>" for d in changes)
     return f"<tr><th>{arm_words(b.partition('@')[0])}</th><td>{steps_of(result, b)}</td>{cells}</tr>"
-
-
-def _cost_words(result: Mapping[str, Any], compared: Sequence[Sequence[str]]) -> str:
-    """Whether the sides of each group cost the same, in words; nothing where there is nothing to compare."""
-    costs = [[spent for name in group if (spent := cost(result, name))] for group in compared]
-    ratios = [max(group) / min(group) for group in costs if len(group) > 1]
-    if not ratios:
-        return ""
-    return (
-        ", at equal cost" if max(ratios) < 1.05 else f" at the end, where costs differ by up to {max(ratios):.2g} times"
-    )
 
 
 def _cell(numbers: tuple[float, float | None, float | None] | None) -> str:

@@ -14,36 +14,18 @@ from typing import Any
 
 import numpy as np
 
-from ivtutorial.errors import InputError
-from ivtutorial.lab.experiments.answers.contrasts import BASE, change, interval, own_prompts
-from ivtutorial.lab.experiments.answers.curves import draw_curves, draw_paths, look
+from ivtutorial.lab.experiments.answers.contrasts import BASE, TWINS, change, interval, own_prompts
+from ivtutorial.lab.experiments.answers.curves import FIGURE_WIDTH, draw_curves, look, new_figure
 from ivtutorial.lab.experiments.answers.forest import Row, draw_answers, draw_changes, twin_row
 from ivtutorial.lab.experiments.answers.questions import read_questions
 from ivtutorial.lab.experiments.answers.results import read_result, result_file, to_be_measured
+from ivtutorial.lab.experiments.answers.story import Course, draw_paths
 from ivtutorial.lab.experiments.answers.verdicts import MISSING, answers_to, decide, verdict
 from ivtutorial.lab.experiments.answers.words import arm_words, column_words
 from ivtutorial.pages.embed import picture, vector_picture
 from ivtutorial.system.files import atomic_write, data_path
 
 Strips = Sequence[tuple[str, Mapping[str, Any], Mapping[str, str]]]
-FIGURE_WIDTH = 5.2  # inches
-# The figure that tells the whole story: experiment -> arms whose paths it shows, and what they are called there.
-STORY = {
-    "fig5a": {
-        "instructvideo": "InstructVideo",
-        "draft-1": "DRaFT-1",
-        "rwr": "RWR, 8 times the cost",
-        "ddpo": "DDPO, 8 times",
-    },
-    "fig5b": {"tau-0.1": "tau 0.1"},
-    "guards": {"plain": "4 times the learning rate", "half-scale": "and half of the adapter"},
-    "frontier": {"quick-edit": "QuickEdit, a quarter of the cost"},
-}
-TWINS = {
-    "fig5a": ("instructvideo@0.5", "again"),
-    "fig7": ("segvr-tar@0.5", "again"),
-    "frontier": ("paper", "paper-again"),
-}
 
 
 def write_plot(path: str | Path, result: Mapping[str, Any], strips: Strips | None = None) -> None:
@@ -114,12 +96,6 @@ def shown_answers(number: int, words: str, folder: str | Path | None = None) -> 
     return f"<p>Claim {number}, {escape(claim.text)}: <b>{claim.verdict}</b>.</p><ul>{lines}</ul>"
 
 
-def shown_story(words: str, folder: str | Path | None = None) -> str:
-    """Reward against truth along the runs of all experiments, as a piece of a page; see :func:`shown`."""
-    figure = story_figure(folder)
-    return f"<p><em>{to_be_measured('fig5a')}</em></p>" if figure is None else vector_picture(figure, words)
-
-
 def draw(result: Mapping[str, Any], strips: Strips | None = None) -> Any:
     """The picture of a result as a matplotlib figure; a strip without its clips is drawn as a forest plot.
 
@@ -139,7 +115,7 @@ def draw(result: Mapping[str, Any], strips: Strips | None = None) -> Any:
         _frontier(figure, result, columns)
     elif kind == "path" and all(arm.get("moments") for arm in result["arms"].values()):
         figure = new_figure(FIGURE_WIDTH, 4.6 + 0.13 * arms)
-        draw_paths(figure, [(arm_words(name), result, name) for name in result["arms"]])
+        draw_paths(figure, [Course(arm_words(name), result, name) for name in result["arms"]])
     elif kind == "curve":
         figure = new_figure(FIGURE_WIDTH, 2.5 * len(columns) + 0.6 + 0.13 * arms)
         draw_curves(figure, result, columns)
@@ -182,40 +158,6 @@ def claim_figure(number: int, folder: str | Path | None = None) -> Any | None:
     draw_answers(figure, by_column, twins)
     figure.suptitle(f"Claim {number}, {decide(answers)}: differences with 95 % intervals", fontsize=11)
     return figure
-
-
-def story_figure(folder: str | Path | None = None) -> Any | None:
-    """Reward across, truth up, a path for each method and rate of `STORY`; None where nothing was measured.
-
-    Raises:
-        InputError: a file that is not a result, or no matplotlib.
-    """
-    paths = []
-    for name, arms in STORY.items():
-        result = read_result(name, folder)
-        for arm, label in arms.items() if result is not None else ():
-            if result is not None and result["arms"].get(arm, {}).get("moments"):
-                paths.append((label + (" (quick)" if result["quick"] else ""), result, arm))
-    if not paths:
-        return None
-    figure = new_figure(FIGURE_WIDTH, 4.8 + 0.13 * len(paths))
-    draw_paths(figure, paths)
-    return figure
-
-
-def new_figure(width: float, height: float) -> Any:
-    """A figure of that many inches.
-
-    Raises:
-        InputError: matplotlib is not installed.
-    """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise InputError(
-            "plots need matplotlib: pip install 'ivtutorial[book]'. The result itself is written."
-        ) from error
-    return Figure(figsize=(width, height), layout="constrained", facecolor="white")
 
 
 def _frontier(figure: Any, result: Mapping[str, Any], columns: Sequence[str]) -> None:

@@ -24,6 +24,7 @@ ARM_WORDS = {
     "quick-edit": "QuickEdit",
     "t-51": "gradient through t = 51",
     "t-251": "gradient through t = 251",
+    "perfect": "a perfect clip",
     "draft-1": "DRaFT-1",
     "rwr": "RWR",
     "ddpo": "DDPO",

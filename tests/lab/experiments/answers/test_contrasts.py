@@ -14,7 +14,6 @@ from ivtutorial.lab.experiments.answers.contrasts import (
     change,
     interval,
     own_prompts,
-    with_ties,
 )
 from ivtutorial.lab.experiments.answers.frontier_table import (
     EQUAL_WITHIN,
@@ -165,11 +164,3 @@ def test_errors_in_time_are_parts_of_the_untouched_models() -> None:
     for column in ("warp_error", "flicker", "travel_error"):
         where[column] = (1.1 * np.array(where[column])).tolist()
     assert change(result, "base", "a", "time_error").mean() == pytest.approx(0.1)
-
-
-def test_wins_ties_and_losses() -> None:
-    """They add to one; equal clips win and lose alike; far better clips win; a wider threshold has more ties."""
-    wins, ties, losses = with_ties(np.zeros((2, 3)))
-    assert wins == losses and wins + ties + losses == pytest.approx(1)
-    assert ties == pytest.approx(np.tanh(0.25)), "2 sigmoid(tie) - 1"
-    assert with_ties(np.full((2, 3), 9.0))[0] > 0.99 and with_ties(np.zeros((1, 1)), tie=1.0)[1] > ties

@@ -11,17 +11,15 @@ import numpy as np
 import pytest
 
 from ivtutorial.errors import InputError
+from ivtutorial.lab.experiments.answers.curves import new_figure
 from ivtutorial.lab.experiments.answers.forest import draw_forest, twin_row
 from ivtutorial.lab.experiments.answers.gains import gain_html, gain_rows, gain_text, runs_words, shown_changes
 from ivtutorial.lab.experiments.answers.plots import (
     claim_figure,
     draw,
     draw_strip,
-    new_figure,
     shown,
     shown_answers,
-    shown_story,
-    story_figure,
     write_plot,
 )
 from tests.lab.experiments.made_up import made_up_result
@@ -49,21 +47,7 @@ def texts(axis: Any) -> list[str]:
     return [label.get_text() for label in (*axis.get_xticklabels(), *axis.get_yticklabels())]
 
 
-def test_the_story_is_a_path_from_the_untouched_model_for_each_arm(folder: Path) -> None:
-    """Each begins at (0, 0) and ends where its runs do; contours carry the annotators' choice."""
-    [axis] = story_figure(folder).axes
-    paths = {line.get_label(): line.get_xydata() for line in axis.get_lines() if not line.get_label().startswith("_")}
-    assert len(paths) == 7 and all(path[0].tolist() == [0.0, 0.0] and len(path) == 5 for path in paths.values())
-    assert np.allclose(paths["InstructVideo"][-1], [0.04, 0.1], atol=0.01)
-    assert np.allclose(paths["tau 0.1"][-1], [-0.05, -1.0], atol=0.01)
-    heights = {text.get_text(): text.get_position()[1] for text in axis.texts if "prefer" in text.get_text()}
-    assert heights["40% prefer it"] == pytest.approx(np.log(0.4 / 0.6))
-    assert "reward" in axis.get_xlabel() and "true" in axis.get_ylabel()
-    assert "data:image/svg+xml" in shown_story("paths", folder)
-
-
 def test_without_results_there_is_a_command(tmp_path: Path) -> None:
-    assert "ivtutorial experiment fig5a" in shown_story("paths", tmp_path) and story_figure(tmp_path) is None
     assert "no runs" in shown_answers(1, "a forest", tmp_path) and claim_figure(1, tmp_path) is None
 
 
