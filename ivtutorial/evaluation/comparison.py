@@ -48,6 +48,11 @@ class Difference:
     wins: float
     n: int
 
+    @property
+    def bars(self) -> list[list[float]]:
+        """How far the interval reaches below and above the mean, never negative: matplotlib's `yerr` of one point."""
+        return [[max(self.mean - self.low, 0.0)], [max(self.high - self.mean, 0.0)]]
+
 
 @dataclass(frozen=True)
 class Comparison:

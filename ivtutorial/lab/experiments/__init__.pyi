@@ -1,16 +1,19 @@
 from ivtutorial.lab.experiments.answers.contrasts import (
+    TWINS as TWINS,
     Contrast as Contrast,
     annotators_choice as annotators_choice,
     change as change,
     table_of as table_of,
 )
 from ivtutorial.lab.experiments.answers.course import at_equal_cost as at_equal_cost
+from ivtutorial.lab.experiments.answers.curves import courses as courses, mean_course as mean_course
 from ivtutorial.lab.experiments.answers.frontier_table import (
     frontier_questions as frontier_questions,
     frontier_rows as frontier_rows,
     frontier_text as frontier_text,
 )
 from ivtutorial.lab.experiments.answers.gains import (
+    changes_of as changes_of,
     gain_html as gain_html,
     gain_rows as gain_rows,
     gain_text as gain_text,
@@ -30,6 +33,7 @@ from ivtutorial.lab.experiments.answers.questions import (
     read_questions as read_questions,
 )
 from ivtutorial.lab.experiments.answers.results import (
+    change_by_run as change_by_run,
     paired as paired,
     rates_tried as rates_tried,
     read_result as read_result,

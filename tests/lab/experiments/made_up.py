@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from ivtutorial.evaluation.table import Evaluation
+from ivtutorial.lab.experiments.answers.summary import summarise
+from ivtutorial.lab.experiments.measured import ArmResult, Point
+from ivtutorial.lab.experiments.plans.plan import Arm, Experiment
+
 COLUMNS = (
     "reward", "utility", "utility_2", "subject", "subject_2", "disagreement", "artefact", "sharpness", "colourfulness",
     "watermark", "warp_error", "flicker", "travel_error",
+)  # fmt: skip
+# What a run of an experiment measures, see `ivtutorial.lab.experiments.measuring`.
+MEASURED = (
+    "reward", "subject", "movement", "action", "blur", "wash", "watermark", "utility", "subject_2", "utility_2",
+    "disagreement", "artefact", "sharpness", "colourfulness", "flicker", "warp_error", "travel", "travel_error",
 )  # fmt: skip
 SHARES = (0.125, 0.25, 0.5, 1.0)
 Gains = Mapping[str, Mapping[str, Sequence[float]]]
@@ -96,3 +107,69 @@ def _final(after: Any, before: Any) -> dict[str, Any]:
         "before": float(before.mean()), "after": float(after.mean()), "mean": mean, "low": mean - width,
         "high": mean + width, "by_seed": after.mean(axis=1).tolist(),
     }  # fmt: skip
+
+
+def planned_result(
+    plan: Experiment, draw: np.random.Generator, runs: Mapping[str, int], scale: float = 0.05
+) -> dict[str, Any]:
+    """A result as `ivtutorial experiment` writes it, of changes drawn at random: of either sign, with turns.
+
+    Args:
+        plan: from `ivtutorial.lab.experiments.plans`.
+        draw: source of all values.
+        runs: of each arm that has been run at all.
+        scale: standard deviation of a change between two moments.
+    """
+    seeds = {arm.name: plan.seeds_of(arm)[: runs[arm.name]] for arm in plan.arms if arm.name in runs}
+    base = {
+        seed: _evaluations(plan, draw, seed, True, dict.fromkeys(MEASURED, 0.0), 0.0)
+        for seed in plan.seeds[: max(map(len, seeds.values()))]
+    }
+    arms = []
+    for arm in (arm for arm in plan.arms if arm.name in seeds):
+        tried = {f"{rate:g}": float(draw.normal()) for rate in arm.rates} if len(arm.rates) > 1 else {}
+        lr = float(max(tried, key=lambda rate: tried[rate])) if tried else arm.rates[0]
+        looked = {rate: {"reward": reward, "utility": 0.0} for rate, reward in tried.items()}
+        points = {seed: _points(plan, arm, draw, seed, scale) for seed in seeds[arm.name]}
+        arms.append(ArmResult(arm, lr, tried, points, looked, 50.0 if plan.peak else None))
+    sets = {arm.clips for arm in plan.arms}
+    data = {
+        f"clips-{D}": {name: dict.fromkeys(("reward", "utility"), draw.normal(size=count).tolist()) for name in sets}
+        for prompts, count in plan.lists
+        for D in plan.D
+        if prompts == "clips"
+    }
+    result = summarise(plan, base, arms, {name: {"mean": 0.6} for name in sets}, "bf16", data)
+    content: dict[str, Any] = json.loads(json.dumps(result))
+    return content
+
+
+def _points(plan: Experiment, arm: Arm, draw: np.random.Generator, seed: int, scale: float) -> list[Point]:
+    """The moments of a run; one that may stop early sometimes has fewer."""
+    moments = plan.moments()
+    if arm.patience is not None:
+        moments = moments[: int(draw.integers(1, len(moments) + 1))]
+    change, points = dict.fromkeys(MEASURED, 0.0), []
+    for k in moments:
+        change = {column: value + float(draw.normal(0, scale)) for column, value in change.items()}
+        step = arm.steps(plan.points) * k // plan.points
+        evaluations = _evaluations(plan, draw, seed, k == moments[-1], change, 0.4 * scale)
+        points.append(Point(step, 100 * step, 16 * step, 2.0 * step, evaluations))
+    return points
+
+
+def _evaluations(
+    plan: Experiment, draw: np.random.Generator, seed: int, end: bool, change: Mapping[str, float], noise: float
+) -> dict[str, Evaluation]:
+    """Values around 0.5, which are the prompts', with a change and some noise."""
+    tables = {}
+    for name, count, D in plan.conditions(end):
+        panel = plan.panel(name, seed)
+        level = np.random.default_rng([count, D, panel or 0, len(name)]).uniform(0.3, 0.7, size=(count, len(MEASURED)))
+        values = level + np.array([change[column] for column in MEASURED]) + draw.normal(0, noise, size=level.shape)
+        rows = [
+            {"index": k, "prompt": f"{name} {panel} {k}", "seed": 0, "clip": "", **dict(zip(MEASURED, row))}
+            for k, row in enumerate(values.tolist())
+        ]
+        tables[f"{name}-{D}"] = Evaluation(rows, {})
+    return tables

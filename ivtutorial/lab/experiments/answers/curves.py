@@ -55,21 +55,53 @@ def draw_curves(figure: Any, result: Mapping[str, Any], columns: Sequence[str]) 
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2, frameon=False)
 
 
+def courses(result: Mapping[str, Any] | None, arm: str, column: str) -> list[tuple[list[int], list[float]]]:
+    """Steps and levels of a column along each run of an arm, from the untouched model on the run's own prompts.
+
+    Args:
+        result: content of result.json, or None where there is none yet.
+        arm: of the experiment. column: what is followed.
+
+    Returns:
+        (steps, levels) of each run, as far as it went; none where nothing was measured.
+    """
+    if result is None or arm not in result["arms"] or column not in next(iter(result["base"].values())):
+        return []
+    base = table_of(result, BASE, column).mean(axis=1)
+    curve = result["arms"][arm]["curve"]
+    seeds = list(dict.fromkeys(point["seed"] for point in curve))
+    lines = [[point for point in curve if point["seed"] == seed] for seed in seeds]
+    starts = [float(base[number] if len(base) > number else base[0]) for number in range(len(lines))]
+    return [
+        ([0, *(point["step"] for point in line)], [start, *(point[column] for point in line)])
+        for start, line in zip(starts, lines, strict=True)
+    ]
+
+
+def mean_course(lines: Sequence[tuple[Sequence[float], Sequence[float]]]) -> tuple[list[float], list[float]]:
+    """Means over runs of what `courses` lists, as far as all of them went; two empty lists for no run.
+
+    Example:
+        >>> mean_course([([0, 2, 4], [1.0, 2.0, 9.0]), ([0, 2], [3.0, 4.0])])
+        ([0.0, 2.0], [2.0, 3.0])
+    """
+    if not lines:
+        return [], []
+    length = min(len(steps) for steps, _ in lines)
+    steps, levels = (np.mean([line[side][:length] for line in lines], axis=0).tolist() for side in (0, 1))
+    return steps, levels
+
+
 def _arm(axis: Any, result: Mapping[str, Any], name: str, column: str, price: float, k: int, beside: float) -> None:
     """Lines of an arm: each run against the untouched model on the run's own prompts."""
     where = next(iter(result["base"]))
-    base = table_of(result, BASE, column).mean(axis=1)
-    curve = result["arms"][name]["curve"]
-    seeds = list(dict.fromkeys(point["seed"] for point in curve))
-    lines = [[point for point in curve if point["seed"] == seed] for seed in seeds]
-    runs = []
-    for number, line in enumerate(lines):
-        level = base[number] if len(base) > number else base[0]
-        runs.append(([0.0, *(p["step"] * price for p in line)], [0.0, *(p[column] - level for p in line)]))
-        axis.plot(*runs[-1], color=look(k)["color"], alpha=0.25, lw=0.8)
-    length = min(len(x) for x, _ in runs)
-    x, y = (np.mean([run[side][:length] for run in runs], axis=0) for side in (0, 1))
-    axis.plot(x, y, lw=2, ms=5, label=arm_words(name), **look(k))
+    runs = [
+        ([step * price for step in steps], [level - levels[0] for level in levels])
+        for steps, levels in courses(result, name, column)
+    ]
+    for run in runs:
+        axis.plot(*run, color=look(k)["color"], alpha=0.25, lw=0.8)
+    axis.plot(*mean_course(runs), lw=2, ms=5, label=arm_words(name), **look(k))
     end = result["arms"][name]["final"][where][column]
     ends = [[end["mean"] - end["low"]], [end["high"] - end["mean"]]]
-    axis.errorbar(beside, end["mean"], yerr=ends, lw=1.2, capsize=2, ms=3, **look(k))
+    axis.errorbar(beside, end["mean"], yerr=np.maximum(ends, 0), lw=1.2, capsize=2, ms=3, **look(k))

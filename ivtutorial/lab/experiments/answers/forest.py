@@ -6,10 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from ivtutorial.lab.experiments.answers.contrasts import BASE, Contrast, interval, own_prompts
 from ivtutorial.lab.experiments.answers.course import at_equal_cost, cost, difference_of
-from ivtutorial.lab.experiments.answers.results import paired
+from ivtutorial.lab.experiments.answers.results import change_by_run, paired
 from ivtutorial.lab.experiments.answers.words import arm_words, column_words, list_words
+from ivtutorial.lab.world.annotators import preferred
 from ivtutorial.notebook.style import BLUE, GREY, ORANGE
 
 WORD_COLOURS = {"reproduced": BLUE, "not reproduced": ORANGE}
@@ -70,10 +73,13 @@ def draw_answers(figure: Any, answers: Mapping[str, Sequence[Contrast]], twins: 
 
 
 def twin_row(result: Mapping[str, Any], first: str, twin: str, column: str) -> Row | None:
-    """What an arm and its twin differ by at equal cost: noise, and nothing else; None without the twin."""
-    if twin not in result["arms"]:
+    """What an arm and its twin differ by at equal cost: noise, and nothing else; None without one of them."""
+    if not {first.partition("@")[0], twin} <= {*result["arms"]}:
         return None
-    rows = difference_of(result, first, twin, column)
+    if column == "preferred":
+        rows = np.asarray(preferred(0.0, difference_of(result, first, twin, "utility")) - 0.5, dtype=np.float64)
+    else:
+        rows = difference_of(result, first, twin, column)
     both = interval(rows, own_prompts(result))
     low, high = (None, None) if both is None else (both.low, both.high)
     return Row(arm_words(twin), float(rows.mean()), low, high, tuple(rows.mean(axis=1).tolist()), colour=GREY)
@@ -92,7 +98,9 @@ def draw_forest(figure: Any, panels: Sequence[tuple[str, Sequence[Row]]]) -> Non
             if row.margin is not None:
                 axis.fill_betweenx([k - 0.4, k + 0.4], -row.margin, row.margin, color="#DDDDDD", lw=0)
             axis.plot(row.dots, [k + 0.22] * len(row.dots), ".", color=GREY, ms=3)
-            ends = None if row.low is None or row.high is None else [[row.mean - row.low], [row.high - row.mean]]
+            ends = None
+            if row.low is not None and row.high is not None:
+                ends = [[max(row.mean - row.low, 0.0)], [max(row.high - row.mean, 0.0)]]
             axis.errorbar(row.mean, k, xerr=ends, fmt="o", color=row.colour, capsize=3, ms=5)
         axis.set_yticks(range(len(rows)), [row.label for row in rows])
         axis.set_ylim(len(rows) - 0.5, -0.5)
@@ -101,7 +109,6 @@ def draw_forest(figure: Any, panels: Sequence[tuple[str, Sequence[Row]]]) -> Non
 
 
 def _change_row(result: Mapping[str, Any], side: str, column: str, where: str, sides: Sequence[str]) -> Row:
-    arm = result["arms"][side.partition("@")[0]]
     change = paired(result, BASE, side, column, where)
     label = arm_words(side.partition("@")[0])
     ratio = cost(result, side) / min(cost(result, name) for name in sides)
@@ -109,10 +116,7 @@ def _change_row(result: Mapping[str, Any], side: str, column: str, where: str, s
         label += f", {ratio:.2g} times the cost"
     if len(result["base"]) > 1:
         label += f"\n{list_words(where)}"
-    if "by_run" in arm:
-        dots = difference_of(result, BASE, side, column, where).mean(axis=1).tolist()
-    else:  # averages, with the mean of each run beside them
-        dots = [value - change.before for value in arm["final"][where][column]["by_seed"]]
+    dots = change_by_run(result, side, column, where)
     return Row(label, change.mean, change.low, change.high, tuple(dots))
 
 

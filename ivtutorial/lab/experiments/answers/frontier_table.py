@@ -54,8 +54,12 @@ def frontier_questions(result: Mapping[str, Any]) -> list[Contrast]:
 
     1. At equal cost: is u above the paper's? Within `EQUAL_WITHIN` they count as equal.
     2. After the first fifth: is u at most `EQUAL_WITHIN` below what the paper's recipe has at its end?
+
+    None as long as the paper's recipe is still to be measured.
     """
-    contrasts = []
+    contrasts: list[Contrast] = []
+    if PAPER not in result["arms"]:
+        return contrasts
     for name in result["arms"]:
         if name != PAPER:
             after = interval(change(result, PAPER, name, "utility"))

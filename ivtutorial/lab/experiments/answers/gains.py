@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from ivtutorial.errors import InputError
+from ivtutorial.evaluation.comparison import Difference
 from ivtutorial.lab.experiments.answers.contrasts import (
     BASE,
     LEAST_RUNS,
@@ -30,6 +31,7 @@ from ivtutorial.lab.experiments.answers.contrasts import (
 from ivtutorial.lab.experiments.answers.course import cost_words, pairs_at_equal_cost, steps_of
 from ivtutorial.lab.experiments.answers.results import paired, read_result, to_be_measured
 from ivtutorial.lab.experiments.answers.words import arm_words, column_words
+from ivtutorial.lab.experiments.plans.catalogue import EXPERIMENTS
 from ivtutorial.lab.world.annotators import with_ties
 
 TRUTH = ("reward", "utility", "utility_2", "subject", "subject_2", "disagreement", "artefact")
@@ -95,6 +97,27 @@ def gain_html(result: Mapping[str, Any], where: str | None = None) -> str:
     )
 
 
+def changes_of(
+    result: Mapping[str, Any] | None, column: str, first: str = BASE, arms: Sequence[str] = (), where: str | None = None
+) -> dict[str, Difference]:
+    """What each arm changed in a column, at equal cost, as far as it was measured.
+
+    Args:
+        result: content of result.json, or None where there is none yet.
+        column: what is compared.
+        first: what every arm is compared with, see :func:`shown_changes`.
+        arms: which; default all but `first`.
+        where: "LIST-D"; default the first.
+
+    Returns:
+        Arm -> paired change, without arms that the result does not have; empty if it lacks `first` or the column.
+    """
+    if result is None or not _has(result, column, where):
+        return {}
+    pairs = measured_pairs(result, first, arms, where)
+    return {b.partition("@")[0]: paired(result, a, b, column, where) for a, b in pairs}
+
+
 def shown_changes(
     name: str,
     columns: Sequence[str],
@@ -110,7 +133,7 @@ def shown_changes(
         columns: what is compared; those that the result does not have are left out.
         first: what every arm is compared with: another arm, where both have cost the same, or the untouched model,
             where all rows have.
-        arms: the rows; default all but `first`.
+        arms: the rows; default all but `first`. Those that are still to be measured are named below the table.
         where: "LIST-D"; default the first.
         folder: with the JSON files; default the shipped `data/results`.
 
@@ -118,38 +141,76 @@ def shown_changes(
         HTML text, or the command that makes the result where it is still to be measured.
 
     Raises:
-        InputError: a file that is not a result, or an arm that it does not have.
+        InputError: a file that is not a result, or an arm that neither it nor the experiment's plan has.
     """
     result = read_result(name, folder)
     if result is None:
         return f"<p><em>{to_be_measured(name)}</em></p>"
+    missing = missing_arms(name, result, (first, *arms))
     kept = [column for column in columns if _has(result, column, where)]
-    pairs = pairs_at_equal_cost(result, first, arms, where)
+    pairs = measured_pairs(result, first, arms, where)
+    if not pairs or not kept:
+        return f"<p><em>{to_be_measured(name)}</em></p>"
     head = "".join(f"<th>{column_words(column)}</th>" for column in kept)
     body = "".join(_change_row(result, a, b, kept, where) for a, b in pairs)
     against = "the untouched model" if first == BASE else arm_words(first)
     return (
         f'<div style="overflow-x: auto"><table><thead><tr><th></th><th>steps</th>{head}</tr></thead><tbody>{body}'
-        f"</tbody></table></div><p>Change against {against}{cost_words(result, pairs)}; {runs_words(result)}.</p>"
+        f"</tbody></table></div><p>Change against {against}{cost_words(result, pairs)}; {runs_words(result)}.{missing_words(missing)}</p>"
     )
 
 
-def runs_words(result: Mapping[str, Any]) -> str:
+def runs_words(result: Mapping[str, Any] | None) -> str:
     """How many runs a result has and what its intervals hold for, in words.
 
     Args:
-        result: content of result.json.
+        result: content of result.json, or None where there is none yet.
     """
-    runs = max(_runs(result, name) for name in result["arms"])
+    if result is None:
+        return "still to be measured"
+    counts = [_runs(result, name) for name in result["arms"]]
+    runs = str(counts[0]) if len(set(counts)) == 1 else f"{min(counts)} to {max(counts)}"
     prompts = "95 % intervals, for other prompts and not for other runs"
     if not any("by_run" in arm for arm in result["arms"].values()):
         words = f"averages of {runs} runs of an earlier version of the small models, {prompts}"
-    elif runs == 1:
+    elif max(counts) == 1:
         words = f"a single run, {prompts}"
     else:
-        few = "" if runs >= LEAST_RUNS else f" (of fewer than {LEAST_RUNS} runs, they decide nothing)"
+        few = "" if min(counts) >= LEAST_RUNS else f" (of fewer than {LEAST_RUNS} runs, they decide nothing)"
         words = f"{runs} runs, 95 % intervals for other prompts and other runs{few}"
     return f"quick version, {words}" if result["quick"] else words
+
+
+def measured_pairs(
+    result: Mapping[str, Any], first: str = BASE, arms: Sequence[str] = (), where: str | None = None
+) -> list[tuple[str, str]]:
+    """The pairs of `pairs_at_equal_cost` whose arms were measured; none where `first` was not."""
+    rows = [arm for arm in arms or result["arms"] if arm in result["arms"] and arm != first]
+    return pairs_at_equal_cost(result, first, rows, where) if rows and first in (BASE, *result["arms"]) else []
+
+
+def missing_arms(name: str, result: Mapping[str, Any], asked: Sequence[str]) -> list[str]:
+    """Arms of the plan that were asked for and not measured yet.
+
+    Args:
+        name: of the experiment. result: content of result.json.
+        asked: names of arms. One alone, what the others are compared with, asks for all arms of a full result.
+
+    Raises:
+        InputError: an arm that neither the result nor the plan has.
+    """
+    planned = [arm.name for arm in EXPERIMENTS[name]().arms] if name in EXPERIMENTS else []
+    unknown = sorted({*asked} - {BASE, *result["arms"], *planned})
+    if unknown:
+        raise InputError(f"{name} has no arm {unknown[0]!r}: expected {BASE}, {', '.join(result['arms'])}.")
+    full = not result["quick"] and any("by_run" in arm for arm in result["arms"].values())
+    named = {*asked} - {BASE} if len(asked) > 1 or not full else {*planned}
+    return [arm for arm in planned if arm in named and arm not in result["arms"]]
+
+
+def missing_words(missing: Sequence[str]) -> str:
+    """A sentence that names the arms of `missing_arms`, with a space before it; nothing where there is none."""
+    return f" Still to be measured: {', '.join(map(arm_words, missing))}." if missing else ""
 
 
 def _has(result: Mapping[str, Any], column: str, where: str | None) -> bool:

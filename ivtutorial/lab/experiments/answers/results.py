@@ -18,7 +18,7 @@ import numpy as np
 
 from ivtutorial.errors import InputError
 from ivtutorial.evaluation.comparison import Difference, difference
-from ivtutorial.lab.experiments.answers.contrasts import interval, own_prompts
+from ivtutorial.lab.experiments.answers.contrasts import BASE, interval, own_prompts
 from ivtutorial.lab.experiments.answers.course import difference_of, side
 from ivtutorial.system.files import data_path
 
@@ -126,3 +126,23 @@ def paired(result: Mapping[str, Any], first: str, second: str, column: str, wher
     plain = difference(before.ravel(), after.ravel())
     both = interval(change, own_prompts(result, where))
     return plain if both is None else replace(plain, low=both.low, high=both.high)
+
+
+def change_by_run(result: Mapping[str, Any], name: str, column: str, where: str | None = None) -> list[float]:
+    """Mean change of each run from the untouched model, on the run's own prompts.
+
+    Args:
+        result: content of result.json.
+        name: of an arm, or a moment of it as `ivtutorial.lab.experiments.answers.course` lists them.
+        column: what is compared.
+        where: "LIST-D"; default the first.
+
+    Raises:
+        InputError: no such arm, moment, column or list.
+    """
+    arm = result["arms"].get(name.partition("@")[0], {})
+    if "by_run" in arm or not arm:
+        changes: list[float] = difference_of(result, BASE, name, column, where).mean(axis=1).tolist()
+        return changes
+    values = arm["final"][where or next(iter(arm["final"]))][column]  # averages, with the mean of each run beside them
+    return [mean - values["before"] for mean in values["by_seed"]]

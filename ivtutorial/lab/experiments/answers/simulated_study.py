@@ -28,7 +28,7 @@ from ivtutorial.errors import InputError
 from ivtutorial.evaluation.intervals import bootstrap_interval
 from ivtutorial.lab.experiments.answers.contrasts import BASE, Rows, interval, own_prompts, table_of
 from ivtutorial.lab.experiments.answers.course import cost_words, difference_of, pairs_at_equal_cost
-from ivtutorial.lab.experiments.answers.gains import runs_words
+from ivtutorial.lab.experiments.answers.gains import measured_pairs, missing_arms, missing_words, runs_words
 from ivtutorial.lab.experiments.answers.results import read_result, to_be_measured
 from ivtutorial.lab.experiments.answers.words import arm_words
 from ivtutorial.lab.world.annotators import ALIGNMENT_WEIGHT, FACT_WEIGHTS, with_ties
@@ -147,14 +147,17 @@ def shown_simulated_study(
         HTML text; a sentence where there is no result, or one without the columns that it takes.
 
     Raises:
-        InputError: a file that is not a result, or an arm that it does not have.
+        InputError: a file that is not a result, or an arm that neither it nor the plan has.
     """
     result = read_result(name, folder)
     if result is None:
         return f"<p><em>{to_be_measured(name)}</em></p>"
-    pairs = pairs_at_equal_cost(result, first, arms, where)
+    missing = missing_arms(name, result, (first, *arms))
+    pairs = measured_pairs(result, first, arms, where)
+    if not pairs:
+        return f"<p><em>{to_be_measured(name)}</em></p>"
     try:
-        rows = simulated_study(result, first, arms, where)
+        rows = simulated_study(result, first, [arm for arm in arms if arm in result["arms"]], where)
     except InputError as error:
         return f"<p><em>No simulated study of {name}: {error}</em></p>"
     body = ""
@@ -166,7 +169,8 @@ def shown_simulated_study(
     head = "".join(f"<th>{word}</th>" for word in ("question", "wins", "ties", "losses", "net"))
     return (
         f'<div style="overflow-x: auto"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
-        f"<p>Answers in per cent, against {_side_words(first)}{cost_words(result, pairs)}; {runs_words(result)}.</p>"
+        f"<p>Answers in per cent, against {_side_words(first)}{cost_words(result, pairs)}; {runs_words(result)}."
+        f"{missing_words(missing)}</p>"
     )
 
 
