@@ -1,0 +1,113 @@
+"""Sentences with a result in them say what the results in data/results say.
+
+Chapters and pages compute what they say of our experiments. README cannot, so each of its sentences on results is held
+to the numbers here. When a result is replaced and a sentence no longer holds, this test names it: rewrite the sentence
+(or take it out) and its row below. A row whose sentence is gone is passed over, and should go as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from ivtutorial.evaluation.comparison import Difference
+from ivtutorial.lab.experiments.answers.gains import changes_of
+from ivtutorial.lab.experiments.answers.results import change_by_run, read_result
+
+README = " ".join((Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8").split())
+ERRORS = ("warp_error", "flicker", "travel_error")
+
+
+def changed(name: str, arm: str, column: str = "reward", first: str = "base", where: str | None = None) -> Difference:
+    """At equal cost; a KeyError where it is not measured, so that no sentence stands on nothing."""
+    return changes_of(read_result(name), column, first, [arm], where)[arm]
+
+
+def rises(name: str, arm: str, *columns: str) -> bool:
+    return all(changed(name, arm, column).mean > 0 for column in columns or ("reward",))
+
+
+def runs_that_lose(name: str, arm: str, loss: float) -> list[bool]:
+    result = read_result(name)
+    assert result is not None
+    return [change < -loss for change in change_by_run(result, arm, "reward")]
+
+
+def watermark_fades() -> bool:
+    d = changed("fig8", "instructvideo", "watermark")
+    return d.mean < 0 and (f"{d.before:.2f}", f"{d.after:.2f}") == ("0.23", "0.05")
+
+
+def methods_gain() -> bool:
+    ours = [f"{changed('fig5a', arm).mean:.3f}" for arm in ("instructvideo", "draft-1")]
+    return ours == ["0.026", "0.030"] and max(changed("fig5a", x).mean for x in ("rwr", "ddpo", "supervised")) < 0.0035
+
+
+def clips_of_fig9() -> bool:
+    result = read_result("fig9")
+    assert result is not None
+    passes = changed("fig9", "web").after > result["data"]["web"]["mean"]
+    return bool(passes and changed("fig9", "clean", first="web").low <= 0)
+
+
+def animals_go_while_reward_rises() -> bool:
+    quick = [(changed("fig5a", arm), changed("fig5a", arm, "subject")) for arm in ("instructvideo", "draft-1")]
+    first = all(reward.low > 0 and animals.mean / animals.before < -0.2 for reward, animals in quick)
+    return first and changed("guards", "plain").mean < 0 and changed("guards", "plain", "subject").mean < 0
+
+
+def half_scale_is_best() -> bool:
+    guards = ("half-scale", "early-stop", "data-term", "kl-term", "two-rewards")
+    return max(guards, key=lambda arm: changed("guards", arm).mean) == "half-scale"
+
+
+def no_harm_to_time() -> bool:
+    """Not in every run of numbers above zero: within a twentieth of the error itself."""
+    pairs = [changed("fig7", arm, error, "segvr-tar") for arm in ("dense", "mean") for error in ERRORS]
+    return all(d.mean < 0.05 * d.before for d in pairs)
+
+
+SENTENCES: dict[str, Callable[[], bool]] = {
+    "along a run detail and colour improve": lambda: rises("fig8", "instructvideo", "sharpness", "colourfulness"),
+    "the watermark fades (0.23 to 0.05)": watermark_fades,
+    "what is tuned with 20 steps keeps its gain with 50": lambda: (
+        changed("tableA1", "instructvideo", where="in_domain-50").low > 0
+    ),
+    "tuning with 50 works and is less efficient": lambda: (
+        changed("figA1", "tuned-D50").low > 0 > changed("figA1", "tuned-D50", first="tuned-D20").high
+    ),
+    "another reward works, with another style": lambda: rises("figA7", "vivid", "sharpness", "colourfulness"),
+    "(TAR, lambda 1) is not best. A flatter one or none gains more": lambda: (
+        changed("fig5c", "lambda-0.5", first="lambda-1.0").low > 0 < changed("fig7", "mean", first="segvr-tar").low
+    ),
+    "gain 0.026 and 0.030 of reward, RWR, DDPO and supervised tuning at most 0.003": methods_gain,
+    "that InstructVideo is faster than DRaFT-1 does not show": lambda: (
+        changed("fig5a", "instructvideo", first="draft-1").low <= 0
+    ),
+    "Nor does harm to time without SegVR or TAR": no_harm_to_time,
+    "The collapse at the noise level 0.1 shows in two runs of three": lambda: (
+        sorted(runs_that_lose("fig5b", "tau-0.1", 0.05)) == [False, True, True]
+    ),
+    "Samples pass the reward of their clips, but better clips do not give more": clips_of_fig9,
+    "the judge reads a third fewer animals while the reward rises, and further on both fall": (
+        animals_go_while_reward_rises
+    ),
+    "Of five guards, sampling with half of the adapter is the best": half_scale_is_best,
+    "The stored runs, three of each setting": lambda: len(runs_that_lose("fig5a", "instructvideo", 0.0)) == 3,
+}
+
+
+@pytest.mark.parametrize("sentence", [sentence for sentence in SENTENCES if sentence in README])
+def test_readme_says_what_the_results_say(sentence: str) -> None:
+    try:
+        holds = SENTENCES[sentence]()
+    except KeyError as missing:
+        pytest.fail(f"README says {sentence!r}, and the results no longer have {missing}: rewrite the sentence.")
+    assert holds, f"README says {sentence!r}, and the results in data/results say otherwise: rewrite the sentence."
+
+
+def test_a_change_that_was_not_measured_supports_nothing() -> None:
+    with pytest.raises(KeyError):
+        changed("fig5a", "no such arm")
