@@ -21,7 +21,7 @@ import numpy as np
 import pytest
 
 from ivtutorial.evaluation import intervals
-from ivtutorial.lab.experiments.answers import plots, results, verdicts
+from ivtutorial.lab.experiments.answers import plots, results, story, verdicts
 from ivtutorial.lab.experiments.plans.blocks import BLOCKS
 from ivtutorial.lab.experiments.plans.catalogue import EXPERIMENTS, experiment
 from tests.book.test_notebooks import CHAPTERS, Cell, code, python
@@ -137,7 +137,8 @@ def results_in(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     for module in (results, plots, verdicts):
         monkeypatch.setattr(module, "data_path", lambda *parts: folder)
     if not folder.name.startswith("full"):  # the rest is drawn, and not turned into pixels or lines
-        monkeypatch.setattr(plots, "vector_picture", lambda figure, words: f"{figure} {words}")
+        for module in (plots, story):
+            monkeypatch.setattr(module, "vector_picture", lambda figure, words: f"{figure} {words}")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield folder
@@ -173,6 +174,9 @@ def test_no_result_stops_the_page_of_verdicts(results_in: Path) -> None:
         assert verdict_tables.evidence(claim) and plots.shown_answers(int(number), "answers", results_in)
     for name, columns in re.findall(r"```\{changes\} (\w+)\n:columns: (.+)\n", page):
         shown = verdict_tables.shown_changes(name, columns.split(), folder=results_in)
+        assert "<table>" in shown or f"ivtutorial experiment {name}" in shown
+    for name, arms in re.findall(r"```\{simulated-study\} (\w+)\n(?::arms: (.+)\n)?", page):
+        shown = verdict_tables.shown_simulated_study(name, arms=arms.split(), folder=results_in)
         assert "<table>" in shown or f"ivtutorial experiment {name}" in shown
 
 

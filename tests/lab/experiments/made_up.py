@@ -19,8 +19,9 @@ COLUMNS = (
 )  # fmt: skip
 # What a run of an experiment measures, see `ivtutorial.lab.experiments.measuring`.
 MEASURED = (
-    "reward", "subject", "movement", "action", "blur", "wash", "watermark", "utility", "subject_2", "utility_2",
-    "disagreement", "artefact", "sharpness", "colourfulness", "flicker", "warp_error", "travel", "travel_error",
+    "reward", "subject", "colour", "scene", "movement", "action", "blur", "wash", "watermark", "utility", "subject_2",
+    "utility_2", "disagreement", "artefact", "sharpness", "colourfulness", "flicker", "warp_error", "travel",
+    "travel_error",
 )  # fmt: skip
 SHARES = (0.125, 0.25, 0.5, 1.0)
 Gains = Mapping[str, Mapping[str, Sequence[float]]]

@@ -156,7 +156,8 @@ def shown_changes(
     against = "the untouched model" if first == BASE else arm_words(first)
     return (
         f'<div style="overflow-x: auto"><table><thead><tr><th></th><th>steps</th>{head}</tr></thead><tbody>{body}'
-        f"</tbody></table></div><p>Change against {against}{cost_words(result, pairs)}; {runs_words(result)}.{missing_words(missing)}</p>"
+        f"</tbody></table></div><p>Change against {against}{cost_words(result, pairs)}; {runs_words(result)}."
+        f"{missing_words(missing)}</p>"
     )
 
 
