@@ -193,14 +193,14 @@ def _leads(result: Mapping[str, Any], first: str, second: str, where: str | None
 
 def _answers(first: str, second: str, question: str, lead: Rows, own: bool) -> SimulatedAnswers:
     wins, ties, losses = with_ties(lead)
-    shares = (_with_interval(rows, own) for rows in (wins, ties, losses, wins - losses))
-    return SimulatedAnswers(first, second, question, *shares)
+    tables = ((wins, 0.0), (ties, 0.0), (losses, 0.0), (wins - losses, -1.0))
+    return SimulatedAnswers(first, second, question, *(_with_interval(rows, own, least) for rows, least in tables))
 
 
-def _with_interval(rows: Rows, own: bool) -> Interval:
+def _with_interval(rows: Rows, own: bool, least: float) -> Interval:
     both = interval(rows, own)
     low, high = bootstrap_interval(rows.mean(axis=0).tolist()) if both is None else (both.low, both.high)
-    return float(rows.mean()), low, high
+    return float(rows.mean()), max(low, least), min(high, 1.0)
 
 
 def _side_words(side: str) -> str:

@@ -109,6 +109,13 @@ def test_without_the_facts_only_the_whole_is_asked() -> None:
     assert {row.question for row in rows} == {"overall"}
 
 
+def test_no_interval_leaves_what_is_possible() -> None:
+    """Of two runs Student's interval reaches 12.7 standard errors; shares stay within 0 and 1, a net within 1 of 0."""
+    for row in simulated_study(made_up(noise=1.0, runs=2)):
+        assert all(0 <= low <= mean <= high <= 1 for mean, low, high in (row.wins, row.ties, row.losses))
+        assert -1 <= row.net[1] <= row.net[0] <= row.net[2] <= 1
+
+
 def test_a_single_run_has_an_interval_over_prompts(tmp_path: Path) -> None:
     result = made_up(runs=1, own=False)
     row = by_question(simulated_study(result), "instructvideo")["overall"]
