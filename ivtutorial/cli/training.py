@@ -45,7 +45,8 @@ def finetune_command(
     method: Method = None,
     steps: Annotated[int | None, typer.Option(help="Optimiser steps in all (paper: 20000).")] = None,
     lr: Annotated[
-        float | None, typer.Option(help="Learning rate (paper: 1e-5; the reduced model moves at 1e-3).")
+        float | None,
+        typer.Option(help="Learning rate (paper: 1e-5, quickedit a quarter of it; the reduced model moves at 1e-3)."),
     ] = None,
     batch_size: Annotated[int | None, typer.Option(help="Clips a step in each process (paper: 8 in all).")] = None,
     tau: Annotated[
@@ -97,10 +98,12 @@ def finetune_command(
       ivtutorial finetune --method draft --steps 100 --lr 1e-3 --out runs/draft
       ivtutorial finetune my_clips --config runs/a --set method.normalise=true --out runs/b
       ivtutorial finetune my_clips --model modelscope --reward hpsv2 --preset t4 --trackers tensorboard,wandb
+      ivtutorial finetune my_clips --model wan2.1-1.3b --reward hpsv2 --preset 16gb --method quickedit
     """
     quiet_loading(model)
     from ivtutorial.system.files import data_path
     from ivtutorial.training.finetuning import export_merged, finetune
+    from ivtutorial.training.presets import rate_line
 
     if preset is None and config is None and not resume and model != "reduced":
         preset = _preset_of_card(device)
@@ -126,6 +129,8 @@ def finetune_command(
     if clips is not None and data is not None:
         raise InputError(f"the clips are given twice: {clips} and --data {data}.")
     cfg = merge_settings(start, chosen, chosen_method, settings or [], official, preset, model)
+    if line := rate_line(cfg):
+        typer.echo(line, err=True)
     count = default_processes(processes, device)
     with resumable(out):
         result = finetune(
@@ -204,11 +209,13 @@ def merge_settings(
     """
     from ivtutorial.method.instructvideo import InstructVideo
     from ivtutorial.training import presets
-    from ivtutorial.training.config import FinetuneConfig, read_config
+    from ivtutorial.training.config import FinetuneConfig, read_config, read_settings
 
-    base = (FinetuneConfig() if source is None else read_config(source)).to_dict()
-    if source is None:
-        del base["frames"], base["fps"], base["method"]["tau"], base["method"]["guidance"]
+    base = FinetuneConfig().to_dict()
+    del base["lr"], base["frames"], base["fps"], base["method"]["tau"], base["method"]["guidance"]
+    if source is not None:
+        name, values = type(read_config(source).method).__name__, read_settings(source)
+        base |= {**values, "method": {**values.get("method", {}), "name": name}}
     if preset is not None:
         base |= presets.preset(preset)
     if (method.get("name") or base["method"]["name"]).lower() != base["method"]["name"].lower():

@@ -21,7 +21,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
-from typing import Literal, get_args
+from typing import ClassVar, Literal, get_args
 
 import torch
 from torch import Tensor
@@ -45,10 +45,14 @@ class RewardMethod(VideoRewardSettings, ABC):
         guidance: classifier-free guidance scale; 1 is no guidance.
         train_mode: dropout on in the UNet (True) or off (False).
         recompute: run each recorded call of the UNet again in the backward pass instead of storing it.
+        lr_share: of a class, no setting: the learning rate that suits it, as a share of InstructVideo's. A run that
+            gives none takes that share of the paper's.
 
     Raises:
         InputError: a value out of range.
     """
+
+    lr_share: ClassVar[float] = 1.0
 
     D: int = 20
     guidance: float = 3.0

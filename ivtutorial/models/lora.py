@@ -116,7 +116,6 @@ def merge_lora(unet: VideoUNet, scale: float = 1.0) -> VideoUNet:
     set_lora_scale(unet, scale)
     unet.fuse_lora()
     unet.unload_lora()
-    unet._hf_peft_config_loaded = False  # diffusers 0.34 forgets to, and then refuses the next adapter
     return unet.requires_grad_(False)
 
 
@@ -160,6 +159,9 @@ def load_lora(unet: VideoUNet, folder: str | Path) -> list[torch.nn.Parameter]:
         for name, layer in lora_layers(unet):
             layer.lora_A[ADAPTER].weight.copy_(matrices[f"{name}.lora_A.weight"])
             layer.lora_B[ADAPTER].weight.copy_(matrices[f"{name}.lora_B.weight"])
+            # B has the factor already. Where ranks differ, diffusers 0.34 takes one alpha for all of them.
+            layer.lora_alpha[ADAPTER] = layer.r[ADAPTER]
+            layer.set_scale(ADAPTER, 1.0)
     return parameters
 
 
@@ -207,3 +209,4 @@ def _require_lora(unet: VideoUNet) -> None:
 def _require_no_lora(unet: VideoUNet) -> None:
     if has_lora(unet):
         raise InputError("This UNet already has an adapter. Call merge_lora(unet), or load the base model again.")
+    unet._hf_peft_config_loaded = False  # unload_lora of diffusers 0.34 forgets to; the next adapter would be refused

@@ -78,6 +78,7 @@ class DirectAlign(GradientMethod):
         skip_last: this many steps at the end of that chain are never drawn; the very last has hardly any gain.
         draw: 'uniform', or 'gain' to draw steps in proportion to their gain.
         inversion: reward the opposite step, too, with the sign reversed; costs twice as much.
+        lr_share: a quarter. The gradient comes through a larger gain, so a smaller learning rate goes as far.
 
     Raises:
         InputError: a value out of range, or no step left to draw.
@@ -86,6 +87,8 @@ class DirectAlign(GradientMethod):
         >>> DirectAlign(tau=0.6, D=20).steps
         11
     """
+
+    lr_share = 0.25
 
     tau: float = 0.6
     skip_last: int = 1

@@ -9,14 +9,15 @@ InstructVideo's; how the gradient is found is not:
 | where the gradient comes | the chain's last step, t = 1      | any other of its steps, t = 51 ... 551       | SRPO |
 | frames                   | S = 4, weighed by TAR (Eq. 7)     | S = 2, drawn in proportion to TAR            | ours |
 | calls of the network     | 12 forward, 1 backward            | 1 forward, 1 backward                        | SRPO |
-| learning rate            | 1                                 | a quarter, `LR_SHARE`                        | ours |
+| learning rate            | 1                                 | a quarter, `lr_share`                        | ours |
 
 See :mod:`ivtutorial.rivals.direct_align`, :mod:`ivtutorial.method.gain` and :mod:`ivtutorial.method.segvr`.
 
-The gradient of a step comes through a larger gain, so a smaller learning rate goes as far.
+The gradient of a step comes through a larger gain, so a smaller learning rate goes as far. A run by this method that
+gives no learning rate takes the quarter by itself, with every preset.
 
-The numbers are the defaults of the one class below and `LR_SHARE`. They were chosen by a first trial of one or two
-seeds; `ivtutorial experiment frontier` is what decides about them.
+The numbers are the defaults of the one class below. They were chosen by a first trial of one or two seeds;
+`ivtutorial experiment frontier` is what decides about them.
 """
 
 from __future__ import annotations
@@ -25,9 +26,6 @@ from dataclasses import dataclass
 
 from ivtutorial.method.segvr import Selection
 from ivtutorial.rivals.direct_align import DirectAlign
-
-LR_SHARE = 0.25
-"""Learning rate, as a share of the one that InstructVideo takes at the same scale."""
 
 
 @dataclass(frozen=True, kw_only=True)

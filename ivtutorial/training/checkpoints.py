@@ -35,6 +35,20 @@ if TYPE_CHECKING:
     from ivtutorial.models.unet import VideoUNet
 
 CHECKPOINTS, LATEST, STATE_FILE, OPTIMIZER_FILE = "checkpoints", "latest", "state.json", "optimizer.pt"
+# What may differ when a run is continued: it does not change the steps themselves.
+FREE = (
+    "steps",
+    "checkpoint_every",
+    "keep",
+    "sample_every",
+    "sample_prompts",
+    "sample_seed",
+    "patience",
+    "min_rise",
+    "max_skipped",
+    "deterministic",
+    "trackers",
+)
 
 
 @dataclass
@@ -156,6 +170,12 @@ def read_optimizer(checkpoint: Path) -> dict[str, Any]:
         return dict(torch.load(path, map_location="cpu", weights_only=True))
     except (OSError, RuntimeError, EOFError, ValueError, LookupError, TypeError, pickle.UnpicklingError) as error:
         raise InputError(f"{path} cannot be read ({error}). Use another checkpoint.") from error
+
+
+def differing(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[str]:
+    """Names of the settings that differ between two `to_dict` results and change the steps of a run."""
+    names = [name for name in {**first, **second} if name not in FREE]
+    return sorted(name for name in names if first.get(name) != second.get(name))
 
 
 def _prune(folder: Path, newest: int, keep: int) -> None:

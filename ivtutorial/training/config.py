@@ -2,7 +2,7 @@
 
 | setting                    | paper            | authors' code      | default here |
 |----------------------------|------------------|--------------------|--------------|
-| `lr`                       | 1e-5             | 1e-5, flat         | 1e-5, flat   |
+| `lr`                       | 1e-5             | 1e-5, flat         | 1e-5, flat, times the method's `lr_share` |
 | `warmup`                   | -                | 10, first step 0   | 10           |
 | `weight_decay`             | -                | 0                  | 0            |
 | `grad_clip`                | -                | none               | none         |
@@ -32,22 +32,10 @@ from ivtutorial.training.guards import Guards
 from ivtutorial.training.methods import METHODS
 from ivtutorial.training.trackers import check_trackers
 
+PAPER_LR = 1e-5
+
 # Groups of settings within a run's, beside those of the method.
 _NESTED: dict[str, Any] = {"memory": Memory, "guards": Guards}
-# What may differ when a run is continued: it does not change the steps themselves.
-FREE = (
-    "steps",
-    "checkpoint_every",
-    "keep",
-    "sample_every",
-    "sample_prompts",
-    "sample_seed",
-    "patience",
-    "min_rise",
-    "max_skipped",
-    "deterministic",
-    "trackers",
-)
 
 
 @dataclass(frozen=True)
@@ -57,7 +45,7 @@ class FinetuneConfig:
     Attributes:
         method: the method and its own settings, one of `ivtutorial.training.methods.METHODS`.
         steps: optimiser steps in all.
-        lr: learning rate, constant after the warm-up.
+        lr: learning rate, constant after the warm-up; None takes the method's share (`lr_share`) of the paper's.
         betas: of AdamW. weight_decay: of AdamW.
         warmup: steps over which the learning rate rises linearly; the first step already has lr / warmup.
         grad_clip: bound on the gradient's norm; None for none. With K = 1 gradients are tiny: look at
@@ -92,13 +80,13 @@ class FinetuneConfig:
         InputError: a value out of range, or settings that contradict each other.
 
     Example:
-        >>> FinetuneConfig(steps=100, lr=1e-3).lr_at(0)
-        0.0001
+        >>> FinetuneConfig(steps=100, lr=1e-3).lr_at(0), FinetuneConfig().lr
+        (0.0001, 1e-05)
     """
 
     method: RewardMethod = field(default_factory=InstructVideo)
     steps: int = 20_000
-    lr: float = 1e-5
+    lr: float = None  # type: ignore[assignment]  # a number once it is made
     betas: tuple[float, float] = (0.9, 0.999)
     weight_decay: float = 0.0
     warmup: int = 10
@@ -137,6 +125,8 @@ class FinetuneConfig:
         object.__setattr__(self, "sample_prompts", tuple(check_caption(text) for text in self.sample_prompts))
         if METHODS.get(type(self.method).__name__) is not type(self.method):
             raise InputError(f"method = {self.method!r}: expected one of {', '.join(METHODS)}.")
+        if self.lr is None:
+            object.__setattr__(self, "lr", self.method.lr_share * PAPER_LR)
         self._check_numbers()
         check_segments(self.frames, self.method.S, self.method.selection)
         one_of(self, precision=get_args(Precision))
@@ -180,9 +170,9 @@ class FinetuneConfig:
             InputError: an unknown name, with the nearest known one, or a value out of range.
         """
         rest = dict(values)
-        method = dict(rest.pop("method", {}))
+        method = settings_group(rest.pop("method", {}), "method")
         kind = _method_named(method.pop("name", InstructVideo.__name__))
-        parts = {name: _build(part, dict(rest.pop(name, {}))) for name, part in _NESTED.items()}
+        parts = {name: _build(part, settings_group(rest.pop(name, {}), name)) for name, part in _NESTED.items()}
         return _build(cls, {**rest, **parts, "method": _build(kind, method)})
 
 
@@ -192,6 +182,15 @@ def read_config(path: str | Path) -> FinetuneConfig:
     Raises:
         InputError: no such file, not JSON, an unknown name or a value out of range.
     """
+    return FinetuneConfig.from_dict(read_settings(path))
+
+
+def read_settings(path: str | Path) -> dict[str, Any]:
+    """What stands in a JSON file or in a run's folder, as plain values; what is absent stays absent.
+
+    Raises:
+        InputError: no such file, or not an object in JSON.
+    """
     path = Path(path)
     path = path / "config.json" if path.is_dir() else path
     try:
@@ -200,15 +199,26 @@ def read_config(path: str | Path) -> FinetuneConfig:
         raise InputError(
             f"{path}: cannot be read as settings ({error}). Give a JSON file or a run's folder."
         ) from error
+    values = values.get("finetune", values) if isinstance(values, dict) else values
     if not isinstance(values, dict):
         raise InputError(f"{path}: expected an object with settings, got {type(values).__name__}.")
-    return FinetuneConfig.from_dict(values.get("finetune", values))
+    return values
 
 
-def differing(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[str]:
-    """Names of the settings that differ between two `to_dict` results and change the steps of a run."""
-    names = [name for name in {**first, **second} if name not in FREE]
-    return sorted(name for name in names if first.get(name) != second.get(name))
+def settings_group(values: Any, name: str) -> dict[str, Any]:
+    """A copy of one group of plain settings, such as those of "memory".
+
+    Raises:
+        InputError: it is no group.
+    """
+    if not isinstance(values, Mapping):
+        hint = (
+            'In a file {"name": "draft"}, as an option --method draft'
+            if name == "method"
+            else f"--set {name}.NAME=VALUE"
+        )
+        raise InputError(f"{name} = {values!r}: expected a group of settings. {hint} sets one.")
+    return dict(values)
 
 
 def _method_named(name: Any) -> type[RewardMethod]:

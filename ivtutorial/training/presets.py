@@ -13,7 +13,8 @@ By the GPU, as plain data; what `--preset` of the command line stands for:
 | `80gb` | 80 GiB, for video transformers | bf16 | two clips, transformer and decoder recomputed |
 
 Each makes 8 clips a step on one GPU, as the paper has on four. On N GPUs divide `accumulation` by N. The method's
-settings (tau, D, K, S) are the same in all of them, and so is what is computed, up to rounding.
+settings (tau, D, K, S) are the same in all of them, and so is what is computed, up to rounding. None sets a learning
+rate: that of a run follows from its method (see `rate_line`), whatever the card.
 
 By the model, see :func:`with_defaults`:
 
@@ -41,7 +42,7 @@ import torch
 from ivtutorial.errors import InputError
 from ivtutorial.models.named import Clocks, clocks
 from ivtutorial.models.scheduler import make_scheduler, same_noise, tau_of_noise
-from ivtutorial.training.config import FinetuneConfig
+from ivtutorial.training.config import PAPER_LR, FinetuneConfig, settings_group
 
 if TYPE_CHECKING:
     from ivtutorial.models.named import AnyBackbone
@@ -157,7 +158,7 @@ def with_defaults(settings: Mapping[str, Any], model: AnyBackbone | str | Path) 
         InputError: no such model, or a noise level out of range.
     """
     usual = clocks(model)
-    method = dict(settings.get("method", {}))
+    method = settings_group(settings.get("method", {}), "method")
     tau, D = method.get("tau"), int(method.get("D", 20))
     if isinstance(tau, str):
         method["tau"] = tau_of_noise(usual.schedule or make_scheduler(), _level(tau), D)
@@ -166,6 +167,21 @@ def with_defaults(settings: Mapping[str, Any], model: AnyBackbone | str | Path) 
     if usual.guidance != Clocks.guidance and _has(method, "guidance"):
         method.setdefault("guidance", usual.guidance)
     return {"frames": usual.frames, "fps": usual.fps, **settings, **({"method": method} if method else {})}
+
+
+def rate_line(config: FinetuneConfig) -> str | None:
+    """What a run reports about a learning rate that is not InstructVideo's; None for methods that take the same.
+
+    Example:
+        >>> rate_line(FinetuneConfig.from_dict({"method": {"name": "QuickEdit"}}))
+        "learning rate 2.5e-06: QuickEdit's, 0.25 of InstructVideo's 1e-05; --lr sets another"
+    """
+    share, name = config.method.lr_share, type(config.method).__name__
+    if share == 1:
+        return None
+    if config.lr == share * PAPER_LR:
+        return f"learning rate {config.lr:g}: {name}'s, {share:g} of InstructVideo's {PAPER_LR:g}; --lr sets another"
+    return f"learning rate {config.lr:g}, as given; {name} needs {share:g} of the rate that suits InstructVideo"
 
 
 def _has(method: Mapping[str, Any], setting: str) -> bool:

@@ -20,8 +20,8 @@ from ivtutorial.system.progress import bar
 from ivtutorial.system.provenance import provenance
 from ivtutorial.system.share import gather, rank_and_world
 from ivtutorial.training import checkpoints, run_folder
-from ivtutorial.training.checkpoints import Progress
-from ivtutorial.training.config import FinetuneConfig, differing
+from ivtutorial.training.checkpoints import Progress, differing
+from ivtutorial.training.config import FinetuneConfig
 from ivtutorial.training.fit import offload_text
 from ivtutorial.training.methods import once, step_losses
 from ivtutorial.training.sharding import check_sharding, is_sharded, shard_frozen

@@ -150,6 +150,15 @@ def test_a_merged_model_can_be_tuned_again(tuned: VideoUNet) -> None:
     assert_close(run(tuned), merged, n=roundings(tuned))
 
 
+def test_a_model_whose_adapter_was_taken_off_can_have_another(tuned: VideoUNet, tmp_path: Path) -> None:
+    """Also a fresh one, and one from a file."""
+    stored = save_lora(tuned, tmp_path)
+    tuned.unload_lora()
+    attach_lora(tuned, rank=2)
+    tuned.unload_lora()
+    assert len(load_lora(tuned, stored)) == 2 * count_lora(tuned)[0]
+
+
 def test_a_merged_export_is_a_stock_unet(tuned: VideoUNet, tmp_path: Path) -> None:
     attached = run(tuned)
     merge_lora(tuned).save_pretrained(tmp_path)

@@ -12,8 +12,9 @@ import torch
 from ivtutorial.cli.training import merge_settings
 from ivtutorial.errors import InputError
 from ivtutorial.models.memory import Memory
-from ivtutorial.training.config import read_config
-from ivtutorial.training.presets import DIT_PRESETS, PRESETS, preset, preset_here
+from ivtutorial.rivals.quick_edit import QuickEdit
+from ivtutorial.training.config import FinetuneConfig, read_config
+from ivtutorial.training.presets import DIT_PRESETS, PRESETS, preset, preset_here, rate_line
 
 
 @pytest.mark.parametrize("name", PRESETS | DIT_PRESETS)
@@ -48,6 +49,49 @@ def test_a_preset_on_the_command_line_can_be_changed_setting_by_setting(tmp_path
     assert read_config(tmp_path) == config, "and it is stored with the run"
     with pytest.raises(InputError, match="unknown setting 'recompute_unit' of Memory: did you mean"):
         merge_settings(None, {}, {}, ["memory.recompute_unit=true"], False)
+
+
+@pytest.mark.parametrize("name", [None, *PRESETS, *DIT_PRESETS])
+def test_the_learning_rate_follows_the_method_with_every_preset(name: str | None) -> None:
+    """The paper's is 1e-5, QuickEdit's and Direct-Align's a quarter; a rate that is given stays."""
+    rates = {
+        method: merge_settings(None, {}, {"name": method}, [], False, name).lr
+        for method in ("instructvideo", "draft", "quickedit", "DirectAlign")
+    }
+    assert rates == {"instructvideo": 1e-5, "draft": 1e-5, "quickedit": 2.5e-6, "DirectAlign": 2.5e-6}
+    quick = {"name": "quickedit"}
+    assert merge_settings(None, {"lr": 5e-5}, quick, [], False, name).lr == 5e-5
+    assert merge_settings(None, {}, quick, ["lr=5e-5"], False, name).lr == 5e-5
+
+
+def test_a_file_that_gives_a_part_leaves_the_rest_to_method_and_model(tmp_path: Path) -> None:
+    """Also with another method on the command line; a whole one, as a run stores it, gives everything."""
+    path = tmp_path / "settings.json"
+    path.write_text('{"steps": 7, "method": {"name": "quickedit"}}')
+    part = merge_settings(path, {}, {}, [], False)
+    assert (part.steps, part.method, part.lr) == (7, QuickEdit(), 2.5e-6)
+    assert merge_settings(path, {}, {"name": "instructvideo"}, [], False).lr == 1e-5
+    path.write_text(json.dumps(part.to_dict()))
+    assert merge_settings(path, {}, {"name": "instructvideo"}, [], False).lr == 2.5e-6
+    path.write_text('{"lr": 0.001, "method": {"name": "quickedit"}}')
+    assert merge_settings(path, {}, {}, [], False).lr == 1e-3
+
+
+def test_the_learning_rate_is_reported_where_it_is_not_that_of_the_paper() -> None:
+    assert rate_line(FinetuneConfig()) is None and rate_line(FinetuneConfig(lr=1e-3)) is None
+    own, given = (rate_line(FinetuneConfig(QuickEdit(), lr=lr)) for lr in (None, 2e-4))  # type: ignore[arg-type]
+    assert own is not None and "2.5e-06" in own and "0.25 of InstructVideo's 1e-05" in own
+    assert given is not None and "0.0002, as given" in given
+
+
+@pytest.mark.parametrize("wrong", [{"method": "draft"}, {"memory": 1}, {"guards": [1]}])
+def test_a_value_in_place_of_a_group_is_one_clear_error(wrong: dict[str, object], tmp_path: Path) -> None:
+    (name, value) = next(iter(wrong.items()))
+    with pytest.raises(InputError, match=f"{name} = .*: expected a group of settings"):
+        merge_settings(None, {}, {}, [f"{name}={json.dumps(value)}"], False)
+    (tmp_path / "settings.json").write_text(json.dumps(wrong))
+    with pytest.raises(InputError, match=f"{name} = .*: expected a group of settings"):
+        merge_settings(tmp_path / "settings.json", {}, {}, [], False)
 
 
 @pytest.mark.parametrize(

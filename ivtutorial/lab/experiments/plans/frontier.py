@@ -14,7 +14,7 @@ from ivtutorial.lab.experiments.plans.plan import FRAME_PASSES, Arm, Experiment
 from ivtutorial.method.instructvideo import InstructVideo
 from ivtutorial.rivals.direct_align import DirectAlign
 from ivtutorial.rivals.kept_prefix import KeptPrefix
-from ivtutorial.rivals.quick_edit import LR_SHARE, QuickEdit
+from ivtutorial.rivals.quick_edit import QuickEdit
 
 PAPER, AGAIN, OURS = "paper", "paper-again", "quick-edit"
 PAPER_RATES = (5e-4, 1e-3, 2e-3)
@@ -26,7 +26,7 @@ QUICK_ARMS = (PAPER, AGAIN, "t-51", OURS)
 def frontier() -> Experiment:
     """The experiment, in full; see the module."""
     base = Arm(PAPER, InstructVideo(), round(BUDGET), PAPER_RATES)
-    slow = tuple(LR_SHARE * rate for rate in PAPER_RATES)
+    slow = tuple(QuickEdit.lr_share * rate for rate in PAPER_RATES)
     arms = (
         base,
         replace(base, name=AGAIN, twin=True),
