@@ -183,7 +183,7 @@ def encoder_dtype(model: str, preset: str | None, precision: str, device: str | 
     if choose_device(device).type == "cpu":
         return DTYPES["fp32"]
     if preset is None and precision == "auto" and model != "reduced":
-        settings = settings_of(preset_here())
+        settings = settings_of(preset_here(model))
     memory = Memory(**settings.get("memory", {}))
     chosen = (memory.vae or settings.get("precision", "fp32")) if precision == "auto" else precision
     check_bf16(chosen, choose_device(device))

@@ -106,7 +106,7 @@ def finetune_command(
     from ivtutorial.training.presets import rate_line
 
     if preset is None and config is None and not resume and model != "reduced":
-        preset = _preset_of_card(device)
+        preset = _preset_of_card(model, device)
     chosen_method = {
         "name": method,
         "tau": tau,
@@ -163,14 +163,14 @@ def _precision(setting: str, device: str | None, is_given: bool) -> dict[str, st
     return {"precision": chosen_precision(setting, device)}
 
 
-def _preset_of_card(device: str | None) -> str | None:
+def _preset_of_card(model: str, device: str | None) -> str | None:
     """The preset for the GPU, and a line on stderr that names it; None on a CPU."""
     from ivtutorial.system.device import choose_device
     from ivtutorial.training.presets import preset_here
 
     if choose_device(device).type == "cpu":
         return None
-    chosen = preset_here()
+    chosen = preset_here(model)
     typer.echo(f"no --preset is given: {chosen}, by the memory of the GPU", err=True)
     return chosen
 

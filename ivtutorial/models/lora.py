@@ -17,6 +17,7 @@ holds a `VideoUNet` opens it with `pipe.load_lora_weights(folder)`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -97,8 +98,10 @@ def set_lora_scale(unet: VideoUNet, scale: float) -> None:
     """Use `scale` times the adapter from now on: 1 as trained, 0 the base model, between them a blend.
 
     Raises:
-        InputError: no adapter is attached.
+        InputError: no adapter is attached, or a scale that is not a number.
     """
+    if not math.isfinite(scale):
+        raise InputError(f"scale = {scale} of the adapter: expected a number, 0 for the base model, 1 as trained.")
     _require_lora(unet)
     for _, layer in lora_layers(unet):
         for adapter in layer.lora_A:

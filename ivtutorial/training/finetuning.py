@@ -210,21 +210,21 @@ def _run(
     scorer = open_reward(reward, backbone.device, dtypes["reward"])
     names = {"model": describe(model), "reward": describe(reward)}
     devices = [backbone.device] if backbone.device.type == "cuda" else []
-    with torch.random.fork_rng(devices), using(backbone, config.memory):
-        # Clips and captions first: a model of `ivtutorial.models.dit` loads its transformer after that.
-        data = load_data(clips, backbone, config, cache, skip_bad, progress, root)
-        encode_captions(backbone, [*data.captions, *config.sample_prompts], cache)
-    with (
-        repeatable(config.deterministic),
-        torch.random.fork_rng(devices),
-        _borrowed(backbone) as evaluations,
-        fitted(backbone, scorer, config.memory) as scorer,
-        tiny_decoding(backbone, config.decoder),
-    ):
-        run, state = start(out, config, accelerator, backbone, scorer, data, evaluations, names, loss_fn)
-        with tracking(accelerator, config.trackers, out, state.step, config.to_dict()):
-            take_steps(run, state, progress)
-        return finish(run, state)
+    with tiny_decoding(backbone, config.decoder):  # first of all: a wrong file is an error at once
+        with torch.random.fork_rng(devices), using(backbone, config.memory):
+            # Clips and captions first: a model of `ivtutorial.models.dit` loads its transformer after that.
+            data = load_data(clips, backbone, config, cache, skip_bad, progress, root)
+            encode_captions(backbone, [*data.captions, *config.sample_prompts], cache)
+        with (
+            repeatable(config.deterministic),
+            torch.random.fork_rng(devices),
+            _borrowed(backbone) as evaluations,
+            fitted(backbone, scorer, config.memory) as scorer,
+        ):
+            run, state = start(out, config, accelerator, backbone, scorer, data, evaluations, names, loss_fn)
+            with tracking(accelerator, config.trackers, out, state.step, config.to_dict()):
+                take_steps(run, state, progress)
+            return finish(run, state)
 
 
 @contextmanager

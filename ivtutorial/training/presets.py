@@ -111,17 +111,20 @@ def preset(name: str) -> dict[str, Any]:
     return copy.deepcopy(known[name])
 
 
-def preset_for(memory: float, bf16: bool) -> str:
+def preset_for(memory: float, bf16: bool, transformer: bool = False) -> str:
     """The preset for a card, where none is given.
 
     Args:
         memory: of the card, in GiB.
         bf16: whether it multiplies bf16 numbers fast (Ampere and newer).
+        transformer: whether the model is a video transformer.
 
     Example:
-        >>> preset_for(14.7, bf16=False), preset_for(79.0, bf16=True)
-        ('t4', 'h100')
+        >>> preset_for(14.7, bf16=False), preset_for(79.0, bf16=True), preset_for(79.0, bf16=True, transformer=True)
+        ('t4', 'h100', '80gb')
     """
+    if transformer and bf16:
+        return "16gb" if memory < 20 else "24gb" if memory < 70 else "80gb"
     if memory < 12:
         return "8gb"
     if memory < 20 or not bf16:
@@ -131,10 +134,18 @@ def preset_for(memory: float, bf16: bool) -> str:
     return "a100" if memory < 70 else "h100"
 
 
-def preset_here() -> str:
-    """The preset for this machine's GPUs; where they differ, for the smallest, so that all processes agree."""
+def preset_here(model: AnyBackbone | str | Path = "modelscope") -> str:
+    """The preset for this machine's GPUs; where they differ, for the smallest, so that all processes agree.
+
+    Args:
+        model: by name, or opened; its weights are not read.
+
+    Raises:
+        InputError: no such model.
+    """
     cards = [torch.cuda.get_device_properties(index) for index in range(torch.cuda.device_count())]
-    return preset_for(min(card.total_memory for card in cards) / 2**30, all(card.major >= 8 for card in cards))
+    memory, bf16 = min(card.total_memory for card in cards) / 2**30, all(card.major >= 8 for card in cards)
+    return preset_for(memory, bf16, transformer=clocks(model).schedule is not None)
 
 
 def default_config(model: AnyBackbone | str | Path) -> FinetuneConfig:
@@ -159,7 +170,7 @@ def with_defaults(settings: Mapping[str, Any], model: AnyBackbone | str | Path) 
     """
     usual = clocks(model)
     method = settings_group(settings.get("method", {}), "method")
-    tau, D = method.get("tau"), int(method.get("D", 20))
+    tau, D = method.get("tau"), method.get("D", 20)
     if isinstance(tau, str):
         method["tau"] = tau_of_noise(usual.schedule or make_scheduler(), _level(tau), D)
     elif tau is None and usual.schedule is not None and _has(method, "tau"):

@@ -118,7 +118,7 @@ def test_clips_are_encoded_in_the_precision_that_finetune_will_want(
     assert encoder_dtype(model, preset, precision, "cpu") == torch.float32
     monkeypatch.setattr("ivtutorial.system.device.choose_device", lambda name: torch.device("cuda"))
     monkeypatch.setattr("ivtutorial.system.device.check_bf16", lambda precision, device: None)
-    monkeypatch.setattr("ivtutorial.training.presets.preset_here", lambda: "t4")
+    monkeypatch.setattr("ivtutorial.training.presets.preset_here", lambda model: "t4")
     assert encoder_dtype(*arguments) == expected
     with pytest.raises(InputError, match="expected auto, fp32, bf16, fp16"):
         encoder_dtype(model, preset, "fp8", None)

@@ -218,6 +218,12 @@ def test_generate_evaluate_and_compare(run: Start, folder: Path, tuned: Path, tm
 WRONG: list[tuple[str, list[Any], str]] = [
     ("16 frames", ["finetune", "{clips}", "--set", "frames=16", "-S", "4"], "use 13 or 17"),
     ("sides", ["generate", "a fox", "--frames", "9", "--height", "24", "--width", "16"], "multiples of 16"),
+    ("steps in words", ["finetune", "{clips}", "--set", "method.D=abc"], "D = 'abc'"),
+    (
+        "a decoder that is not there",
+        ["finetune", "{clips}", *REWARD, "--set", "decoder=3"],
+        "decoder = '3': there is no",
+    ),
     ("an adapter of ModelScope", ["generate", "a fox", *SIZE, "--lora", "{unet_lora}"], "does not fit"),
 ]
 
@@ -238,3 +244,4 @@ def test_what_does_not_fit_is_one_clear_error(
     full = [text.format(**places) for text in arguments] + ["--model", model, "--out", tmp_path / "out"]
     code, err = run(*full, "--processes", "1")
     assert code == 2 and message in " ".join(err.split()), err
+    assert name == "16 frames" or "encoding clips" not in err, "before anything is encoded"

@@ -230,6 +230,12 @@ def test_a_second_adapter_is_refused(tuned: VideoUNet, tmp_path: Path) -> None:
         load_lora(tuned, tmp_path)
 
 
+def test_a_scale_that_is_no_number_is_refused(tuned: VideoUNet) -> None:
+    for wrong in (float("nan"), float("inf")):
+        with pytest.raises(InputError, match="scale = .* expected a number"):
+            set_lora_scale(tuned, wrong)
+
+
 def test_without_an_adapter_nothing_can_be_scaled_merged_or_saved(unet: VideoUNet, tmp_path: Path) -> None:
     for action in (
         lambda: set_lora_scale(unet, 1),

@@ -116,3 +116,20 @@ def test_without_a_preset_the_card_decides(
     monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
     monkeypatch.setattr("torch.cuda.get_device_properties", lambda index: cards[index])
     assert preset_here() == expected
+
+
+@pytest.mark.parametrize(
+    ("memory", "major", "expected"),
+    [(7.8, 8, "16gb"), (15.8, 8, "16gb"), (22.0, 8, "24gb"), (39.4, 8, "24gb"), (79.1, 9, "80gb"), (14.7, 7, "t4")],
+)
+def test_a_video_transformer_has_presets_of_its_own(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, memory: float, major: int, expected: str
+) -> None:
+    """By the model's index and its scheduler's settings alone."""
+    (tmp_path / "scheduler").mkdir()
+    (tmp_path / "scheduler" / "scheduler_config.json").write_text('{"flow_shift": 3.0}')
+    (tmp_path / "model_index.json").write_text('{"transformer": ["diffusers", "WanTransformer3DModel"]}')
+    card = SimpleNamespace(total_memory=memory * 2**30, major=major)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 1)
+    monkeypatch.setattr("torch.cuda.get_device_properties", lambda index: card)
+    assert preset_here(tmp_path) == expected

@@ -110,8 +110,10 @@ def load_dit(
     family, autoencoder, encoder = FAMILIES[kind]
     text = None
     if (folder / "text_encoder" / "config.json").is_file():
-        text_kind = getattr(transformers, index.get("text_encoder", ["", encoder])[1])
-        text = Part(text_kind, folder / "text_encoder", precision("text_encoder"), device, variant)
+        name = index.get("text_encoder", ["", encoder])[1]
+        if not hasattr(transformers, name):
+            raise InputError(f"{folder} names the text encoder {name!r}, which transformers does not have: {encoder}?")
+        text = Part(getattr(transformers, name), folder / "text_encoder", precision("text_encoder"), device, variant)
     vae = load_model(getattr(diffusers, autoencoder), folder / "vae", precision("vae"), variant).to(device)
     transformer = Part(getattr(diffusers, kind), folder / "transformer", precision("unet"), device, variant)
     backbone = family(transformer, vae, schedule, text, _tokenizer(folder), source=folder)

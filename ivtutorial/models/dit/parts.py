@@ -20,6 +20,15 @@ from ivtutorial.weights.fingerprint import fingerprint_files
 from ivtutorial.weights.pipeline_folder import load_model
 
 
+class _Config(dict[str, Any]):
+    """Settings by name, and the file that they come from."""
+
+    path: Path
+
+    def __missing__(self, name: str) -> Any:
+        raise InputError(f"{self.path} has no {name!r}: it was cut, or is that of another network. Copy it again.")
+
+
 @dataclass(frozen=True)
 class Part:
     """Where a network lies, and how it is to be loaded.
@@ -40,17 +49,20 @@ class Part:
 
     @cached_property
     def config(self) -> dict[str, Any]:
-        """The network's configuration, read without its weights.
+        """The network's configuration, read without its weights; a setting that it lacks is an `InputError`, too.
 
         Raises:
-            InputError: it is not there, or damaged.
+            InputError: it is not there, damaged, or that of a network of another class.
         """
+        path, name = self.folder / "config.json", self.kind.__name__
         try:
-            return dict(json.loads((self.folder / "config.json").read_text(encoding="utf-8")))
-        except (OSError, ValueError) as error:
-            raise InputError(
-                f"{self.folder / 'config.json'} is not the configuration of a network ({error}). Copy it again."
-            ) from error
+            config = _Config(json.loads(path.read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError) as error:
+            raise InputError(f"{path} is not the configuration of a network ({error}). Copy it again.") from error
+        if config.get("_class_name", name) != name:
+            raise InputError(f"{path} is that of a {config['_class_name']}, where {name} belongs. Copy it again.")
+        config.path = path
+        return config
 
     @cached_property
     def key(self) -> str:

@@ -113,4 +113,9 @@ class PromptSide:
                 "encoded yet. Copy the folder text_encoder of the model, too, or use clips that `ivtutorial prepare` "
                 "has encoded with it."
             )
+        if self.tokenizer is None:
+            raise InputError(
+                f"This model has a text encoder and no tokenizer{f' ({self.source})' if self.source else ''}. Copy the "
+                "folder tokenizer of the model, too."
+            )
         return self.text_encoder

@@ -129,7 +129,7 @@ def load_tiny_decoder(
     Raises:
         InputError: no such file, or not a tiny decoder for the latents of Wan 2.1.
     """
-    if not Path(path).is_file():
+    if not Path(str(path)).is_file():
         raise InputError(f"decoder = {str(path)!r}: there is no such file. {_FILE}")
     state = tensors_of(read_weights(path, "weights of a tiny decoder"), path)
     own = {name: weight for name, weight in state.items() if name.startswith("decoder.")}

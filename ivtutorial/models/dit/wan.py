@@ -36,12 +36,24 @@ class WanBackbone(DitBackbone):
 
     Attributes:
         tiny_decoder: decodes frames that have a gradient, if given; all others go through the autoencoder.
+
+    Raises:
+        InputError: on construction, with other numbers of means and deviations than channels.
     """
 
     family, tokens, size = "Wan 2.1", PROMPT_TOKENS, (480, 832)
     fps, guidance = 16.0, 5.0
     scheduler: FlowSchedule = field(default_factory=FlowSchedule)
     tiny_decoder: TinyDecoder | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        lengths = [len(self.vae.config[name]) for name in ("latents_mean", "latents_std")]
+        if lengths != [self.channels] * 2:
+            raise InputError(
+                f"This autoencoder has {lengths[0]} means and {lengths[1]} deviations for {self.channels} channels: "
+                "its config.json was changed. Copy it again."
+            )
 
     @staticmethod
     def schedule_from(config: Mapping[str, Any]) -> FlowSchedule:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -118,6 +119,55 @@ def test_families_that_are_not_known_are_refused(copied: Path, change: Any, mess
     path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
     with pytest.raises(InputError, match=message):
         open_model(copied)
+
+
+def changed(path: Path, **values: Any) -> None:
+    """Other values in a JSON file; None takes a name out."""
+    content = {**json.loads(path.read_text()), **values}
+    path.write_text(json.dumps({name: value for name, value in content.items() if value is not None}))
+
+
+BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
+    "no tokenizer": (lambda f: shutil.rmtree(f / "tokenizer"), "no tokenizer .*Copy the folder tokenizer"),
+    "an unknown text encoder": (
+        lambda f: changed(f / "model_index.json", text_encoder=["transformers", "FooEncoder"]),
+        "'FooEncoder', which transformers does not have: UMT5EncoderModel",
+    ),
+    "a setting is missing": (
+        lambda f: changed(f / "transformer" / "config.json", text_dim=None),
+        "transformer/config.json has no 'text_dim': it was cut",
+    ),
+    "the text encoder's width is missing": (
+        lambda f: changed(f / "text_encoder" / "config.json", d_model=None),
+        "text_encoder/config.json has no 'd_model': it was cut",
+    ),
+    "a transformer of another family": (
+        lambda f: changed(f / "transformer" / "config.json", _class_name="CogVideoXTransformer3DModel"),
+        "is that of a CogVideoXTransformer3DModel, where WanTransformer3DModel belongs",
+    ),
+    "not an object": (
+        lambda f: (f / "transformer" / "config.json").write_text("[1]"),
+        "is not the configuration of a network",
+    ),
+    "statistics of other channels": (
+        lambda f: changed(f / "vae" / "config.json", latents_mean=[0.0] * 3),
+        "3 means and 16 deviations for 16 channels",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_damaged_folder_is_one_clear_error(copied: Path, name: str) -> None:
+    damage, message = BROKEN[name]
+    damage(copied)
+    with pytest.raises(InputError, match=message):
+        open_model(copied).embed(["a red fox"])
+
+
+def test_steps_that_are_no_number_are_one_clear_error(folder: Path) -> None:
+    for wrong in ("abc", None, 0, 2.5):
+        with pytest.raises(InputError, match="D = "):
+            FinetuneConfig.from_dict(with_defaults({"method": {"D": wrong}}, folder))
 
 
 def test_a_saved_folder_is_opened_again_with_its_own_transformer(folder: Path, tmp_path: Path) -> None:
