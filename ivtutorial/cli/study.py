@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 
 def study(
-    before: Annotated[Path, typer.Argument(help="Folder that `ivtutorial evaluate` wrote: the clips A.")],
-    after: Annotated[Path, typer.Argument(help="The same prompts and seeds with another model: the clips B.")],
+    before: Annotated[Path, typer.Argument(help="Folder that `ivtutorial evaluate` wrote: the clips X.")],
+    after: Annotated[Path, typer.Argument(help="The same prompts and seeds with another model: the clips Y.")],
     out: Annotated[Path, typer.Option(help="CSV file of the answers; an existing one of this study goes on.")] = Path(
         "answers.csv"
     ),
@@ -56,7 +56,7 @@ def study_result_command(
     answers: Annotated[Path, typer.Argument(help="CSV file that `ivtutorial study` wrote.")],
     json_output: Json = False,
 ) -> None:
-    """Count the answers of a study: wins, ties and losses of the second folder (B), and how far the raters agree.
+    """Count the answers of a study: wins, ties and losses of the second folder (Y), and how far the raters agree.
 
     Intervals are 95 % over prompts. `net` is wins minus losses: if its interval does not hold 0, one model is
     preferred. `same` is how often two raters gave the same answer, `alpha` how far beyond chance (Krippendorff: 1 full
@@ -73,7 +73,7 @@ def study_result_command(
 
 
 def _table(result: StudyResult) -> str:
-    lines = [f"wins are of {result.B} (B) against {result.A} (A)", f"{'%':10} {'wins':>16} {'ties':>16} {'losses':>16}"]
+    lines = [f"wins are of {result.Y} (Y) against {result.X} (X)", f"{'%':10} {'wins':>16} {'ties':>16} {'losses':>16}"]
     lines[1] += f" {'net':>18} {'left':>16}  same  alpha"
     lines += [_line(name, counts) for name, counts in result.questions.items()]
     first = next(iter(result.questions.values()))

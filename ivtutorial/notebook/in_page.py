@@ -3,7 +3,7 @@
 `choice_head` fits a preference head to the choices that a reader makes in a `pair_quiz` above it. The best weights lie
 in the span of the pairs' gaps: ``theta = start + sum_k c_k gap_k``. So the page needs no features, only the inner
 products of the gaps with each other and with the gallery, and solves for the n numbers c by Newton's method:
-``hold c_k = y_k sigmoid(-y_k margin_k)``, where y is 1 for A and -1 for B and the margin is the gap's score.
+``hold c_k = y_k sigmoid(-y_k margin_k)``, where y is 1 for X and -1 for Y and the margin is the gap's score.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ def choice_head(gaps: Any, start: Any, gallery: Any, pictures: Any, labels: Sequ
     mean surprise at them, also with each choice left out, and sorts the gallery by ``theta . h``.
 
     Args:
-        gaps: (n, P), features of A minus those of B, in the order of the quiz.
-        start: (P,), the weights to start from. gallery: (N, P), features of pictures of one caption.
+        gaps: (n, 2E), features of X minus those of Y, in the order of the quiz.
+        start: (2E,), the weights to start from. gallery: (N, 2E), features of pictures of one caption.
         pictures: those, (N, H, W, 3) in [0, 1]. labels: N texts, shown below them.
         hold: how strongly the weights are held at the start, one of `HOLDS`; the page's slider offers all of them.
 
@@ -45,7 +45,7 @@ def choice_head(gaps: Any, start: Any, gallery: Any, pictures: Any, labels: Sequ
     if g.ndim != 2 or h.shape != (len(labels), g.shape[-1]) or theta.shape != g.shape[1:] or len(pictures) != len(h):
         raise InputError(
             f"gaps {g.shape}, start {theta.shape}, gallery {h.shape}, {len(pictures)} pictures, {len(labels)} labels "
-            "do not fit: expected (n, P), (P,), (N, P), N and N."
+            "do not fit: expected (n, 2E), (2E,), (N, 2E), N and N."
         )
     if hold not in HOLDS:
         raise InputError(f"hold = {hold}: the page offers {', '.join(map(str, HOLDS))}; take one of them.")

@@ -268,7 +268,7 @@ def test_a_chapter_says_where_it_stands(page: str):
 
 
 def test_the_quiz_of_pairs_can_be_taken(browser: Any, server: str):
-    """Choosing A each time ends with as many letters as there are pairs, on a page without a kernel."""
+    """Choosing X each time ends with as many letters as there are pairs, on a page without a kernel."""
     page = next((page for page in CHAPTERS if "data-pair" in (SITE / page).read_text(encoding="utf-8")), None)
     if page is None:
         pytest.skip("no page of the site has a quiz")
@@ -276,8 +276,8 @@ def test_the_quiz_of_pairs_can_be_taken(browser: Any, server: str):
     quiz = visit.tab.locator("[data-shares]").first
     count = quiz.locator("[data-pair]").count()
     for _ in range(count):
-        quiz.locator("button[value=A]:visible").first.click()
-    assert quiz.locator("[data-letters]").text_content() == "A" * count
+        quiz.locator("button[value=X]:visible").first.click()
+    assert quiz.locator("[data-letters]").text_content() == "X" * count
     assert not visit.problems, "\n".join(visit.problems)
     visit.close()
 

@@ -19,7 +19,7 @@ from ivtutorial.lab.world.annotators import Pair
 from ivtutorial.lab.world.preference_quiz import pair_quiz
 
 BROWSER = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
-COUNT, WIDTH, STATES, MU, CLICKS = 4, 6, 5, 0.1, "ABBA"
+COUNT, WIDTH, STATES, MU, CLICKS = 4, 6, 5, 0.1, "XYYX"
 
 draw = np.random.default_rng(0).normal
 GAPS, START, GALLERY = draw(size=(COUNT, WIDTH)), draw(size=WIDTH), draw(size=(STATES, WIDTH))
@@ -27,9 +27,9 @@ PICTURES, LABELS = np.zeros((STATES, 4, 4, 3), np.float32), [f"state {k}" for k 
 
 
 def head_on(used: list[int]) -> Any:
-    """The weights that minimise surprise and pull, found by an optimiser in all P numbers."""
+    """The weights that minimise surprise and pull, found by an optimiser in all its numbers."""
     gaps, start = torch.tensor(GAPS), torch.tensor(START)
-    sign = torch.tensor([1.0 if letter == "A" else -1.0 for letter in CLICKS]).double()
+    sign = torch.tensor([1.0 if letter == "X" else -1.0 for letter in CLICKS]).double()
     theta = start.clone().requires_grad_()
     optimizer = torch.optim.LBFGS([theta], max_iter=500, tolerance_grad=1e-12, line_search_fn="strong_wolfe")
 
@@ -46,7 +46,7 @@ def head_on(used: list[int]) -> Any:
 
 def surprises(weights: list[Any]) -> float:
     """Mean of -log P(choice), choice k under the k-th weights."""
-    sign = [1 if letter == "A" else -1 for letter in CLICKS]
+    sign = [1 if letter == "X" else -1 for letter in CLICKS]
     return float(np.mean([np.log1p(np.exp(-s * gap @ w)) for s, gap, w in zip(sign, GAPS, weights, strict=True)]))
 
 

@@ -11,7 +11,7 @@
 | `result`    | wins, ties and losses with intervals, agreement of the raters, `ivtutorial study-result`          |
 | `simulated` | raters whose preference is known, to try a study out before people give their time                |
 
-Clip A is from the first folder and clip B from the second; whoever answers sees only a left and a right one.
+Clip X is from the first folder and clip Y from the second; whoever answers sees only a left and a right one.
 """
 
 from ivtutorial.system.lazy import offer

@@ -3,12 +3,12 @@
 | column             | meaning                                                                    |
 |--------------------|----------------------------------------------------------------------------|
 | `study`            | which study this is an answer to                                           |
-| `A`, `B`           | the two folders as they were named                                         |
+| `X`, `Y`           | the two folders as they were named                                         |
 | `rater`            | who answered                                                               |
 | `index`, `prompt`, `seed` | the pair                                                            |
 | `question`         | quality or alignment                                                       |
-| `left`             | whose clip stood on the left, A or B                                       |
-| `winner`           | A, B or tie                                                                |
+| `left`             | whose clip stood on the left, X or Y                                       |
+| `winner`           | X, Y or tie                                                                |
 | `seconds`          | from showing the question to the answer                                    |
 | `time`             | when, UTC                                                                  |
 
@@ -42,8 +42,8 @@ class Answer:
     """One row of the file; see the module's table."""
 
     study: str
-    A: str
-    B: str
+    X: str
+    Y: str
     rater: str
     index: int
     prompt: str
@@ -161,7 +161,7 @@ def read_answers(path: str | Path, study: str | None = None) -> list[Answer]:
 def _parsed(row: dict[str, str]) -> Answer:
     if None in row or None in row.values() or "" in (row["study"], row["rater"]):
         raise ValueError(f"a row has not {len(COLUMNS)} values: {list(row.values())}")
-    if row["question"] not in QUESTIONS or row["left"] not in ("A", "B") or row["winner"] not in ("A", "B", "tie"):
+    if row["question"] not in QUESTIONS or row["left"] not in ("X", "Y") or row["winner"] not in ("X", "Y", "tie"):
         raise ValueError(f"question, left or winner of the row {list(row.values())}")
     numbers = {"index": int(row["index"]), "seed": int(row["seed"]), "seconds": float(row["seconds"])}
     return Answer(**{**row, **numbers})  # type: ignore[arg-type]
@@ -172,6 +172,6 @@ def _one_study(rows: list[Answer], path: Path, study: str | None) -> None:
     other = next((row for row in rows if row.study != wanted), None)
     if other is not None:
         raise InputError(
-            f"{path} holds answers to another study ({other.study}, {other.A} against {other.B}; expected {wanted}). "
+            f"{path} holds answers to another study ({other.study}, {other.X} against {other.Y}; expected {wanted}). "
             "Clips, prompts or the number of pairs differ. Keep one file for each study."
         )

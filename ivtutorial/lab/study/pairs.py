@@ -1,7 +1,7 @@
 """The pairs of a study, and the blind, balanced order in which a rater sees them.
 
 A pair is the clips of two models for the same prompt from the same noise. Each rater gets an order of their own. In
-half of the pairs, drawn at random, the clip of A stands on the left, so that a habit of choosing one side cannot
+half of the pairs, drawn at random, the clip of X stands on the left, so that a habit of choosing one side cannot
 favour a model. Order and sides follow from the study and the rater's name: who comes back finds them unchanged.
 """
 
@@ -20,9 +20,9 @@ from ivtutorial.system.files import sha256
 
 QUESTIONS = {"quality": "Which clip looks better?", "alignment": "Which clip fits the text better?"}
 LONGEST_NAME = 40
-Model = Literal["A", "B"]
+Model = Literal["X", "Y"]
 Choice = Literal["left", "tie", "right"]
-Winner = Literal["A", "tie", "B"]
+Winner = Literal["X", "tie", "Y"]
 
 
 @dataclass(frozen=True)
@@ -66,18 +66,18 @@ class Step:
     @property
     def clips(self) -> tuple[Path, Path]:
         """Files of the left and of the right clip."""
-        return (self.pair.a, self.pair.b) if self.left == "A" else (self.pair.b, self.pair.a)
+        return (self.pair.a, self.pair.b) if self.left == "X" else (self.pair.b, self.pair.a)
 
     def winner(self, choice: Choice) -> Winner:
         """What choosing a side says about the models.
 
         Example:
-            >>> Step(ClipPair(0, "a fox", 0, Path("a.mp4"), Path("b.mp4")), "B", "quality").winner("left")
-            'B'
+            >>> Step(ClipPair(0, "a fox", 0, Path("a.mp4"), Path("b.mp4")), "Y", "quality").winner("left")
+            'Y'
         """
         if choice == "tie":
             return "tie"
-        return self.left if choice == "left" else "B" if self.left == "A" else "A"
+        return self.left if choice == "left" else "Y" if self.left == "X" else "X"
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ class Study:
 
     Attributes:
         pairs: at least one.
-        names: of the two folders, A then B; never shown to a rater.
+        names: of the two folders, X then Y; never shown to a rater.
         identity: changes with any prompt, seed or byte of a clip, so that answers cannot be mixed up.
     """
 
@@ -102,7 +102,7 @@ class Study:
         """
         draw = random.Random(f"{self.identity}/{rater_name(rater)}")
         pairs, first = list(self.pairs), draw.randrange(2)
-        sides: list[Model] = ["A" if (k + first) % 2 else "B" for k in range(len(pairs))]
+        sides: list[Model] = ["X" if (k + first) % 2 else "Y" for k in range(len(pairs))]
         draw.shuffle(pairs)
         draw.shuffle(sides)
         return [Step(pair, left, question) for pair, left in zip(pairs, sides) for question in QUESTIONS]

@@ -1,4 +1,4 @@
-"""The result of a study: wins, ties and losses of B with intervals, and how far the raters agree.
+"""The result of a study: wins, ties and losses of Y with intervals, and how far the raters agree.
 
 Answers to the same prompt are not independent: whoever sees the pair sees the same two clips. So the share of each
 prompt is taken first, over its raters and seeds, and the bootstrap draws prompts. Where all prompts say the same,
@@ -36,9 +36,9 @@ class Counts:
     """The answers to one question.
 
     Attributes:
-        win: share of answers that prefer B.
+        win: share of answers that prefer Y.
         tie: share of ties.
-        loss: share of answers that prefer A.
+        loss: share of answers that prefer X.
         net: win minus loss; an interval that does not hold 0 says which model is preferred.
         left: among answers that are no ties, the share for the clip on the left; far from 0.5 is a habit. None if
             all are ties.
@@ -66,13 +66,13 @@ class StudyResult:
     """The result of a study.
 
     Attributes:
-        A: name of the first folder.
-        B: name of the second; wins are B's.
+        X: name of the first folder.
+        Y: name of the second; wins are Y's.
         questions: name -> counts, for each question that has answers.
     """
 
-    A: str
-    B: str
+    X: str
+    Y: str
     questions: dict[str, Counts]
 
     def to_dict(self) -> dict[str, Any]:
@@ -81,7 +81,7 @@ class StudyResult:
 
 
 def study_result(answers: str | Path | Sequence[Answer]) -> StudyResult:
-    """Wins, ties and losses of B against A, question by question.
+    """Wins, ties and losses of Y against X, question by question.
 
     Args:
         answers: the file, or its rows.
@@ -98,17 +98,17 @@ def study_result(answers: str | Path | Sequence[Answer]) -> StudyResult:
         raise InputError(f"{answers}: no answers yet. Give some on the page of `ivtutorial study`.")
     answered = [name for name in QUESTIONS if any(row.question == name for row in rows)]
     questions = {name: _counts([row for row in rows if row.question == name]) for name in answered}
-    return StudyResult(rows[0].A, rows[0].B, questions)
+    return StudyResult(rows[0].X, rows[0].Y, questions)
 
 
 def _counts(rows: list[Answer]) -> Counts:
     prompts = [row.index for row in rows]
-    win, tie, loss = (_share([float(row.winner == name) for row in rows], prompts) for name in ("B", "tie", "A"))
+    win, tie, loss = (_share([float(row.winner == name) for row in rows], prompts) for name in ("Y", "tie", "X"))
     sided = [row for row in rows if row.winner != "tie"]
     on_left = [float(row.choice == "left") for row in sided]
     opinions = list(_by([(row.index, row.seed) for row in rows], [row.winner for row in rows]).values())
     return Counts(
-        win, tie, loss, _net([float(row.winner == "B") - float(row.winner == "A") for row in rows], prompts, win, loss),
+        win, tie, loss, _net([float(row.winner == "Y") - float(row.winner == "X") for row in rows], prompts, win, loss),
         _share(on_left, [row.index for row in sided]) if sided else None,
         len(rows), len({row.rater for row in rows}), len(set(prompts)),
         raw_agreement(opinions), krippendorff_alpha(opinions),
@@ -155,7 +155,7 @@ def raw_agreement(opinions: Sequence[Sequence[Hashable]]) -> float | None:
         0 to 1; None if nothing was rated twice.
 
     Example:
-        >>> raw_agreement([["A", "A"], ["A", "B"]])
+        >>> raw_agreement([["X", "X"], ["X", "Y"]])
         0.5
     """
     same = [a == b for group in opinions for a, b in combinations(group, 2)]
@@ -175,7 +175,7 @@ def krippendorff_alpha(opinions: Sequence[Sequence[Hashable]]) -> float | None:
         At most 1; None if nothing was rated twice, or all answers are the same.
 
     Example:
-        >>> krippendorff_alpha([["A", "A"], ["B", "B"]])
+        >>> krippendorff_alpha([["X", "X"], ["Y", "Y"]])
         1.0
     """
     groups = [Counter(group) for group in opinions if len(group) > 1]

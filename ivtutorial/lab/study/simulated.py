@@ -46,7 +46,7 @@ def simulate(
         study: what is compared.
         path: the file of answers.
         rater: their name.
-        lead: utility of B's clip minus that of A's, for a question.
+        lead: utility of Y's clip minus that of X's, for a question.
         ties: see `choice_shares`.
         left_bias: added to the utility of whatever stands on the left.
         seed: of the rater's moods.
@@ -61,7 +61,7 @@ def simulate(
     opened = [step for step in session.steps if step.key not in session.answers]
     rows = []
     for step in opened:
-        shares = choice_shares(lead(step) * (1 if step.left == "B" else -1) + left_bias, ties)
+        shares = choice_shares(lead(step) * (1 if step.left == "Y" else -1) + left_bias, ties)
         choice = draw.choices(list(shares), list(shares.values()))[0]
         rows.append(make_answer(study, session.rater, step, choice, 0.0))
     append_answers(path, rows)

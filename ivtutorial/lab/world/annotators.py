@@ -3,9 +3,10 @@
 Their *taste*, in full: a frame's utility is ``3 * alignment - 4 * severity``. Alignment is the share of the caption's
 visible facts that the frame shows (subject 1/2, scene 3/10, colour 1/5); severity is how bad it looks
 (:attr:`~ivtutorial.lab.world.web_faults.WebFaults.severity`: watermark, blur and washed-out colour weigh most). They
-see one frame, so neither movement nor flicker counts. They prefer frame A with the probability of the Bradley-Terry
-model, ``sigmoid(u_A - u_B)``: sure of clear cases, undecided in close ones, now and then plainly wrong. Where a study
-allows ties, they answer as :func:`with_ties` says; whoever does not tie still chooses with that probability.
+see one frame, so neither movement nor flicker counts. They prefer frame X to frame Y with the probability of the
+Bradley-Terry model, ``sigmoid(u_X - u_Y)``: sure of clear cases, undecided in close ones, now and then plainly wrong.
+Where a study allows ties, they answer as :func:`with_ties` says; whoever does not tie still chooses with that
+probability.
 """
 
 from __future__ import annotations

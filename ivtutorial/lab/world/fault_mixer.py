@@ -28,9 +28,9 @@ START = {"wash": 0.25, "watermark": 0.48}  # the frame that the chapter works ou
 
 
 def fault_mixer() -> str:
-    """Sliders for the eight faults of frame A, and severity q, utility u and P(A > B) below it.
+    """Sliders for the eight faults of frame X, and severity q, utility u and P(X > Y) below it.
 
-    The caption asks for a red fox in the snow. A shows that, with the faults chosen; B is spotless, in a meadow.
+    The caption asks for a red fox in the snow. X shows that, with the faults chosen; Y is spotless, in a meadow.
 
     Returns:
         HTML text with everything in it.
@@ -45,10 +45,10 @@ def fault_mixer() -> str:
         "strongest": web.STRONGEST,
         "weights": web.SEVERITY,
         "box": web.watermark_box(*clean.shape[1:3]),
-        "utilityOfB": annotators.utility(FOX, other, web.WebFaults()),
+        "utilityOfY": annotators.utility(FOX, other, web.WebFaults()),
     }
     start = {name: START.get(name, 0.0) / top for name, top in web.STRONGEST.items()}
-    spotless = Markup(html_film(world.render(other, subject("fox")), "B: a spotless red fox in a meadow", quality=92))
+    spotless = Markup(html_film(world.render(other, subject("fox")), "Y: a spotless red fox in a meadow", quality=92))
     return render_page("fault_mixer.html", data=data, start=start, spotless=spotless) + film_assets()
 
 

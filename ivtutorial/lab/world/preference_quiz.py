@@ -45,19 +45,19 @@ def pair_quiz(pairs: Sequence[Pair]) -> str:
     return render_page(
         "pair_quiz.html",
         data={"questions": ["Which fits better?"], "shares": shares},
-        pairs=[(pair.caption, [(letter, _picture(pair, k)) for k, letter in enumerate("AB")]) for pair in pairs],
+        pairs=[(pair.caption, [(letter, _picture(pair, k)) for k, letter in enumerate("XY")]) for pair in pairs],
     )
 
 
 def _picture(pair: Pair, k: int) -> Markup:
-    return Markup(picture(_enlarged(pair.frames[k]), f"Picture {'AB'[k]} for the caption: {pair.caption}"))
+    return Markup(picture(_enlarged(pair.frames[k]), f"Picture {'XY'[k]} for the caption: {pair.caption}"))
 
 
 def choices(letters: str, count: int) -> list[bool]:
-    """Letters to choices: "A" is True, the first picture; "B" is False, the second.
+    """Letters to choices: "X" is True, the first picture; "Y" is False, the second.
 
     Args:
-        letters: up to `count` letters A and B in the order of the pairs; small ones and spaces are fine. "" is no
+        letters: up to `count` letters X and Y in the order of the pairs; small ones and spaces are fine. "" is no
             choice at all.
         count: number of pairs.
 
@@ -68,13 +68,13 @@ def choices(letters: str, count: int) -> list[bool]:
         InputError: another letter, or too many.
 
     Example:
-        >>> choices("abB", 12)
+        >>> choices("xyY", 12)
         [True, False, False]
     """
     tidy = "".join(letters.split()).upper()
-    if set(tidy) - set("AB") or len(tidy) > count:
-        raise InputError(f"choices {letters!r}: expected at most {count} letters, A for the first, B for the second.")
-    return [letter == "A" for letter in tidy]
+    if set(tidy) - set("XY") or len(tidy) > count:
+        raise InputError(f"choices {letters!r}: expected at most {count} letters, X for the first, Y for the second.")
+    return [letter == "X" for letter in tidy]
 
 
 def _enlarged(frame: Any) -> Image:

@@ -16,7 +16,7 @@ if (button) {
       one.style.borderStyle = done && one.value !== picked[k] ? "dotted" : "solid";
     });
     if (data.shares) pair.querySelector("output").textContent = !done ? "" :
-      `You chose ${picked[k]}. Of 100 annotators, ${data.shares[k]} choose A and ${100 - data.shares[k]} choose B.`;
+      `You chose ${picked[k]}. Of 100 annotators, ${data.shares[k]} choose X and ${100 - data.shares[k]} choose Y.`;
   });
   part("question").textContent = done ? "Done." :
     `Pair ${now + 1} of ${pairs.length}: ${data.questions[picked.length % count]}`;
@@ -32,18 +32,18 @@ if (button) {
   if (next) next.focus({preventScroll: true});
 }
 function agreement(shares, picked) {
-  const sided = shares.filter((share, k) => share !== 50 && (share > 50) === (picked[k] === "A")).length;
+  const sided = shares.filter((share, k) => share !== 50 && (share > 50) === (picked[k] === "X")).length;
   const expected = shares.reduce((sum, share) => sum + Math.max(share, 100 - share), 0) / 100;
   return `You side with most annotators in ${sided} of ${shares.length} pairs. ` +
     `A single annotator is expected to do so in ${expected.toFixed(1)}.`;
 }
 function wins(data, picked) {
   return data.about.map((name, j) => {
-    const counts = {A: 0, T: 0, B: 0};
+    const counts = {X: 0, T: 0, Y: 0};
     data.left.forEach((left, k) => {
       const letter = picked[k * data.about.length + j];
-      counts[letter === "T" ? "T" : (letter === "L") === (left === "B") ? "B" : "A"]++;
+      counts[letter === "T" ? "T" : (letter === "L") === (left === "Y") ? "Y" : "X"]++;
     });
-    return `${name}: B won ${counts.B}, ties ${counts.T}, A won ${counts.A}`;
+    return `${name}: Y won ${counts.Y}, ties ${counts.T}, X won ${counts.X}`;
   }).join("; ") + ".";
 }

@@ -27,5 +27,5 @@ def many(count: int) -> Study:
     return Study([ClipPair(k, f"prompt {k}", 0, Path("a"), Path("b")) for k in range(count)], ("a", "b"), "many")
 
 
-def answer(rater: str, index: int, winner: str, question: str = "quality", left: str = "A", seed: int = 0) -> Answer:
+def answer(rater: str, index: int, winner: str, question: str = "quality", left: str = "X", seed: int = 0) -> Answer:
     return Answer("s", "a", "b", rater, index, "p", seed, question, left, winner, 1.0, "t")  # type: ignore[arg-type]

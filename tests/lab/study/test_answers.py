@@ -27,7 +27,7 @@ def test_an_answer_is_one_row_on_the_disk(study: Study, tmp_path: Path) -> None:
     session.answer(0, "left", 2.345)
     [row] = read_answers(file)
     step = session.steps[0]
-    assert (row.study, row.A, row.B) == (study.identity, *study.names) and row.rater == "Ada, B."
+    assert (row.study, row.X, row.Y) == (study.identity, *study.names) and row.rater == "Ada, B."
     assert row.key == step.key and row.left == step.left == row.winner and row.choice == "left"
     assert row.seconds in (2.34, 2.35) and row.prompt == step.pair.prompt
     assert file.read_text().startswith(HEADER) and file.read_text().count("\n") == 2
@@ -120,20 +120,20 @@ def test_rows_of_several_processes_do_not_mix(study: Study, tmp_path: Path) -> N
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(read_answers(file)) == 8 * len(steps) and file.read_text().count("study,A,B") == 1
+    assert len(read_answers(file)) == 8 * len(steps) and file.read_text().count("study,X,Y") == 1
 
 
 def test_files_of_something_else_are_refused_and_left_alone(study: Study, tmp_path: Path) -> None:
     file = tmp_path / "notes.csv"
     file.write_text("my notes\nwithout a last line end")
-    for use in (lambda: Session(study, file, "Ada"), lambda: append_answers(file, [answer("Ada", 0, "A")])):
+    for use in (lambda: Session(study, file, "Ada"), lambda: append_answers(file, [answer("Ada", 0, "X")])):
         with pytest.raises(InputError, match="is not a file of answers"):
             use()
     assert file.read_text() == "my notes\nwithout a last line end"
     with pytest.raises(InputError, match="no answers at"):
         read_answers(tmp_path / "absent.csv")
     with pytest.raises(InputError, match="was not kept: cannot write"):
-        append_answers(file / "below", [answer("Ada", 0, "A")])
+        append_answers(file / "below", [answer("Ada", 0, "X")])
 
 
 def test_answers_to_another_study_are_refused(study: Study, tmp_path: Path) -> None:
@@ -141,15 +141,15 @@ def test_answers_to_another_study_are_refused(study: Study, tmp_path: Path) -> N
     Session(many(2), file, "Ada").answer(0, "left")
     with pytest.raises(InputError, match="answers to another study"):
         Session(study, file, "Ada")
-    append_answers(file, [answer("Ben", 0, "A")])
+    append_answers(file, [answer("Ben", 0, "X")])
     with pytest.raises(InputError, match="answers to another study"):
         study_result(file)
 
 
 @pytest.mark.parametrize(
     "row",
-    ["s,a,b,Ada,0,p,0,quality,A", "s,a,b,Ada,0,p,0,beauty,A,B,1,t", "s,a,b,Ada,x,p,0,quality,A,B,1,t",
-     "s,a,b,Ada,0,p,0,quality,C,B,1,t", "s,a,b,Ada,0,p,0,quality,A,B,1,t,more", "s,a,b,,0,p,0,quality,A,B,1,t"],
+    ["s,a,b,Ada,0,p,0,quality,X", "s,a,b,Ada,0,p,0,beauty,X,Y,1,t", "s,a,b,Ada,x,p,0,quality,X,Y,1,t",
+     "s,a,b,Ada,0,p,0,quality,C,Y,1,t", "s,a,b,Ada,0,p,0,quality,X,Y,1,t,more", "s,a,b,,0,p,0,quality,X,Y,1,t"],
 )  # fmt: skip
 def test_damaged_rows_are_named(tmp_path: Path, row: str) -> None:
     file = tmp_path / "answers.csv"

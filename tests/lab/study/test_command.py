@@ -33,7 +33,7 @@ def test_study_result_on_the_command_line(tmp_path: Path, capsys: pytest.Capture
     out = capsys.readouterr().out
     content, _, text = out.partition("\n}\n")
     assert json.loads(content + "}") == expected.to_dict()
-    assert "wins are of b (B) against a (A)" in text and "2 raters, 20 prompts, 40 answers" in text
+    assert "wins are of b (Y) against a (X)" in text and "2 raters, 20 prompts, 40 answers" in text
     assert f"{100 * expected.questions['quality'].win.mean:.1f} (" in text
 
 

@@ -25,8 +25,8 @@ def test_half_of_the_pairs_have_a_on_the_left() -> None:
     for count in (8, 7):
         orders = [many(count).steps(rater)[:: len(QUESTIONS)] for rater in raters]
         lefts = [[step.left for step in order] for order in orders]
-        assert {left.count("A") for left in lefts} == ({4} if count == 8 else {3, 4})
-        assert all({left[place] for left in lefts} == {"A", "B"} for place in range(count))
+        assert {left.count("X") for left in lefts} == ({4} if count == 8 else {3, 4})
+        assert all({left[place] for left in lefts} == {"X", "Y"} for place in range(count))
 
 
 def test_each_rater_has_an_order_of_their_own_that_does_not_change() -> None:
@@ -40,10 +40,10 @@ def test_each_rater_has_an_order_of_their_own_that_does_not_change() -> None:
 
 def test_the_winner_by_hand() -> None:
     pair = ClipPair(0, "p", 0, Path("a"), Path("b"))
-    for left, clips in (("A", ("a", "b")), ("B", ("b", "a"))):
+    for left, clips in (("X", ("a", "b")), ("Y", ("b", "a"))):
         step = Step(pair, left, "quality")  # type: ignore[arg-type]
         assert tuple(map(str, step.clips)) == clips
-        other = "B" if left == "A" else "A"
+        other = "Y" if left == "X" else "X"
         assert [step.winner(c) for c in ("left", "tie", "right")] == [left, "tie", other]  # type: ignore[arg-type]
 
 

@@ -35,15 +35,15 @@ def test_the_quiz_needs_no_other_file_and_names_no_folder(study: Study) -> None:
 
 @pytest.mark.skipif(BROWSER is None, reason="no Chromium to press keys in")
 def test_the_quiz_counts_in_a_browser(study: Study, tmp_path: Path) -> None:
-    """L, T, then back and R, and so on; B won quality where the side chosen was B's."""
+    """L, T, then back and R, and so on; Y won quality where the side chosen was Y's."""
     letters = "LTRLTR"
     press = "for(const v of ['L','T','back',...'TRLTR'])document.querySelector(`button[value=${v}]`).click()"
     file = tmp_path / "quiz.html"
     file.write_text(f"<!doctype html><meta charset=utf-8>{study_quiz(study)}<script>{press}</script>")
     command = [str(BROWSER), "--headless", "--no-sandbox", "--disable-gpu", "--dump-dom", file.as_uri()]
     dom = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
-    count = {q: dict.fromkeys(("B", "tie", "A"), 0) for q in QUESTIONS}
+    count = {q: dict.fromkeys(("Y", "tie", "X"), 0) for q in QUESTIONS}
     for step, letter in zip(study.steps("you"), letters):
         count[step.question][step.winner(LETTERS[letter])] += 1
-    told = "; ".join(f"{q}: B won {c['B']}, ties {c['tie']}, A won {c['A']}" for q, c in count.items())
+    told = "; ".join(f"{q}: Y won {c['Y']}, ties {c['tie']}, X won {c['X']}" for q, c in count.items())
     assert f">{told}.</output>" in dom and f">{letters}</output>" in dom

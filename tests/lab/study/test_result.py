@@ -9,12 +9,12 @@ from tests.lab.study.studies import answer, many
 
 
 def test_wins_ties_and_losses_by_hand() -> None:
-    """Prompt 0: B, B. Prompt 1: B, tie. Prompt 2: A, tie. Prompt 3: tie, tie.
+    """Prompt 0: Y, Y. Prompt 1: Y, tie. Prompt 2: X, tie. Prompt 3: tie, tie.
 
-    Shares of B by prompt are 1, 1/2, 0, 0: mean 3/8. Ties 0, 1/2, 1/2, 1: 1/2. A 0, 0, 1/2, 0: 1/8. Net 3/8 - 1/8 =
+    Shares of Y by prompt are 1, 1/2, 0, 0: mean 3/8. Ties 0, 1/2, 1/2, 1: 1/2. X 0, 0, 1/2, 0: 1/8. Net 3/8 - 1/8 =
     1/4. Two raters agree in prompts 0 and 3 of 4.
     """
-    winners = {0: "BB", 1: ("B", "tie"), 2: ("A", "tie"), 3: ("tie", "tie")}
+    winners = {0: "YY", 1: ("Y", "tie"), 2: ("X", "tie"), 3: ("tie", "tie")}
     rows = [answer(rater, index, w) for index, both in winners.items() for rater, w in zip("xy", both)]
     found = study_result(rows).questions
     one = found["quality"]
@@ -25,15 +25,15 @@ def test_wins_ties_and_losses_by_hand() -> None:
 
 
 def test_seeds_of_one_prompt_count_as_one_prompt() -> None:
-    """Ten clips of prompt 0 that B wins and one of prompt 1 that A wins: each prompt weighs one half."""
-    rows = [answer("x", 0, "B", seed=k) for k in range(10)] + [answer("x", 1, "A")]
+    """Ten clips of prompt 0 that Y wins and one of prompt 1 that X wins: each prompt weighs one half."""
+    rows = [answer("x", 0, "Y", seed=k) for k in range(10)] + [answer("x", 1, "X")]
     one = study_result(rows).questions["quality"]
     assert one.win.mean == one.loss.mean == 0.5 and one.prompts == 2 and one.net.mean == 0
 
 
 def test_a_share_of_none_or_all_has_the_exact_interval() -> None:
     """0 of 10: the largest p with (1 - p)^10 = 0.025 is 0.3085, Clopper and Pearson's bound; all of 10 mirrors it."""
-    one = study_result([answer("x", k, "B") for k in range(10)]).questions["quality"]
+    one = study_result([answer("x", k, "Y") for k in range(10)]).questions["quality"]
     assert one.win.mean == 1 and one.win.low == pytest.approx(1 - 0.3085, abs=1e-4) and one.win.high == 1
     assert one.loss.low == 0 and one.loss.high == pytest.approx(0.3085, abs=1e-4)
     assert one.net.low == pytest.approx(1 - 2 * 0.3085, abs=2e-4) and one.net.high == 1
@@ -42,14 +42,14 @@ def test_a_share_of_none_or_all_has_the_exact_interval() -> None:
 
 
 def test_krippendorffs_alpha_by_hand() -> None:
-    """Units AA, AB, BB, and C rated once, which does not count. n = 6 values, 3 A and 3 B.
+    """Units XX, XY, YY, and Z rated once, which does not count. n = 6 values, 3 X and 3 Y.
 
-    Observed disagreement: only AB, 1 * 1 / 1 for A and for B: 2. Expected: (3 * 3 + 3 * 3) / 5 = 3.6.
+    Observed disagreement: only XY, 1 * 1 / 1 for X and for Y: 2. Expected: (3 * 3 + 3 * 3) / 5 = 3.6.
     alpha = 1 - 2 / 3.6 = 4 / 9.
     """
-    assert krippendorff_alpha(["AA", "AB", "BB", "C"]) == pytest.approx(4 / 9)
-    assert raw_agreement(["AA", "AB", "BB", "C"]) == pytest.approx(2 / 3)
-    assert raw_agreement(["AAB"]) == pytest.approx(1 / 3)
+    assert krippendorff_alpha(["XX", "XY", "YY", "Z"]) == pytest.approx(4 / 9)
+    assert raw_agreement(["XX", "XY", "YY", "Z"]) == pytest.approx(2 / 3)
+    assert raw_agreement(["XXY"]) == pytest.approx(1 / 3)
 
 
 def test_krippendorffs_own_example() -> None:
@@ -65,7 +65,7 @@ def test_alpha_of_chance_is_near_zero_and_of_nothing_is_none() -> None:
     import random
 
     draw = random.Random(0)
-    units = [[draw.choice("AB"), draw.choice("AB")] for _ in study.pairs]
+    units = [[draw.choice("XY"), draw.choice("XY")] for _ in study.pairs]
     assert abs(krippendorff_alpha(units) or 1) < 0.15
-    assert krippendorff_alpha(["AA", "AA"]) is None and krippendorff_alpha(["A"]) is None
-    assert raw_agreement(["A", "B"]) is None
+    assert krippendorff_alpha(["XX", "XX"]) is None and krippendorff_alpha(["X"]) is None
+    assert raw_agreement(["X", "Y"]) is None

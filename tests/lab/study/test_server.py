@@ -80,12 +80,12 @@ def test_the_page_shows_the_clips_of_the_step(ask: Ask, study: Study) -> None:
 
 
 def test_nothing_on_the_way_to_the_browser_names_a_model(tmp_path: Path) -> None:
-    """Folders with telling names and equal clips: no name, file or side appears, and A left looks like B left."""
+    """Folders with telling names and equal clips: no name, file or side appears, and X left looks like Y left."""
     base, tuned = (folder(tmp_path / f"zebra-{name}", 8, clip=b"same") for name in ("base", "tuned"))
     study = open_study(base, tuned)
     with StudyServer(study, tmp_path / "answers.csv", 0) as server:
         told = [server.question("Ada", place) for place in range(17)]
-    assert {step.left for step in study.steps("Ada")} == {"A", "B"}
+    assert {step.left for step in study.steps("Ada")} == {"X", "Y"}
     for found in told:
         text = json.dumps(found)
         assert "zebra" not in text and ".mp4" not in text and study.identity not in text

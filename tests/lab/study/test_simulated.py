@@ -20,7 +20,7 @@ def test_choices_by_hand() -> None:
 
 
 def test_a_known_preference_is_found_within_its_interval(tmp_path: Path) -> None:
-    """Quality: lead 1.5 of B. Alignment: none. 150 prompts, three raters; the truth is `choice_shares`."""
+    """Quality: lead 1.5 of Y. Alignment: none. 150 prompts, three raters; the truth is `choice_shares`."""
     study, file = many(150), tmp_path / "answers.csv"
     for rater in ("x", "y", "z"):
         assert simulate(study, file, rater, lambda step: 1.5 if step.question == "quality" else 0.0) == 300
@@ -52,12 +52,12 @@ def _simulated_rows(count: int, number: int, lead: float) -> list[Answer]:
     import random
 
     draw, shares = random.Random(number), choice_shares(lead)
-    names = {"left": "B", "tie": "tie", "right": "A"}
+    names = {"left": "Y", "tie": "tie", "right": "X"}
     return [answer("x", k, names[draw.choices(list(shares), list(shares.values()))[0]]) for k in range(count)]
 
 
 def test_a_habit_of_choosing_the_left_favours_no_model(tmp_path: Path) -> None:
-    """Equal models, a strong habit: nearly all choices go left, and B still wins as often as A."""
+    """Equal models, a strong habit: nearly all choices go left, and Y still wins as often as X."""
     study, file = many(200), tmp_path / "answers.csv"
     simulate(study, file, "lefty", lambda step: 0.0, left_bias=3.0)
     for one in study_result(file).questions.values():
@@ -66,6 +66,6 @@ def test_a_habit_of_choosing_the_left_favours_no_model(tmp_path: Path) -> None:
 
 
 def test_without_randomised_sides_the_habit_would_decide() -> None:
-    """The same habit with A always on the left: A wins 200 of 200. That is what the drawing of sides is for."""
-    rows = [answer("lefty", k, "A", left="A") for k in range(200)]
+    """The same habit with X always on the left: X wins 200 of 200. That is what the drawing of sides is for."""
+    rows = [answer("lefty", k, "X", left="X") for k in range(200)]
     assert study_result(rows).questions["quality"].net.high < -0.9

@@ -57,7 +57,7 @@ def test_the_page_mixes_as_python_does(page: str, place: int):
 @in_a_browser
 def test_the_first_mix_is_the_one_worked_out_by_hand(page: str):
     """Wash 0.25 and a watermark of 0.48: q = 0.10 + 0.24, u = 1.64, and 39 of 100 prefer it to 2.10."""
-    assert "q = 0.34, utility u = 3 − 4q = 1.64, against 2.10 of B: 39 of 100" in page
+    assert "q = 0.34, utility u = 3 − 4q = 1.64, against 2.10 of Y: 39 of 100" in page
 
 
 def test_posters_show_everything_and_say_it_in_words():
