@@ -78,5 +78,7 @@ def test_the_hours_of_the_recipe_are_those_that_were_counted() -> None:
         (preset, card): f"{200 * rows[f'preset {preset}']['cards'][card]['floor'] / 3600:.1f}"
         for preset, card in (("t4", "T4"), ("24gb", "RTX 4090"), ("a100", "A100"))
     }
-    stated = re.search(r"On a T4 that takes ([\d.]+) hours at least, on an RTX 4090 ([\d.]+), on an A100 ([\d.]+)", text)
+    stated = re.search(
+        r"On a T4 that takes ([\d.]+) hours at least, on an RTX 4090 ([\d.]+), on an A100 ([\d.]+)", text
+    )
     assert stated is not None and list(stated.groups()) == list(hours.values())
