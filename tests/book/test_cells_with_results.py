@@ -22,6 +22,7 @@ import pytest
 
 from ivtutorial.evaluation import intervals
 from ivtutorial.lab.experiments.answers import plots, results, story, verdicts
+from ivtutorial.lab.experiments.answers.simulated_study import simulated_studies
 from ivtutorial.lab.experiments.plans.blocks import BLOCKS
 from ivtutorial.lab.experiments.plans.catalogue import EXPERIMENTS, experiment
 from tests.book.test_notebooks import CHAPTERS, Cell, code, python
@@ -169,6 +170,8 @@ def test_no_result_stops_the_page_of_verdicts(results_in: Path) -> None:
     """Every directive of the page has something to show, if only the command that makes the result."""
     page = (ROOT / "book" / "verdicts.md").read_text(encoding="utf-8")
     assert verdict_tables.summary(verdicts.verdicts(results_in))
+    measured = {path.stem for path in results_in.glob("*.json")} - {"questions"}
+    assert set(simulated_studies(list(EXPERIMENTS), results_in)) == measured
     for number in re.findall(r"```\{verdict\} (\d+)", page):
         claim = verdicts.verdict(int(number), results_in)
         assert verdict_tables.evidence(claim) and plots.shown_answers(int(number), "answers", results_in)

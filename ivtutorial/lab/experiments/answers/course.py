@@ -171,7 +171,11 @@ def at_equal_reward(result: Mapping[str, Any], first: str, second: str, column: 
     Raises:
         InputError: an arm never gains anything.
     """
-    gain = min(float(change(result, BASE, name, "reward").mean()) for name in (first, second))
+    gains = {name: float(change(result, BASE, name, "reward").mean()) for name in (first, second)}
+    least = min(gains, key=lambda name: gains[name])
+    gain = gains[least]
+    if gain <= 0:
+        raise InputError(f"{least} has gained no reward, so at no moment do both have gained the same")
     a, b = (_at_gain(result, name, column, gain) for name in (first, second))
     return minus(b, a)
 

@@ -56,6 +56,9 @@ def test_a_column_at_equal_reward() -> None:
     result = made_up_result({"a": a, "b": b}, noise=0.0)
     assert at_equal_reward(result, "a", "b", "sharpness").mean() == pytest.approx(0, abs=1e-9)
     assert change(result, "a", "b", "sharpness").mean() == pytest.approx(-0.04)
+    lost = made_up_result({"a": a, "b": {"reward": straight(-0.04)}}, noise=0.0)
+    with pytest.raises(InputError, match="b has gained no reward"):
+        at_equal_reward(lost, "a", "b", "sharpness")
 
 
 def test_the_best_moment_is_chosen_on_other_runs_and_prompts_than_it_is_read_on() -> None:
