@@ -189,6 +189,8 @@ def test_cards_say_how_a_model_was_trained_and_what_was_measured(tmp_path: Path)
     for name in ("reduced", "reward", "judge", "features"):
         (tmp_path / name).mkdir()
     (tmp_path / "reduced" / "training.json").write_text(json.dumps({"autoencoder": TRAINED}))
+    (tmp_path / "judge" / "training.json").write_text(json.dumps({"judge": {**TRAINED, "started_from": {}}}))
+    (tmp_path / "features" / "training.json").write_text(json.dumps({**TRAINED, "stage": "features"}))
     paths = cards.write_cards(tmp_path, results())
     texts = {path.parent.name: path.read_text(encoding="utf-8") for path in paths}
     assert set(texts) == {"reduced", "reward", "judge", "features"}
@@ -198,6 +200,8 @@ def test_cards_say_how_a_model_was_trained_and_what_was_measured(tmp_path: Path)
     assert "| autoencoder, clean frames, PSNR in dB | 31.3 | 29.0 | 32.0 |" in texts["reduced"]
     assert "0.0123" in texts["reduced"] and "sharpness 0.300 beside 0.300" in texts["reduced"]
     assert "watermark in 40% of the samples" in texts["reduced"]
+    assert "an earlier training" in texts["judge"] and "an earlier training" not in texts["reduced"]
+    assert "| features | 6000 | 10 | 2.50 |" in texts["features"]
     assert "Measured" not in texts["features"] and "artefacts" in texts["features"]
 
 

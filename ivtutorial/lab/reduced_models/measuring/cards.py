@@ -130,13 +130,16 @@ def training_table(folder: Path) -> str:
     if not path.is_file():
         return "No record of the training came with these weights."
     rows = json.loads(path.read_text(encoding="utf-8"))
+    rows = {rows["stage"]: rows} if "stage" in rows else rows  # the features have a single stage
     lines = [
         "| stage | steps | samples a step | core-hours | hours | processes | finished |",
         "|---|---|---|---|---|---|---|",
-        *(_training_row(stage, facts) for stage, facts in rows.items() if isinstance(facts, dict)),
+        *(_training_row(stage, facts) for stage, facts in rows.items()),
     ]  # fmt: skip
     hardware = sorted({str(facts["hardware"]) for facts in rows.values() if "hardware" in facts})
     where = f" On {', '.join(hardware)}." if hardware else ""
+    if any("started_from" in facts for facts in rows.values()):
+        where += " It went on from the weights of an earlier training (`started_from` in training.json)."
     return "\n".join([*lines, "", f"Made by `ivtutorial zoo train-all`.{where}"])
 
 
