@@ -11,11 +11,11 @@ The networks are built at full size on PyTorch's device `meta`, where tensors ha
 | `bytes`   | b      | bytes of the tensors that it reads and writes; a view costs nothing                           |
 | `peak`    | -      | bytes of all tensors alive at once, with the frozen weights on the GPU and the adapter's state |
 
-On a card with peak rate P and memory bandwidth W no operation ends before max(c / P, b / W); `floor` is the sum of that
-over a pass, times the passes of a step. It is a bound for running one operation after another; a compiler that fuses
-operations moves fewer bytes, and then only the sum of c / P, `compute`, holds. Neither time between operations nor the
-casts of autocast nor workspace is counted, so real times and peaks are larger. P and W are those of the data sheets:
-dense products of half-precision numbers, added up in single precision.
+No operation ends on a card before max(c / rate, b / bandwidth), its peak rate and its memory's bandwidth; `floor` is
+the sum of that over a pass, times the passes of a step. It is a bound for running one operation after another; a
+compiler that fuses operations moves fewer bytes, and then only the sum of c / rate, `compute`, holds. Neither time
+between operations nor the casts of autocast nor workspace is counted, so real times and peaks are larger. Rate and
+bandwidth are those of the data sheets: dense products of half-precision numbers, added up in single precision.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ class Count:
     peak: int = 0
 
     def seconds(self, card: Card, move: bool = True) -> float:
-        """Sum over the operations of max(c / P, b / W), or with `move` off of c / P."""
+        """Sum over the operations of max(c / rate, b / bandwidth), or with `move` off of c / rate."""
         compute, memory = card.tflops * 1e12, card.gbytes * 1e9
         return sum(n * max(c / compute, b / memory if move else 0.0) for (c, b), n in self.operations.items())
 

@@ -5,14 +5,14 @@ K. Black, M. Janner, Y. Du, I. Kostrikov, S. Levine: Training Diffusion Models w
 1707.06347):
 
     pi(z_{t-1} | z_t, c) = N(mu_theta(z_t, t, c), std_t^2)                           one DDIM step with eta = 1
-    rho_t = pi_theta(z_{t-1} | z_t, c) / pi_old(z_{t-1} | z_t, c)
-    L = - E[ sum_t min(rho_t A, clip(rho_t, 1 - epsilon, 1 + epsilon) A) ]
+    ratio_t = pi_theta(z_{t-1} | z_t, c) / pi_old(z_{t-1} | z_t, c)
+    loss = - E[ sum_t min(ratio_t adv, clip(ratio_t, 1 - epsilon, 1 + epsilon) adv) ]
 
 | name            | symbol  | shape              | meaning                                                         |
 |-----------------|---------|--------------------|-----------------------------------------------------------------|
 | `states`        | z_t     | n + 1 of (N, ...)  | the chain of each sample, from noise to z_0                     |
 | `log_probs`     | log pi  | (n, N)             | of each step, a mean over the latent's numbers                  |
-| `advantages`    | A       | (N,)               | reward normalised within the caption's group                    |
+| `advantages`    | adv     | (N,)               | reward normalised within the caption's group                    |
 | `ppo_clip`      | epsilon | scalar             | 1e-4, as in the authors' code                                   |
 | `group`         | G       | int                | samples of each caption                                         |
 | `inner_updates` | -       | int                | optimiser updates on one round of samples                       |
@@ -26,8 +26,8 @@ Where this differs from the authors' code
 1. Rewards are normalised within a group of samples of the caption drawn in the same round, all scored on the same
    frames (:mod:`ivtutorial.rivals.groups`). Theirs keeps running statistics of each prompt over the last epochs, which
    a small run fills too slowly, and which would have to be stored with every checkpoint.
-2. Log-probabilities are means over the latent's numbers, as in their code; the density itself would have sums. So rho
-   stays near 1, and `ppo_clip` does not depend on the size of a clip.
+2. Log-probabilities are means over the latent's numbers, as in their code; the density itself would have sums. So the
+   ratio stays near 1, and `ppo_clip` does not depend on the size of a clip.
 3. Every update uses all samples of the round. A last step whose std is 0 (schedulers that end at alpha 1) is skipped.
 4. Evaluation samples with eta = 0, like that of every other method.
 """
@@ -64,7 +64,7 @@ class DDPO(RewardMethod):
         group: G, samples of each caption, at least 2.
         ppo_clip: epsilon, > 0.
         max_advantage: advantages are cut off at this size.
-        inner_updates: optimiser updates a round; the first has rho = 1.
+        inner_updates: optimiser updates a round; the first has ratio 1.
         eta: noise of the policy, 0 < eta <= 1.
         K: which steps are trained: None for all; the last K; 'uniform'; or a list of positions.
 
@@ -194,12 +194,12 @@ def roll_out(
 
 
 def clipped_loss(log_prob: Tensor, old: Tensor, advantages: Tensor, ppo_clip: float) -> tuple[Tensor, Tensor]:
-    """PPO's surrogate of one step, -mean min(rho A, clip(rho) A), and the share of samples that are clipped.
+    """PPO's surrogate of one step, -mean min(ratio adv, clip(ratio) adv), and the share of samples that are clipped.
 
     Args:
         log_prob: under the policy as it is, (N,), with gradient.
         old: under the policy that sampled, (N,).
-        advantages: A, (N,).
+        advantages: adv, (N,).
         ppo_clip: epsilon.
     """
     ratio = (log_prob - old).exp()

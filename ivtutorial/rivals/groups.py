@@ -8,7 +8,7 @@ caption, all of them are scored on the same frames, and rewards are compared wit
 |--------------|--------|--------|------------------------------------------------------------------|
 | `group`      | G      | int    | samples of each caption                                          |
 | `rewards`    | R      | (B, G) | video reward (Eq. 8) of sample g of caption b                    |
-| `advantages` | A      | (B, G) | (R - mean over the group) / (standard deviation of the group)    |
+| `advantages` | adv    | (B, G) | (R - mean over the group) / (standard deviation of the group)    |
 """
 
 from __future__ import annotations

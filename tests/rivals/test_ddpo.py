@@ -40,8 +40,8 @@ def test_log_probability_of_a_step_by_hand() -> None:
     ],
 )
 def test_ppo_clipping_by_hand(ratio: float, advantage: float, value: float, gradient: float) -> None:
-    """-min(rho A, clip(rho, 0.8, 1.2) A): what would go too far in the good direction is cut off and has no gradient;
-    d/d log pi of -rho A is -rho A."""
+    """-min(ratio adv, clip(ratio, 0.8, 1.2) adv): what would go too far in the good direction is cut off and has no
+    gradient; d/d log pi of -ratio adv is -ratio adv."""
     log_prob = torch.tensor([math.log(ratio)], requires_grad=True)
     loss, clipped = ddpo.clipped_loss(log_prob, torch.zeros(1), torch.tensor([advantage]), 0.2)
     loss.backward()
@@ -70,7 +70,7 @@ def test_the_policy_gradient_is_the_exact_gradient() -> None:
 
 
 def test_the_first_update_is_on_policy_and_the_next_is_not() -> None:
-    """Before any update rho = 1 and the surrogate is minus the mean advantage; after one, terms are clipped."""
+    """Before any update the ratio is 1 and the surrogate is minus the mean advantage; after one, terms are clipped."""
     backbone, config = line(), DDPO(D=4, group=4, inner_updates=2, ppo_clip=1e-4)
     found = []
     for value, numbers in config.losses(backbone, clips(), brightness, seeded(0)):
