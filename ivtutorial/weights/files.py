@@ -50,7 +50,7 @@ def read_weights(path: str | Path, what: str = "weights") -> dict[str, Any]:
         What the file holds: tensors by name, or for PyTorch files any dictionary of plain values and tensors.
 
     Raises:
-        InputError: no such file, an unreadable one, or one from which only code could make the tensors.
+        InputError: no such file, a folder, an unreadable one, or one from which only code could make the tensors.
 
     Example:
         >>> state = read_weights("HPS_v2_compressed.pt")["state_dict"]  # doctest: +SKIP
@@ -59,6 +59,8 @@ def read_weights(path: str | Path, what: str = "weights") -> dict[str, Any]:
     from safetensors.torch import load_file
 
     path = Path(path)
+    if path.is_dir():
+        raise InputError(f"{path} is a folder: expected one file of {what}, .safetensors, .pt, .pth, .bin or .ckpt.")
     try:
         if path.suffix == ".safetensors":
             return dict(load_file(path))

@@ -277,3 +277,8 @@ def test_of_a_pipeline_one_set_of_weights_is_fetched(
     assert sorted(hub.fetched) == sorted([*small, f"unet/model.{expected}", f"vae/model.{expected}"])
     find_pipeline("owner/model", variant, ["vae"])
     assert len(hub.fetched) == len(small) + 2, "all of it is in the cache"
+
+
+def test_a_folder_is_no_file_of_weights(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"is a folder: expected one file of weights, \.safetensors"):
+        read_weights(tmp_path)
