@@ -30,7 +30,7 @@ from ivtutorial.lab.experiments.answers.contrasts import (
 )
 from ivtutorial.lab.experiments.answers.course import cost_words, pairs_at_equal_cost, steps_of
 from ivtutorial.lab.experiments.answers.results import paired, read_result, to_be_measured
-from ivtutorial.lab.experiments.answers.words import arm_words, column_words
+from ivtutorial.lab.experiments.answers.words import arm_words, column_words, wide_table
 from ivtutorial.lab.experiments.plans.catalogue import EXPERIMENTS
 from ivtutorial.lab.world.annotators import with_ties
 
@@ -91,10 +91,7 @@ def gain_html(result: Mapping[str, Any], where: str | None = None) -> str:
         cells = "".join(f"<td>{_cell(row['changes'].get(column))}</td>" for column in columns)
         choices = "-" if row["choices"] is None else " / ".join(f"{share:.0%}" for share in row["choices"])
         body += f"<tr><th>{arm_words(row['arm'])}</th><td>{row['runs']}</td>{cells}<td>{choices}</td></tr>"
-    return (
-        '<div style="overflow-x: auto"><table><thead><tr><th>arm</th><th>runs</th>'
-        f"{head}<th>wins / ties / losses</th></tr></thead><tbody>{body}</tbody></table></div>"
-    )
+    return wide_table(f"<th>arm</th><th>runs</th>{head}<th>wins / ties / losses</th>", body)
 
 
 def changes_of(
@@ -155,8 +152,8 @@ def shown_changes(
     body = "".join(_change_row(result, a, b, kept, where) for a, b in pairs)
     against = "the untouched model" if first == BASE else arm_words(first)
     return (
-        f'<div style="overflow-x: auto"><table><thead><tr><th></th><th>steps</th>{head}</tr></thead><tbody>{body}'
-        f"</tbody></table></div><p>Change against {against}{cost_words(result, pairs)}; {runs_words(result)}."
+        f"{wide_table(f'<th></th><th>steps</th>{head}', body)}"
+        f"<p>Change against {against}{cost_words(result, pairs)}; {runs_words(result)}."
         f"{missing_words(missing)}</p>"
     )
 

@@ -30,7 +30,7 @@ from ivtutorial.lab.experiments.answers.contrasts import BASE, Rows, interval, o
 from ivtutorial.lab.experiments.answers.course import cost_words, difference_of, pairs_at_equal_cost
 from ivtutorial.lab.experiments.answers.gains import measured_pairs, missing_arms, missing_words, runs_words
 from ivtutorial.lab.experiments.answers.results import read_result, to_be_measured
-from ivtutorial.lab.experiments.answers.words import arm_words
+from ivtutorial.lab.experiments.answers.words import arm_words, wide_table
 from ivtutorial.lab.world.annotators import ALIGNMENT_WEIGHT, FACT_WEIGHTS, with_ties
 
 PERFECT = "perfect"  # side: a clip that shows all that its caption names, without a fault
@@ -168,7 +168,7 @@ def shown_simulated_study(
             body += f'<tr><th scope="row" style="font-weight: normal">{row.question}</th>{cells}</tr>'
     head = "".join(f"<th>{word}</th>" for word in ("question", "wins", "ties", "losses", "net"))
     return (
-        f'<div style="overflow-x: auto"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+        f"{wide_table(head, body)}"
         f"<p>Answers in per cent, against {_side_words(first)}{cost_words(result, pairs)}; {runs_words(result)}."
         f"{missing_words(missing)}</p>"
     )

@@ -77,3 +77,13 @@ def list_words(where: str) -> str:
     """
     name, _, D = where.rpartition("-")
     return f"{LIST_WORDS.get(name, name)}, {D} steps"
+
+
+def wide_table(head: str, body: str) -> str:
+    """HTML of a table that scrolls where the page is narrow, with the keyboard too.
+
+    Args:
+        head: cells of the first row. body: the other rows.
+    """
+    box = '<div style="overflow-x: auto" tabindex="0" role="group" aria-label="table">'
+    return f"{box}<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
