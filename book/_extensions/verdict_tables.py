@@ -70,6 +70,12 @@ class Verdict(_FromResults):
         return [*super().run(), nodes.raw("", shown_answers(number, words, RESULTS), format="html")]
 
 
+def _table(directive: SphinxDirective, name: str, text: str) -> list[nodes.Node]:
+    """HTML with a table, in the theme's style; its page is made again when the result changes."""
+    directive.env.note_dependency(str(RESULTS / f"{name}.json"))
+    return [nodes.raw("", text.replace("<table>", '<table class="table">'), format="html")]
+
+
 class Changes(SphinxDirective):
     """`changes`, with the name of an experiment; `columns` and `where` as `shown_changes` takes them."""
 
@@ -79,10 +85,8 @@ class Changes(SphinxDirective):
     def run(self) -> list[nodes.Node]:
         """The table as HTML."""
         name = self.arguments[0]
-        self.env.note_dependency(str(RESULTS / f"{name}.json"))
         columns = self.options["columns"].split()
-        text = shown_changes(name, columns, where=self.options.get("where"), folder=RESULTS)
-        return [nodes.raw("", text.replace("<table>", '<table class="table">'), format="html")]
+        return _table(self, name, shown_changes(name, columns, where=self.options.get("where"), folder=RESULTS))
 
 
 class SimulatedStudy(SphinxDirective):
@@ -94,10 +98,8 @@ class SimulatedStudy(SphinxDirective):
     def run(self) -> list[nodes.Node]:
         """The table as HTML."""
         name = self.arguments[0]
-        self.env.note_dependency(str(RESULTS / f"{name}.json"))
         arms = self.options.get("arms", "").split()
-        text = shown_simulated_study(name, self.options.get("first", "base"), arms, folder=RESULTS)
-        return [nodes.raw("", text.replace("<table>", '<table class="table">'), format="html")]
+        return _table(self, name, shown_simulated_study(name, self.options.get("first", "base"), arms, folder=RESULTS))
 
 
 def setup(app: Any) -> dict[str, bool]:
