@@ -48,15 +48,20 @@ def test_a_row_names_functions_that_exist(row: str):
 def test_the_file_of_an_equation_names_it(row: str):
     """From the code back to the paper: "Eq. 5", or "Eq. 3, 4" and "Eq. 6-8" for several."""
     number = first_cell(row).removeprefix("Eq. ")
-    path = re.search(r"`(ivtutorial/[\w/]+\.py)`", row)
-    assert path is not None
-    cited = re.findall(r"Eq\. ([\d, -]+)", (ROOT / path[1]).read_text(encoding="utf-8"))
+    role = re.search(r"\{py:\w+\}`([\w.]+)\.\w+`", row)
+    assert role is not None
+    path = ROOT / (role[1].replace(".", "/") + ".py")
+    cited = re.findall(r"Eq\. ([\d, -]+)", path.read_text(encoding="utf-8"))
     ranges = [part.split("-") for text in cited for part in text.replace(" ", "").strip(",-").split(",") if part]
     assert any(int(ends[0]) <= int(number) <= int(ends[-1]) for ends in ranges)
 
 
 def test_every_test_that_the_page_names_exists():
-    """A file of tests and, behind it, names of tests: each is in that file or in one named before in the same text."""
+    """As pytest takes it, file::name; or a file of tests and, behind it in the same text, names of tests in it."""
+    ids = re.findall(r"(tests/[\w/]+\.py)::(\w+)", MAP)
+    assert len(ids) > 60
+    for file, name in ids:
+        assert name in names_of(ROOT / file), f"{file}::{name}"
     for block in re.split(r"\n\s*\n|\n(?=\|)", MAP):
         files = [ROOT / name for name in re.findall(r"`(tests/[\w/]+\.py)`", block)]
         there = set().union(*(names_of(path) for path in files)) if files else set()
