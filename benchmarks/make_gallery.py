@@ -28,10 +28,12 @@ def clips_of(folder: Path) -> list[dict[str, Any]]:
     return [{**row, "frames": read_video(folder / row["clip"])} for row in rows]
 
 
-def save(picture: Image.Image, path: Path) -> None:
-    """Write a picture with few colours, which keeps it small."""
+def save(picture: Image.Image, path: Path, colours: int | None = 256) -> None:
+    """Write a picture; a palette keeps a large sheet small, and shows as specks on smooth skies (None: all colours)."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    picture.convert("P", palette=Image.Palette.ADAPTIVE, colors=256).save(path, optimize=True)
+    if colours is not None:
+        picture = picture.convert("P", palette=Image.Palette.ADAPTIVE, colors=colours)
+    picture.save(path, optimize=True)
     print(path)
 
 
@@ -63,7 +65,7 @@ def main() -> None:
     pairs = [(before[k], after[k]) for k in PAIRS if k < len(before)]
     shown = [frames["frames"] for pair in pairs for frames in pair]
     titles = [f"{word}: {r['prompt']}" for pair in pairs for word, r in zip(("before", "after"), pair, strict=True)]
-    save(contact_sheet(shown, titles, columns=4, frame=8, scale=3, lines=3), options.out / "before_after.png")
+    save(contact_sheet(shown, titles, columns=4, frame=8, scale=3, lines=3), options.out / "before_after.png", None)
     save_pairs(pairs[:4], options.out / "before_after.mp4")
 
 

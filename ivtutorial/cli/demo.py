@@ -16,7 +16,8 @@ def demo(
     steps: Annotated[int | None, typer.Option(help="Fine-tuning steps; default what suits the reduced model.")] = None,
     lr: Annotated[float | None, typer.Option(help="Learning rate; default what suits the reduced model.")] = None,
     paper: Annotated[
-        bool, typer.Option("--paper", help="The paper's own gradient, through the last step alone, not QuickEdit's.")
+        bool,
+        typer.Option("--paper", help="The paper's own gradient, through the chain's last step, not the one before it."),
     ] = False,
     seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
     processes: Processes = None,

@@ -1,7 +1,7 @@
 """The main job: reward fine-tuning as editing on the shipped models, and one page that shows what it did.
 
     before      64 held-out prompts, full chain, scored by the paper's protocol and read by the judge
-    fine-tune   a LoRA adapter on the shipped clips of web quality, by QuickEdit or as in the paper (Eq. 2-9)
+    fine-tune   a LoRA adapter on the shipped clips of web quality (Eq. 2-9), with the gradient of the strongest step
     after       the same prompts from the same noise
     report      paired differences; OUT/summary.json and OUT/report.html
 
@@ -25,7 +25,7 @@ from ivtutorial.evaluation.comparison import compare
 from ivtutorial.evaluation.evaluation import evaluate
 from ivtutorial.evaluation.table import RESULT_FILE, Evaluation
 from ivtutorial.lab.demo import texts
-from ivtutorial.lab.demo.config import PAPER, DemoConfig
+from ivtutorial.lab.demo.config import DemoConfig
 from ivtutorial.lab.demo.report import Report, ShownPair, TableRow, write_demo_report
 from ivtutorial.lab.demo.summary import demo_summary
 from ivtutorial.lab.world.judges.panel import open_panel
@@ -181,9 +181,9 @@ def _report(
 
 
 def stored_paper_run(config: DemoConfig) -> dict[str, Any] | None:
-    """Summary of the shipped demo with the paper's gradient, to set beside another method's; None beside its own."""
+    """Summary of the shipped demo with the paper's gradient, to set beside another; None beside its own."""
     path = data_path("results") / PAPER_RUN
-    if config.method == PAPER["method"] or not path.is_file():
+    if config.K == 1 or not path.is_file():
         return None
     stored: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return stored

@@ -22,9 +22,7 @@ from tests.tiny_models import make_models
 if TYPE_CHECKING:
     from ivtutorial.models.backbone import Backbone
 
-SMALL = DemoConfig(
-    method="InstructVideo", steps=2, D=2, lr=1e-2, clips_per_step=2, prompts=2, shown=2, probes=1, probe_rounds=1
-)
+SMALL = DemoConfig(K=1, steps=2, D=2, lr=1e-2, clips_per_step=2, prompts=2, shown=2, probes=1, probe_rounds=1)
 READ = ["subject", "colour", "scene", "movement", "action", "watermark", "blur", "wash"]
 JUDGED = [*READ, "sharpness", "colourfulness", "flicker"]
 
@@ -82,20 +80,20 @@ def test_unet_evaluations_by_hand(done: tuple[Path, dict[str, Any]]) -> None:
     assert done[1]["unet_evaluations"] == 2 * 2 * 1 * 2
 
 
-def test_the_stronger_gradient_takes_one_call_a_clip_and_shows_the_papers_beside_it(
+def test_the_stronger_gradient_costs_no_more_and_shows_the_papers_beside_it(
     done: tuple[Path, dict[str, Any]],
     run: Callable[..., dict[str, Any]],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """2 steps x 2 clips x 1 call x 2 passes of guidance; the stored run of the paper's gradient is this module's."""
+    """2 steps x 2 clips x round(0.6 * 4) = 2 DDIM steps x 2 passes of guidance, as with K = 1."""
     (tmp_path / "demo_paper.json").write_text(json.dumps(done[1]))
     monkeypatch.setattr("ivtutorial.lab.demo.run.data_path", lambda *parts: tmp_path)
-    summary = run(tmp_path / "demo", replace(SMALL, method="QuickEdit", D=4))
-    assert summary["unet_evaluations"] == 2 * 2 * 1 * 2
+    summary = run(tmp_path / "demo", replace(SMALL, K="strongest", D=4))
+    assert summary["unet_evaluations"] == 2 * 2 * 2 * 2
     page = (tmp_path / "demo" / "report.html").read_text(encoding="utf-8")
     rise = done[1]["utility"]["after"] - done[1]["utility"]["before"]
-    assert f"moved it by {rise:+.2f}" in page and "with 1.0 times the calls" in page and "QuickEdit:" in page
+    assert f"moved it by {rise:+.2f}" in page and "in 2 steps;" in page and "step of largest gain" in page
 
 
 def test_the_page_shows_pairs_and_what_to_do_next(done: tuple[Path, dict[str, Any]]) -> None:
