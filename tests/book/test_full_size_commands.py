@@ -1,4 +1,4 @@
-"""Commands in the book are understood; those at full size name a card's preset; the recipe's hours are counted."""
+"""Commands in the book are understood; those at full size name a card's preset."""
 
 from __future__ import annotations
 
@@ -68,17 +68,3 @@ def test_a_command_of_the_book_is_understood(call: str) -> None:
 def test_every_training_command_at_full_size_names_a_preset() -> None:
     assert len(commands()) >= 8
     assert [(page, line) for page, line in commands() if "--preset " not in line] == []
-
-
-def test_the_hours_of_the_recipe_are_those_that_were_counted() -> None:
-    """200 steps at the least time of a step, each card with its preset."""
-    text = "".join(text for page, text in texts().items() if page.startswith("10_full_size.ipynb"))
-    rows = {row["name"]: row for row in json.loads((ROOT / "data/results/count_step.json").read_text())["rows"]}
-    hours = {
-        (preset, card): f"{200 * rows[f'preset {preset}']['cards'][card]['floor'] / 3600:.1f}"
-        for preset, card in (("t4", "T4"), ("24gb", "RTX 4090"), ("a100", "A100"))
-    }
-    stated = re.search(
-        r"On a T4 that takes ([\d.]+) hours at least, on an RTX 4090 ([\d.]+), on an A100 ([\d.]+)", text
-    )
-    assert stated is not None and list(stated.groups()) == list(hours.values())
