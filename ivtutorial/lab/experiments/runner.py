@@ -131,7 +131,7 @@ def rows_in_lines(content: dict[str, Any]) -> str:
 
 
 def _choose_rate(conduct: Conduct, arm: Arm) -> tuple[float, dict[str, dict[str, float]]]:
-    """The learning rate with the best reward on prompts of another list, on average over the seeds of the tuning.
+    """The learning rate that is best by `tuned_by` on prompts of another list, on average over the seeds of the tuning.
 
     Where the best one is the smallest or largest, `widen` more are tried on that side.
     """
@@ -143,7 +143,7 @@ def _choose_rate(conduct: Conduct, arm: Arm) -> tuple[float, dict[str, dict[str,
     while True:
         for lr in rates:
             looked[lr] = looked.get(lr) or _look(conduct, tuned, folder, lr)
-        best = max(rates, key=lambda lr: looked[lr]["reward"])
+        best = max(rates, key=lambda lr: looked[lr][conduct.plan.tuned_by])
         if not left or rates[0] < best < rates[-1]:
             return best, {f"{lr:g}": looked[lr] for lr in rates}
         # as far beyond the edge as its neighbour lies within, to three digits

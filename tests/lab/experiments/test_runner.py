@@ -72,6 +72,16 @@ def test_the_result_holds_everything(root: Path) -> None:
     assert all(p["seconds"] > 0 for p in edit["curve"])
 
 
+def test_the_plan_says_by_which_column_rates_are_chosen(root: Path, models: Path) -> None:
+    """Runs are shared with the plan that chose by reward: only the choice differs."""
+    [tuned, *_] = PLAN.arms
+    for column in ("reward", "flicker"):
+        plan = replace(PLAN, name=column, arms=(tuned,), seeds=PLAN.seeds[:1], tuned_by=column)
+        arm = run_experiment(plan, root, models=models, progress=False)["arms"][tuned.name]
+        assert arm["looked"] == stored(root)["arms"][tuned.name]["looked"]
+        assert f"{arm['lr']:g}" == max(arm["looked"], key=lambda rate: arm["looked"][rate][column])
+
+
 def test_values_are_kept_by_run_and_prompt(root: Path) -> None:
     """A row a seed; changes are from the untouched model, with an interval over both; the last moment is the end."""
     result = stored(root)

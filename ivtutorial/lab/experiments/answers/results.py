@@ -86,7 +86,7 @@ def table(result: Mapping[str, Any], column: str = "reward") -> str:
 def rates_tried(result: Mapping[str, Any]) -> list[str]:
     """A line of text for each arm that was tuned: the learning rate it took, reward and u of each rate.
 
-    Reward alone decides; u stands beside it where it was measured.
+    Reward decides, or in the frontier u (`tuned_by` of the plan); u stands beside it where it was measured.
 
     Args:
         result: content of result.json.

@@ -1,7 +1,8 @@
 """The frontier: what each way to find the gradient gains for its seconds and its memory.
 
 Every arm may spend the budget of the paper's recipe, with a learning rate that was tuned for it, on other prompts and
-other seeds, at the same budget. Along each run reward and truth are measured after a fifth of it, two fifths, and all.
+other seeds, at the same budget, by utility: the question is what each gains in truth, and by reward alone each would be
+driven beyond its best. Along each run reward and truth are measured after a fifth of it, two fifths, and all.
 
 `PAPER` is the paper's recipe; `AGAIN` the same once more with other noise (A/A): differences of its size mean nothing.
 """
@@ -44,7 +45,7 @@ def frontier() -> Experiment:
     return Experiment(
         "frontier", "More reward for each second", "What does each way to find the gradient gain for its cost?",
         arms, seeds=tuple(range(6)), lists=(("in_domain", 24),), points=5, measured=(1, 2), tuning_prompts=24,
-        widen=2, peak=True, kind="frontier", columns=("utility", "reward"),
+        widen=2, tuned_by="utility", peak=True, kind="frontier", columns=("utility", "reward"),
     )  # fmt: skip
 
 

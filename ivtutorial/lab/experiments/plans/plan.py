@@ -128,6 +128,7 @@ class Experiment:
         tuning_prompts: how many prompts, of another list, decide on the learning rate.
         tuning_seeds: of the runs that decide on it, which are reported nowhere else.
         tuning_share: share of the budget that these runs take.
+        tuned_by: the column that decides on it.
         widen: how many rates may be added where the best one is the smallest or the largest that was tried.
         measured: which of the points are measured, counted from 1; none takes all. The last one always is.
         peak: measure the memory of a step of each arm.
@@ -150,6 +151,7 @@ class Experiment:
     tuning_prompts: int = 8
     tuning_seeds: tuple[int, ...] = TUNING_SEEDS
     tuning_share: float = 1.0
+    tuned_by: str = "reward"
     widen: int = 0
     measured: tuple[int, ...] = ()
     peak: bool = False
