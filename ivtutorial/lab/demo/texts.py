@@ -89,7 +89,7 @@ def _beside(paper: Mapping[str, Any]) -> str:
     return (
         f" In a stored run of {paper['date']} the paper's own gradient, through the last step alone, moved it by "
         f"{rise:+.2f} ({low:+.2f} to {high:+.2f}) in {paper['steps']} steps; "
-        "`ivtutorial demo --paper` repeats it."
+        "ivtutorial demo --paper repeats it."
     )
 
 
