@@ -144,7 +144,7 @@ def commands(out: Path, lora: Path) -> list[tuple[str, str]]:
         ),
         (
             "Fine-tune on your own clips (a CSV with video,caption):",
-            "ivtutorial finetune my_clips.csv --steps 100 --lr 1e-3",
+            "ivtutorial finetune my_clips.csv --steps 24 --lr 1e-3 --set method.K=strongest",
         ),
         ("All numbers of this page:", f"cat {out / 'summary.json'}"),
     ]
