@@ -14,7 +14,7 @@ import pytest
 
 from ivtutorial.evaluation.comparison import Difference
 from ivtutorial.lab.experiments.answers.gains import changes_of
-from ivtutorial.lab.experiments.answers.results import change_by_run, read_result
+from ivtutorial.lab.experiments.answers.results import change_by_run, paired, read_result
 
 README = " ".join((Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8").split())
 ERRORS = ("warp_error", "flicker", "travel_error")
@@ -37,7 +37,26 @@ def runs_that_lose(name: str, arm: str, loss: float) -> list[bool]:
 
 def watermark_fades() -> bool:
     d = changed("fig8", "instructvideo", "watermark")
-    return d.mean < 0 and (f"{d.before:.2f}", f"{d.after:.2f}") == ("0.23", "0.05")
+    return d.mean < 0 and (f"{d.before:.2f}", f"{d.after:.2f}") == ("0.16", "0.02")
+
+
+def truth_is_best_early() -> bool:
+    """Utility at each measured moment, and what the sentence quotes of it; the reward keeps rising."""
+    result = read_result("fig8")
+    assert result is not None
+    arm = result["arms"]["instructvideo"]
+    sides = [f"instructvideo@{moment['share']:g}" for moment in arm["moments"]] + ["instructvideo"]
+    u, reward = ([paired(result, "base", side, column) for side in sides] for column in ("utility", "reward"))
+    best, half = (sides.index(f"instructvideo@{share}") for share in (0.25, 0.5))
+    quoted = [f"{d.mean:+.2f} ({d.low:+.2f} to {d.high:+.2f})" for d in (u[best], u[half])]
+    animals = paired(result, "base", sides[half], "subject")
+    return (
+        max(u, key=lambda d: d.mean) is u[best]
+        and quoted == ["+0.19 (+0.07 to +0.31)", "+0.05 (-0.13 to +0.24)"]
+        and [f"{animals.after:.0%}", f"{animals.before:.0%}"] == ["80%", "99%"]
+        and [d.mean for d in reward] == sorted(d.mean for d in reward)
+        and len(arm["seeds"]) == 6
+    )
 
 
 def methods_gain() -> bool:
@@ -50,12 +69,6 @@ def clips_of_fig9() -> bool:
     assert result is not None
     passes = changed("fig9", "web").after > result["data"]["web"]["mean"]
     return bool(passes and changed("fig9", "clean", first="web").low <= 0)
-
-
-def animals_go_while_reward_rises() -> bool:
-    quick = [(changed("fig5a", arm), changed("fig5a", arm, "subject")) for arm in ("instructvideo", "draft-1")]
-    first = all(reward.low > 0 and animals.mean / animals.before < -0.2 for reward, animals in quick)
-    return first and changed("guards", "plain").mean < 0 and changed("guards", "plain", "subject").mean < 0
 
 
 def half_scale_is_best() -> bool:
@@ -91,11 +104,10 @@ SENTENCES: dict[str, Callable[[], bool]] = {
         sorted(runs_that_lose("fig5b", "tau-0.1", 0.05)) == [False, True, True]
     ),
     "Samples pass the reward of their clips, but better clips do not give more": clips_of_fig9,
-    "the judge reads a third fewer animals while the reward rises, and further on both fall": (
-        animals_go_while_reward_rises
-    ),
-    "Of five guards, sampling with half of the adapter is the best": half_scale_is_best,
-    "The stored runs, three of each setting": lambda: len(runs_that_lose("fig5a", "instructvideo", 0.0)) == 3,
+    "the reward rises to the end, but utility is best after a quarter: +0.19 (+0.07 to +0.31) there, +0.05 (-0.13 to "
+    "+0.24) half way, where the judge reads 80 % of the animals instead of 99 %": truth_is_best_early,
+    "of five guards, sampling with half of the adapter is the best": half_scale_is_best,
+    "The other results, three runs of each setting": lambda: len(runs_that_lose("fig5a", "instructvideo", 0.0)) == 3,
 }
 
 
