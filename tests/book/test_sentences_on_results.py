@@ -59,6 +59,11 @@ def truth_is_best_early() -> bool:
     )
 
 
+def stripes_are_strange() -> bool:
+    d = changed("fig8", "instructvideo", "artefact")
+    return d.low > 0 and (f"{d.before:.2f}", f"{d.after:.2f}") == ("0.54", "0.82")
+
+
 def methods_gain() -> bool:
     ours = [f"{changed('fig5a', arm).mean:.3f}" for arm in ("instructvideo", "draft-1")]
     return ours == ["0.026", "0.030"] and max(changed("fig5a", x).mean for x in ("rwr", "ddpo", "supervised")) < 0.0035
@@ -106,6 +111,7 @@ SENTENCES: dict[str, Callable[[], bool]] = {
     "Samples pass the reward of their clips, but better clips do not give more": clips_of_fig9,
     "the reward rises to the end, but utility is best after a quarter: +0.19 (+0.07 to +0.31) there, +0.05 (-0.13 to "
     "+0.24) half way, where the judge reads 80 % of the animals instead of 99 %": truth_is_best_early,
+    "the distance to the nearest drawings shows them (0.54 to 0.82)": stripes_are_strange,
     "of five guards, sampling with half of the adapter is the best": half_scale_is_best,
     "The other results, three runs of each setting": lambda: len(runs_that_lose("fig5a", "instructvideo", 0.0)) == 3,
 }
