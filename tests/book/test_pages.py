@@ -42,3 +42,9 @@ def test_no_page_has_a_wall_of_words(path: Path):
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
 def test_no_column_of_results_that_do_not_exist(path: Path):
     assert "still to be measured" not in path.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("path", sorted(BOOK.glob("*.md")) + sorted(BOOK.glob("*.ipynb")), ids=lambda path: path.stem)
+def test_headings_are_linked_by_label(path: Path):
+    """`page.md#heading` looks right and resolves to nothing in the built site; a label, `(name)=`, resolves."""
+    assert re.findall(r"\]\([\w/]*\.(?:md|ipynb)#[^)]*\)", path.read_text(encoding="utf-8")) == []
