@@ -132,7 +132,7 @@ def commands(out: Path, lora: Path) -> list[tuple[str, str]]:
         ),
         (
             "Train for longer, and see the reward rise while clips get worse:",
-            "ivtutorial demo --steps 96 --lr 4e-3 --out runs/too_far",
+            "ivtutorial demo --paper --steps 96 --lr 2e-3 --out runs/too_far",
         ),
         (
             "The paper's own gradient, which comes through the last step alone:",
