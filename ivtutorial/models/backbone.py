@@ -93,6 +93,11 @@ class Backbone(FrameByFrame):
         return {"vae": fingerprint(self.vae), "scaling_factor": factor, "dtype": str(self.vae.dtype)}
 
     @property
+    def text_key(self) -> str:
+        """A short hash of the text encoder."""
+        return fingerprint(self.text_encoder)
+
+    @property
     def caption_limit(self) -> int:
         """Tokens of a caption that are read."""
         return int(self.tokenizer.model_max_length)

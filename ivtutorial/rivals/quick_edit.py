@@ -1,4 +1,4 @@
-"""QuickEdit, our combination: Direct-Align on clips, with TAR drawn in place of weighed.
+"""QuickEdit, our combination: Direct-Align on clips, with TAR drawn in place of weighted.
 
 It is not the paper's method. Clip, captions, reward, adapter and what the reward is asked (Eq. 6-8, in expectation) are
 InstructVideo's; how the gradient is found is not:
@@ -7,7 +7,7 @@ InstructVideo's; how the gradient is found is not:
 |--------------------------|-----------------------------------|----------------------------------------------|------|
 | what is rewarded         | the end of a chain, tau * D steps | the clip after one step, its noise taken out | SRPO |
 | where the gradient comes | the chain's last step, t = 1      | any other of its steps, t = 51 ... 551       | SRPO |
-| frames                   | S = 4, weighed by TAR (Eq. 7)     | S = 2, drawn in proportion to TAR            | ours |
+| frames                   | S = 4, weighted by TAR (Eq. 7)    | S = 2, drawn in proportion to TAR            | ours |
 | calls of the network     | 12 forward, 1 backward            | 1 forward, 1 backward                        | SRPO |
 | learning rate            | 1                                 | a quarter, `lr_share`                        | ours |
 

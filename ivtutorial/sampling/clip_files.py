@@ -20,9 +20,11 @@ import numpy as np
 
 from ivtutorial.data.clips import Clip, write_clips
 from ivtutorial.errors import InputError
+from ivtutorial.method.flow import chain_timesteps
+from ivtutorial.method.noise import level
 from ivtutorial.sampling.generation import Job, adapter, embed_first, make_jobs, sample_batches
 from ivtutorial.sampling.settings import Sampling, open_to_sample, settled
-from ivtutorial.system.files import atomic_write_text, check_writable
+from ivtutorial.system.files import atomic_write_text, check_writable, key
 from ivtutorial.system.processes import launch
 from ivtutorial.system.progress import bar
 from ivtutorial.system.share import own_share, rank_and_world, wait_for_all
@@ -86,9 +88,9 @@ def generate_files(
     if processes == 1:
         embed_first(backbone, own_share(jobs))
     with adapter(backbone, lora, lora_scale):
-        weights = fingerprint(backbone.unet)
+        model_parts = _parts(backbone)
     settings = {name: value for name, value in asdict(sampling).items() if name != "batch_size"}
-    settings |= {"fps": fps, "crf": crf, "weights": weights, "lora_scale": None if lora is None else lora_scale}
+    settings |= {"fps": fps, "crf": crf, **model_parts, "lora_scale": None if lora is None else lora_scale}
     settings |= {"seeds": sorted({job.seed for job in jobs}), "captions": list(prompts)}
     _claim(folder, settings, files, overwrite)
     missing = {file: job for file, job in files.items() if not file.is_file()}
@@ -112,6 +114,19 @@ def check_clip_folder(folder: Path, fps: float, crf: int = 20) -> None:
     """
     check_writable(folder)
     encode_video(np.zeros((1, 16, 16, 3), np.uint8), fps, crf)
+
+
+def _parts(backbone: AnyBackbone) -> dict[str, Any]:
+    """What of a model decides its clips, as short hashes; its network first, since a large text encoder goes for it."""
+    weights = fingerprint(backbone.unet)
+    schedule: Any = backbone.scheduler  # a table of alphas, or levels of its own
+    shares = [[round(float(share), 6) for share in level(schedule, t)] for t in chain_timesteps(schedule, 20)]
+    return {
+        "weights": weights,
+        "text_encoder": None if backbone.text_encoder is None else backbone.text_key,
+        "autoencoder": key(backbone.encoding)[:16],
+        "noise_schedule": key(schedule.config["prediction_type"], shares)[:16],
+    }
 
 
 def _claim(folder: Path, record: Mapping[str, Any], files: Mapping[Path, Job], overwrite: bool) -> None:

@@ -29,26 +29,6 @@ HEADINGS = (
 # The chapter of commands: what a reader does stands before what explains it.
 PRACTICE_FIRST = {"10_full_size": ("What you need", "At full size", "What can go wrong")}
 LONGEST = 15  # lines a cell
-MOST_WORDS = 250  # of a cell of prose; a table's do not count
-# Chapters that keep the conventions of CONTRIBUTING.md; in the end, all.
-SECOND_EDITION: tuple[str, ...] = (
-    "01_video_diffusion",
-    "03_human_preference",
-    "04_naive_is_expensive",
-    "05_editing",
-    "06_segvr",
-    "07_tar",
-    "08_lora",
-    "09_putting_it_together",
-    "10_full_size",
-    "11_rivals",
-    "12_evaluation",
-    "13_ablations",
-    "14_over_optimisation",
-    "15_other_rewards",
-    "17_more_reward",
-    "18_flow_matching",
-)
 DRAWS = ("plt.show(", "plt.subplots(", "HTML(", "contact_sheet(", "plt.imshow(")
 
 
@@ -85,23 +65,7 @@ def tags(cell: Cell) -> list[str]:
 each_chapter = pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
 
 
-SECOND_EDITION_PATHS = [path for path in CHAPTERS if path.stem in SECOND_EDITION]
-each_new_chapter = pytest.mark.parametrize("path", SECOND_EDITION_PATHS, ids=lambda path: path.stem)
-
-
-def words(text: str) -> int:
-    """Words of running text: no tables, no directives' options, a formula is one word."""
-    text = re.sub(r"\$\$.*?\$\$|\$[^$]+\$", "x", text, flags=re.DOTALL)
-    return sum(len(line.split()) for line in text.splitlines() if not line.lstrip().startswith(("|", ":")))
-
-
-@each_new_chapter
-def test_no_cell_of_prose_is_a_wall(path: Path):
-    long = {cell["id"]: words(cell["text"]) for cell in cells(path) if cell["cell_type"] == "markdown"}
-    assert {name: count for name, count in long.items() if count > MOST_WORDS} == {}
-
-
-@each_new_chapter
+@each_chapter
 def test_a_chapter_has_takeaways_a_question_and_its_new_symbols_folded(path: Path):
     boxes = re.findall(r":::\{admonition\} (.+)\n:class: (.+)\n", prose(path))
     kinds = [kind for _, kind in boxes]
@@ -110,7 +74,7 @@ def test_a_chapter_has_takeaways_a_question_and_its_new_symbols_folded(path: Pat
     assert kinds.count("symbols dropdown") == 1
 
 
-@each_new_chapter
+@each_chapter
 def test_a_check_prints_what_it_proved(path: Path):
     """A folded cell with assertions and no picture says in a line of output what holds."""
     for cell in code(path):

@@ -54,8 +54,8 @@ def drawn(S: int, scores: Tensor, lambda_tar: float) -> Tensor:
     return moments(draws, weights, value)
 
 
-def weighed(S: int, scores: Tensor, lambda_tar: float) -> Tensor:
-    """Moments of R over all draws of SegVR, weighed by TAR: the paper's."""
+def weighted(S: int, scores: Tensor, lambda_tar: float) -> Tensor:
+    """Moments of R over all draws of SegVR, weighted by TAR: the paper's."""
     draws = list(itertools.product(*torch.arange(F).view(S, -1).tolist()))
 
     def value(g: Tensor) -> Tensor:
@@ -76,7 +76,7 @@ SCORES = {
 @pytest.mark.parametrize("scores", SCORES.values(), ids=SCORES)
 def test_all_draws_give_the_expectation_of_the_paper(scores: Tensor, lambda_tar: float) -> None:
     """And, where the scores of a clip are alike, half the segments have less variance."""
-    two, four = drawn(2, scores, lambda_tar), weighed(4, scores, lambda_tar)
+    two, four = drawn(2, scores, lambda_tar), weighted(4, scores, lambda_tar)
     torch.testing.assert_close(two[0], four[0], rtol=1e-5, atol=1e-8)
     if scores is not SCORES["around zero"]:  # whose spread exceeds their mean: the draw matters, not the weight
         assert two[1] < four[1]
@@ -84,9 +84,9 @@ def test_all_draws_give_the_expectation_of_the_paper(scores: Tensor, lambda_tar:
 
 def test_a_reward_of_ordinary_spread_has_a_hundredth_of_the_variance() -> None:
     """By hand: weights .017 to .348 around .135 make a standard deviation of .099 for scores of 1."""
-    assert weighed(4, SCORES["equal"], 1.0)[1].sqrt().item() == pytest.approx(0.0991, abs=1e-4)
+    assert weighted(4, SCORES["equal"], 1.0)[1].sqrt().item() == pytest.approx(0.0991, abs=1e-4)
     assert drawn(2, SCORES["equal"], 1.0)[1].item() < 1e-12
-    assert drawn(2, SCORES["scattered"], 1.0)[1] < weighed(4, SCORES["scattered"], 1.0)[1] / 100
+    assert drawn(2, SCORES["scattered"], 1.0)[1] < weighted(4, SCORES["scattered"], 1.0)[1] / 100
 
 
 def test_draws_are_as_often_as_their_probability() -> None:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import torch
 from torch import Tensor
 
 from ivtutorial.data.clips import read_clips
 from ivtutorial.errors import InputError
 from ivtutorial.evaluation.scoring import score_files
 from ivtutorial.models.backbone import Backbone
+from ivtutorial.models.scheduler import make_scheduler
 from ivtutorial.sampling.clip_files import generate_files
 from ivtutorial.sampling.generation import Sampling, generate
 from ivtutorial.video.writer import encode_video
@@ -86,6 +89,27 @@ def test_clips_made_otherwise_are_not_mixed_in(toy: Backbone, tmp_path: Path) ->
     (tmp_path / "sampling.json").unlink()
     with pytest.raises(InputError, match="unknown origin"):
         generate_files(toy, PROMPTS[:1], tmp_path, 0, SHORT)
+
+
+@pytest.mark.parametrize("part", ["weights", "text_encoder", "autoencoder", "noise_schedule"])
+def test_no_part_of_the_model_may_change_below_clips_that_are_kept(toy: Backbone, tmp_path: Path, part: str) -> None:
+    """One bias, or what the network's output means: the clip would be another, so the one that is there is not kept."""
+    first = generate_files(toy, PROMPTS[:1], tmp_path, 0, SHORT)[0].path.read_bytes()
+    other = copy.deepcopy(toy)
+    other._embeddings.clear()
+    if part == "noise_schedule":
+        other.scheduler = make_scheduler("v_prediction")
+    else:
+        network = {"weights": other.unet, "text_encoder": other.text_encoder, "autoencoder": other.vae.decoder}[part]
+        bias = [weight for name, weight in network.named_parameters() if name.endswith("bias")][-1]
+        bias.data += torch.arange(len(bias)) + 1.0
+    with pytest.raises(InputError, match=f"made with another {part}: choose another folder"):
+        generate_files(other, PROMPTS[:1], tmp_path, 0, SHORT)
+    [clip] = generate_files(other, PROMPTS[:1], tmp_path, 0, SHORT, overwrite=True)
+    assert clip.path.read_bytes() != first
+    written = clip.path.stat().st_mtime_ns
+    generate_files(other, PROMPTS[:1], tmp_path, 0, SHORT, overwrite=True)
+    assert clip.path.stat().st_mtime_ns == written
 
 
 @pytest.mark.parametrize(("fps", "inside", "message"), [(0.0, "", "fps=0"), (8.0, "file", "cannot write")])

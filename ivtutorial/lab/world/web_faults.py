@@ -42,7 +42,7 @@ class WebFaults:
 
     @property
     def severity(self) -> float:
-        """How bad the clip looks, about [0, 1]: each fault over its strongest value, weighed by `SEVERITY`."""
+        """How bad the clip looks, about [0, 1]: each fault over its strongest value, weighted by `SEVERITY`."""
         return float(sum(w * getattr(self, name) / STRONGEST[name] for name, w in SEVERITY.items()))
 
 
