@@ -1,12 +1,14 @@
-"""Seconds of the processor that a step of fine-tuning takes, in fp32 and bf16: whole steps, as `finetune` takes them.
+"""Seconds of the processor that a step of fine-tuning takes: stock blocks in fp32; ours in fp32, bf16, and compiled.
+
+Whole steps are timed, as `finetune` takes them.
 
     python benchmarks/bench_finetune.py              # the demo's settings, 4 clips a step, one process, one thread
     python benchmarks/bench_finetune.py --profile    # and where the time of a step in bf16 goes
     python benchmarks/bench_finetune.py --show
 
-Each precision has a process of its own. The processes take turns, a step each, so that whatever else the machine does
-falls on both alike; shown is the median over the steps. `loss` and `grad_norm` are means over the same steps on the
-same clips with the same draws.
+Each variant has a process of its own. The processes take turns, a step each, so that whatever else the machine does
+falls on all alike; shown is the median over the steps, without the first, which compiles. `loss` and `grad_norm` are
+means over the same steps on the same clips with the same draws.
 """
 
 from __future__ import annotations
@@ -16,11 +18,13 @@ import multiprocessing
 import statistics
 import time
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
+from bench_unet import as_stock
 from measure import save_table, show_tables
 
 from ivtutorial.data.clips import read_clips
@@ -40,25 +44,29 @@ if TYPE_CHECKING:
 
 RESULT = Path("data/results/bench_finetune.json")
 COLUMNS = {
-    "name": "precision",
+    "name": "blocks, precision",
     "seconds": "s a step",
     "spread": "+-",
     "loss": "loss",
     "grad_norm": "gradient",
 }
-PRECISIONS = ("fp32", "bf16")
+VARIANTS = ("stock, fp32", "ours, fp32", "ours, bf16", "ours, bf16, compiled")
 
 
 @contextmanager
-def opened(precision: Any, options: argparse.Namespace) -> Iterator[tuple[Run, Progress]]:
+def opened(variant: str, options: argparse.Namespace) -> Iterator[tuple[Run, Progress]]:
     """A run of the demo's settings that is ready to take steps."""
-    device = torch.device("cpu")
-    config = DemoConfig(clips_per_step=options.batch, seed=options.seed, precision=precision).finetuning(1, [])
+    device, (blocks, precision, *compiled) = torch.device("cpu"), variant.split(", ")
+    demo = DemoConfig(clips_per_step=options.batch, seed=options.seed, precision=cast("Any", precision))
+    config = demo.finetuning(1, [])
+    config = replace(config, memory=replace(config.memory, compile=bool(compiled)))
     with TemporaryDirectory() as name:
         folder = Path(name)
         accelerator = make_accelerator(config, device, folder)
         dtypes = weights_dtypes(config, device)
         backbone = open_model("reduced", dtypes, device)
+        if blocks == "stock":
+            as_stock(backbone.unet)
         reward = open_reward("reduced", device, dtypes["reward"])
         with fitted(backbone, reward, config.memory) as scorer:
             clips = spread(read_clips(data_path("clips")), 2 * options.batch)
@@ -67,10 +75,10 @@ def opened(precision: Any, options: argparse.Namespace) -> Iterator[tuple[Run, P
             yield start(folder, config, accelerator, backbone, scorer, data, Evaluations(), names)
 
 
-def serve(pipe: Any, precision: str, options: argparse.Namespace) -> None:
+def serve(pipe: Any, variant: str, options: argparse.Namespace) -> None:
     """Take a step for each message "step" of the parent; after the last, if wanted, one under the profiler."""
     torch.set_num_threads(1)
-    with opened(precision, options) as (run, progress):
+    with opened(variant, options) as (run, progress):
         pipe.send(None)
         while pipe.recv() == "step":
             began = time.process_time()
@@ -83,29 +91,29 @@ def serve(pipe: Any, precision: str, options: argparse.Namespace) -> None:
 
 
 def measure(options: argparse.Namespace) -> list[dict[str, Any]]:
-    """Both precisions, a step each in turn; the first round is not counted."""
+    """Every variant, a step each in turn; the first round is not counted."""
     context = multiprocessing.get_context("spawn")
     pipes = {}
-    for precision in PRECISIONS:
-        pipes[precision], other = context.Pipe()
-        context.Process(target=serve, args=(other, precision, options), daemon=True).start()
-        pipes[precision].recv()
-    rounds: dict[str, list[dict[str, float]]] = {precision: [] for precision in PRECISIONS}
+    for variant in VARIANTS:
+        pipes[variant], other = context.Pipe()
+        context.Process(target=serve, args=(other, variant, options), daemon=True).start()
+        pipes[variant].recv()
+    rounds: dict[str, list[dict[str, float]]] = {variant: [] for variant in VARIANTS}
     for _ in range(1 + options.repeats):
-        for precision, pipe in pipes.items():
+        for variant, pipe in pipes.items():
             pipe.send("step")
-            rounds[precision].append(pipe.recv())
-    for precision, pipe in pipes.items():
+            rounds[variant].append(pipe.recv())
+    for variant, pipe in pipes.items():
         pipe.send("end")
         if options.profile:
-            print(precision, pipe.recv(), sep="\n")
-    return [_row(precision, steps[1:]) for precision, steps in rounds.items()]
+            print(variant, pipe.recv(), sep="\n")
+    return [_row(variant, steps[1:]) for variant, steps in rounds.items()]
 
 
-def _row(precision: str, steps: list[dict[str, float]]) -> dict[str, Any]:
+def _row(variant: str, steps: list[dict[str, float]]) -> dict[str, Any]:
     seconds = [step["seconds"] for step in steps]
     means = {name: statistics.mean(step[name] for step in steps) for name in ("loss", "grad_norm")}
-    return {"name": precision, "seconds": statistics.median(seconds), "spread": max(seconds) - min(seconds), **means}
+    return {"name": variant, "seconds": statistics.median(seconds), "spread": max(seconds) - min(seconds), **means}
 
 
 def main() -> None:
@@ -121,7 +129,8 @@ def main() -> None:
     if not options.show:
         rows = measure(options)
         settings = {"batch": options.batch, "repeats": options.repeats, "seed": options.seed, "threads": 1}
-        comparisons = {"fp32 / bf16, seconds a step": rows[0]["seconds"] / rows[1]["seconds"]}
+        first, *rest = rows
+        comparisons = {f"{first['name']} / {r['name']}, seconds a step": first["seconds"] / r["seconds"] for r in rest}
         save_table(options.out, "cpu", {"settings": settings, "rows": rows, "comparisons": comparisons}, options.seed)
     print(show_tables(options.out, COLUMNS))
 

@@ -29,7 +29,7 @@ COLUMNS = {
         "relative": "times as fast", "difference": "difference",
     },
     "bench_finetune": {
-        "name": "precision", "seconds": "seconds a step", "spread": "from fastest to slowest", "loss": "loss",
+        "name": "blocks, precision", "seconds": "seconds a step", "spread": "from fastest to slowest", "loss": "loss",
         "grad_norm": "gradient",
     },
 }  # fmt: skip

@@ -232,8 +232,13 @@ def _attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
 
 
 def _can_fuse(x: Tensor, weight: Tensor) -> bool:
-    """Whether oneDNN's projection with GELU or product inside applies: bf16, no gradient, and a torch that has it."""
-    if torch.is_grad_enabled() or x.dtype != torch.bfloat16 or weight.dtype != torch.bfloat16:
+    """Whether oneDNN's projection with GELU or product inside applies: bf16, no gradient, and a torch that has it.
+
+    Not under a compiler, which cannot lower this operation and fuses the stock ones itself.
+    """
+    if torch.compiler.is_compiling() or torch.is_grad_enabled():
+        return False
+    if x.dtype != torch.bfloat16 or weight.dtype != torch.bfloat16:
         return False
     return torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")
 
