@@ -112,6 +112,20 @@ def check_latents(z: Tensor, channels: int | None = None) -> None:
         raise InputError(f"latents are {z.dtype} of shape {tuple(z.shape)}: expected floats of shape {expected}.")
 
 
+def check_tensor(value: Any, what: str) -> None:
+    """Refuse an array or list where a torch tensor is expected.
+
+    Args:
+        value: given.
+        what: it should be, such as "Frames".
+
+    Raises:
+        InputError: it is no tensor.
+    """
+    if not isinstance(value, Tensor):
+        raise InputError(f"{what} must be a torch tensor, got {type(value).__name__}. Use torch.as_tensor.")
+
+
 def check_frames(frames: Tensor, captions: Sequence[str] | None = None) -> None:
     """Reject input that would be scored silently wrong.
 
@@ -127,8 +141,7 @@ def check_frames(frames: Tensor, captions: Sequence[str] | None = None) -> None:
     Raises:
         InputError: with the offending value, what was expected and the fix.
     """
-    if not isinstance(frames, Tensor):
-        raise InputError(f"Frames must be a torch tensor, got {type(frames).__name__}. Use torch.as_tensor(frames).")
+    check_tensor(frames, "Frames")
     if frames.ndim != 4 or frames.shape[1] != 3:
         raise InputError(f"Frames must have shape (N, 3, H, W), got {tuple(frames.shape)}.")
     if not frames.is_floating_point():

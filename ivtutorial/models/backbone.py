@@ -29,7 +29,7 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint as recomputed
 from transformers import CLIPTextModel
 
-from ivtutorial.checks import check_captions, check_frames
+from ivtutorial.checks import check_captions, check_frames, check_tensor
 from ivtutorial.errors import InputError
 from ivtutorial.method.video_reward import FrameByFrame
 from ivtutorial.models.memory import Memory
@@ -175,6 +175,7 @@ class Backbone(FrameByFrame):
         Raises:
             InputError: wrong shape or range.
         """
+        check_tensor(frames, "Clips")
         if frames.ndim != 5 or frames.shape[-1] % self.vae_factor or frames.shape[-2] % self.vae_factor:
             raise InputError(
                 f"Clips must have shape (B, F, 3, H, W) with H and W divisible by {self.vae_factor}, "
@@ -206,6 +207,7 @@ class Backbone(FrameByFrame):
             InputError: wrong shape.
         """
         channels = self.vae.config.latent_channels
+        check_tensor(latents, "Latents")
         if latents.ndim != 4 or latents.shape[1] != channels:
             raise InputError(f"Latents of frames must have shape (N, {channels}, h, w), got {tuple(latents.shape)}.")
         again = self.memory.recompute_decode if recompute is None else recompute
@@ -248,6 +250,7 @@ class Backbone(FrameByFrame):
 
         def predict(z: Tensor, t: Tensor | float) -> Tensor:
             clips, channels = len(embeds), self.unet.config.in_channels
+            check_tensor(z, "Latents")
             if z.ndim != 5 or z.shape[:2] != (clips, channels):
                 expected = f"({clips}, {channels}, F, h, w) for {clips} captions"
                 raise InputError(f"Latents must have shape {expected}, got {tuple(z.shape)}.")

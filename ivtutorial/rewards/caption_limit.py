@@ -34,9 +34,11 @@ class CaptionLimit:
         if new and len(self.cut) >= self._next:
             self._next = 2 * len(self.cut)
             text, n = next(iter(new.items()))
+            which = "1 caption is" if len(self.cut) == 1 else f"{len(self.cut)} captions so far are"
+            start = text if len(text) <= 60 else text[:60] + "…"
             logger.warning(
-                "%d captions so far are longer than the %d tokens that %s reads; their ends do not count: %r has %d",
-                len(self.cut), self.tokens, self.reward, text if len(text) <= 60 else text[:60] + "…", n,
+                "%s longer than the %d tokens that %s reads, and cut there: %r has %d",
+                which, self.tokens, self.reward, start, n,
             )  # fmt: skip
 
 

@@ -61,6 +61,8 @@ def read_weights(path: str | Path, what: str = "weights") -> dict[str, Any]:
     path = Path(path)
     if path.is_dir():
         raise InputError(f"{path} is a folder: expected one file of {what}, .safetensors, .pt, .pth, .bin or .ckpt.")
+    if not path.exists():
+        raise InputError(f"{path}: there is no such file of {what}. Check the path.")
     try:
         if path.suffix == ".safetensors":
             return dict(load_file(path))
@@ -83,7 +85,8 @@ def tensors_of(content: dict[str, Any], path: str | Path, *names: str) -> dict[s
     state = next((content[name] for name in names if isinstance(content.get(name), dict)), content)
     tensors = {name: value for name, value in state.items() if isinstance(value, Tensor)}
     if not tensors:
-        raise InputError(f"{path} holds no weights: its entries are {', '.join(map(str, list(content)[:5]))}.")
+        entries = f"its entries are {', '.join(map(str, list(content)[:5]))}" if content else "it is empty"
+        raise InputError(f"{path} holds no weights: {entries}.")
     return tensors
 
 

@@ -198,6 +198,10 @@ def test_unscaled_or_misshapen_input_is_refused(tiny_backbone: Backbone) -> None
     for x in bad_clips:
         with pytest.raises(InputError):
             tiny_backbone.encode(x)
+    arrays = [(tiny_backbone.encode, clips().numpy()), (tiny_backbone.decode, noise(1, 4, 8, 8).numpy())]
+    for call, array in arrays:
+        with pytest.raises(InputError, match="must be a torch tensor, got ndarray"):
+            call(array)
     for z in (noise(4, 8, 8), noise(1, 3, 8, 8), noise(1, 4, 2, 8, 8)):
         with pytest.raises(InputError, match=r"\(N, 4, h, w\)"):
             tiny_backbone.decode(z)

@@ -189,7 +189,7 @@ def test_the_command(tuned: Backbone, tmp_path: Path, capsys: pytest.CaptureFixt
     assert f"adapter: {tmp_path / 'out' / 'lora'}" in capsys.readouterr().out
     with pytest.raises(SystemExit) as ended:
         main(["convert", str(tmp_path / "absent.pth"), "--base", "none", "--out", str(tmp_path / "out")])
-    assert ended.value.code == 2 and "does not hold readable UNet weights" in capsys.readouterr().err
+    assert ended.value.code == 2 and "no such file of UNet weights" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

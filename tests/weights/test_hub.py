@@ -111,11 +111,15 @@ def test_weight_files_that_cannot_be_used(tmp_path: Path) -> None:
     absent, text, empty = tmp_path / "absent.pt", tmp_path / "page.pt", tmp_path / "empty.safetensors"
     text.write_text("<html>rate limited</html>")
     empty.write_bytes(b"")
-    for path in (absent, text, empty):
+    with pytest.raises(InputError, match="absent.pt: there is no such file of weights"):
+        read_weights(absent)
+    for path in (text, empty):
         with pytest.raises(InputError, match="does not hold readable"):
             read_weights(path)
     with pytest.raises(InputError, match="holds no weights: its entries are step"):
         tensors_of({"step": 3}, text)
+    with pytest.raises(InputError, match="holds no weights: it is empty"):
+        tensors_of({}, text)
 
 
 def test_code_in_a_weight_file_is_never_run(tmp_path: Path) -> None:

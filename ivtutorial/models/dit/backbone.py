@@ -23,7 +23,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from ivtutorial.checks import check_frames
+from ivtutorial.checks import check_frames, check_tensor
 from ivtutorial.errors import InputError
 from ivtutorial.method.flow import LevelSchedule
 from ivtutorial.models.dit.choosing import FRAMES_PER_LATENT, frame_count
@@ -184,6 +184,7 @@ class DitBackbone(PromptSide, ABC):
         Raises:
             InputError: wrong shape, size or range.
         """
+        check_tensor(frames, "Clips")
         if frames.ndim != 5:
             raise InputError(f"Clips must have shape (B, F, 3, H, W), got {tuple(frames.shape)}.")
         self.latent_shape(frames.shape[1], *frames.shape[-2:])
@@ -221,6 +222,7 @@ class DitBackbone(PromptSide, ABC):
             return self._run(z, times, texts.to(z.device, self.unet.dtype))
 
         def predict(z: Tensor, t: Tensor | float) -> Tensor:
+            check_tensor(z, "Latents")
             if z.ndim != 5 or z.shape[:2] != (len(embeds), self.channels):
                 raise InputError(
                     f"Latents must have shape ({len(embeds)}, {self.channels}, f, h, w) for {len(embeds)} captions, "
