@@ -5,3 +5,13 @@ document.addEventListener("DOMContentLoaded", () => {
     if (!arrow.textContent.trim() && link) arrow.setAttribute("aria-label", `Pages below ${link.textContent.trim()}`);
   }
 });
+
+// A figure or formula that is wider than a phone scrolls in its own box; give the box a place in the order of the keys.
+const reachable = () => {
+  for (const box of document.querySelectorAll(".bd-article .cell_output")) {
+    if (box.scrollWidth > box.clientWidth) box.tabIndex = 0;
+    else box.removeAttribute("tabindex");
+  }
+};
+addEventListener("load", reachable);
+addEventListener("resize", reachable);

@@ -206,7 +206,7 @@ def test_citations_are_in_the_bibliography(path: Path):
 @each_chapter
 def test_functions_that_the_prose_names_exist(path: Path):
     """Read from the source, since importing every module would take longer than all other tests of the book."""
-    names = re.findall(r"\{py:(?:func|class)\}`([\w.]+)`", prose(path))
+    names = re.findall(r"\{py:(?:func|class)\}`~?([\w.]+)`", prose(path))
     assert names
     for name in names:
         module, _, attribute = name.rpartition(".")
