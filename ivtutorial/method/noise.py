@@ -87,7 +87,7 @@ def level(scheduler: NoiseSchedule, t: float | Tensor, like: Tensor | None = Non
     """
     if isinstance(scheduler, LevelSchedule):
         if isinstance(t, Tensor) and t.ndim:
-            return scheduler.level((t if like is None else t.to(like)).view(-1, 1, 1, 1, 1))
+            return scheduler.level((t if like is None else t.to(like, non_blocking=True)).view(-1, 1, 1, 1, 1))
         return scheduler.level(float(t))
     if isinstance(t, Tensor) and t.ndim:
         abar = scheduler.alphas_cumprod[t.to(scheduler.alphas_cumprod.device)].view(-1, 1, 1, 1, 1)

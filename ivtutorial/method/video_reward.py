@@ -51,7 +51,10 @@ class FrameDecoder(Protocol):
         """F, the frames of a clip of f latents."""
 
     def decode_frames(self, latents: Tensor, clips: Tensor, frames: Tensor) -> Tensor:
-        """Frames (N, 3, H, W) in [0, 1] with these numbers (N,) of these clips (N,), of latents (B, C, f, h, w)."""
+        """Frames (N, 3, H, W) in [0, 1] with these numbers (N,) of these clips (N,), of latents (B, C, f, h, w).
+
+        Numbers are on the CPU: a causal decoder reads them, and would wait for a GPU.
+        """
 
 
 class FrameByFrame:
@@ -67,6 +70,7 @@ class FrameByFrame:
 
     def decode_frames(self, latents: Tensor, clips: Tensor, frames: Tensor) -> Tensor:
         """Only the chosen latents are decoded, all at once."""
+        clips, frames = (index.to(latents.device, non_blocking=True) for index in (clips, frames))
         return self.decode(latents.transpose(1, 2)[clips, frames])
 
 
@@ -101,11 +105,10 @@ def score_frames(
     numbers = torch.arange(len(latents))[:, None] * F + indices.cpu()
     once, where = numbers.unique(return_inverse=True)  # sorted: clip by clip, frames ascending
     texts = [captions[number // F] for number in once.tolist()]
-    once, where = (tensor.to(latents.device, non_blocking=True) for tensor in (once, where))
     frames = decoder.decode_frames(latents, once // F, once % F)
     check_frames(frames.detach())
     scores = check_scores(image_reward(frames, texts), len(texts))
-    return scores.to(torch.promote_types(scores.dtype, torch.float32))[where]
+    return scores.to(torch.promote_types(scores.dtype, torch.float32))[where.to(scores.device, non_blocking=True)]
 
 
 @dataclass(frozen=True, kw_only=True)

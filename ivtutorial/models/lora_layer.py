@@ -27,9 +27,10 @@ class HalfLora(Linear):
             return stock
         (name,) = self.active_adapters
         scale, down, up = self.scaling[name], self.lora_A[name].weight, self.lora_B[name].weight
-        narrow = functional.linear(x, down.to(x.dtype)).flatten(0, -2)
         result: Tensor = self.base_layer(x)
-        up = (up if scale == 1 else scale * up).to(x.dtype)
+        dtype = result.dtype  # under autocast perhaps not that of x, and a sum in place converts nothing
+        narrow = functional.linear(x.to(dtype), down.to(dtype)).flatten(0, -2)
+        up = (up if scale == 1 else scale * up).to(dtype)
         # Without a gradient the sum goes into the projection's own memory: a third of the time on a CPU.
         add = torch.addmm if torch.is_grad_enabled() else Tensor.addmm_
         return add(result.flatten(0, -2), narrow, up.t()).view_as(result)

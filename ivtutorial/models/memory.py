@@ -34,7 +34,8 @@ class Memory:
 
     Attributes:
         unet: precision of its frozen weights; None is the precision that is computed in. So are `vae`, `text_encoder`
-            and `reward`. The adapter is always float32.
+            and `reward`, which on a GPU also compute in theirs while the UNet's is the run's. The adapter is always
+            float32.
         vae: see unet.
         text_encoder: see unet.
         reward: see unet.

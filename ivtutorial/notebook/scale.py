@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -30,6 +30,7 @@ class Scale:
         reward: the image reward.
         size: (H, W) of the frames in pixels.
         device: where models and clips are.
+        preset: for this GPU; empty for the small models.
     """
 
     name: str
@@ -37,6 +38,19 @@ class Scale:
     reward: ImageReward
     size: tuple[int, int]
     device: str
+    preset: str = ""
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What a run on these models needs, `FinetuneConfig(**scale.settings, ...)`: the preset's precision and memory.
+
+        Nothing for the small models.
+        """
+        from ivtutorial.models.memory import Memory
+        from ivtutorial.training.presets import preset
+
+        chosen = preset(self.preset) if self.preset else {}
+        return {"precision": chosen["precision"], "memory": Memory(**chosen["memory"])} if chosen else {}
 
     def clips(self, *names: str) -> tuple[Tensor, list[str]]:
         """Clips of the fine-tuning set that ships with the package, and their captions.
@@ -85,9 +99,10 @@ def open_scale(name: str = "reduced", reward: str | Path | None = None) -> Scale
     small = name == "reduced"
     if not small and choose_device().type != "cuda":
         raise InputError("The scale 'modelscope' needs a CUDA GPU, and there is none. Use 'reduced'.")
-    device, memory, dtypes = "cpu", Memory(), Memory().dtypes()
+    device, card, memory, dtypes = "cpu", "", Memory(), Memory().dtypes()
     if not small:
-        settings = preset(preset_here())
+        card = preset_here()
+        settings = preset(card)
         # A chapter brings new captions all the time, so the text towers stay.
         device, memory = "cuda", Memory(**{**settings["memory"], "offload_text": False})
         dtypes = memory.dtypes(settings["precision"])
@@ -98,7 +113,7 @@ def open_scale(name: str = "reduced", reward: str | Path | None = None) -> Scale
     if memory.recompute_unet:
         backbone.unet.enable_gradient_checkpointing()
     side = backbone.vae_factor * backbone.unet.config.sample_size
-    return Scale(name, backbone, image_reward, (side, side), device)
+    return Scale(name, backbone, image_reward, (side, side), device, card)
 
 
 def seeded(seed: int) -> torch.Generator:

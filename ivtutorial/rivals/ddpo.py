@@ -214,7 +214,7 @@ def surrogate(
     advantages: Tensor,
     config: DDPO,
     generator: torch.Generator | None = None,
-) -> tuple[Tensor, float]:
+) -> tuple[Tensor, Tensor]:
     """The loss of one update, a mean over the trained steps of the chain, and the share of clipped terms.
 
     Args:
@@ -237,4 +237,4 @@ def surrogate(
             clipped.append(share)
     if not terms:
         raise InputError(f"K = {config.K}: none of these steps is random under this scheduler; train more of them.")
-    return torch.stack(terms).mean(), torch.stack(clipped).mean().item()
+    return torch.stack(terms).mean(), torch.stack(clipped).mean()

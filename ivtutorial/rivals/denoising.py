@@ -77,4 +77,4 @@ def drop_captions(embeds: Tensor, uncond: Tensor, share: float, generator: torch
     if not share:
         return embeds
     dropped = rand_rows(len(embeds), generator) < share
-    return torch.where(dropped.to(embeds.device)[:, None, None], uncond.expand_as(embeds), embeds)
+    return torch.where(dropped.to(embeds.device, non_blocking=True)[:, None, None], uncond.expand_as(embeds), embeds)

@@ -132,9 +132,9 @@ class DirectAlign(GradientMethod):
         noise = draw_noise(z.shape, generator, like=z)
 
         def step(moves: Sequence[Move]) -> Tensor:
-            t = torch.tensor([start for start, _ in moves], device=z.device)
+            t = torch.tensor([start for start, _ in moves])
             z_t = corrupt(z, t, scheduler, noise)  # Eq. 5
-            output = call(predict, z_t, t, self.again)
+            output = call(predict, z_t, t.to(z.device, non_blocking=True), self.again)
             return recovered(scheduler, output, z_t, noise, moves)
 
         video_reward = self.video_reward(image_reward)
@@ -212,7 +212,8 @@ def recovered(scheduler: NoiseSchedule, output: Tensor, z_t: Tensor, noise: Tens
     Returns:
         Latents, shaped like z_t.
     """
-    t = torch.tensor([start for start, _ in moves], device=z_t.device)
-    nsr = torch.tensor([noise_to_signal(scheduler, end) for _, end in moves], dtype=z_t.dtype, device=z_t.device)
+    t = torch.tensor([start for start, _ in moves])
+    nsr = torch.tensor([noise_to_signal(scheduler, end) for _, end in moves], dtype=z_t.dtype)
+    nsr = nsr.to(z_t.device, non_blocking=True)
     x0, e = split(output.to(z_t.dtype), z_t, level(scheduler, t, like=z_t), scheduler.config["prediction_type"])
     return x0 + nsr.view(-1, 1, 1, 1, 1) * (e - noise)

@@ -210,13 +210,13 @@ def _run(
     scorer = open_reward(reward, backbone.device, dtypes["reward"])
     names = {"model": describe(model), "reward": describe(reward)}
     devices = [backbone.device] if backbone.device.type == "cuda" else []
-    with tiny_decoding(backbone, config.decoder):  # first of all: a wrong file is an error at once
+    # The tiny decoder before all else: a wrong file is an error at once. Encoding, too, is to repeat itself.
+    with tiny_decoding(backbone, config.decoder), repeatable(config.deterministic):
         with torch.random.fork_rng(devices), using(backbone, config.memory):
             # Clips and captions first: a model of `ivtutorial.models.dit` loads its transformer after that.
             data = load_data(clips, backbone, config, cache, skip_bad, progress, root)
             encode_captions(backbone, [*data.captions, *config.sample_prompts], cache)
         with (
-            repeatable(config.deterministic),
             torch.random.fork_rng(devices),
             _borrowed(backbone) as evaluations,
             fitted(backbone, scorer, config.memory) as scorer,

@@ -33,10 +33,9 @@ def fitted(backbone: AnyBackbone, reward: ImageReward, memory: Memory) -> Iterat
     Yields:
         The reward to use inside.
     """
-    before, text_device = backbone.memory, backbone.text_device
+    before, text_device, recomputed = backbone.memory, backbone.text_device, backbone.unet.is_gradient_checkpointing
     backbone.memory = memory
-    if memory.recompute_unet:
-        backbone.unet.enable_gradient_checkpointing()
+    _recompute(backbone, memory.recompute_unet)
     if memory.compile:
         backbone.unet.compile()
     try:
@@ -44,7 +43,7 @@ def fitted(backbone: AnyBackbone, reward: ImageReward, memory: Memory) -> Iterat
             yield Recomputed(reward) if memory.recompute_reward else reward
     finally:
         backbone.memory = before
-        backbone.unet.disable_gradient_checkpointing()
+        _recompute(backbone, recomputed)
         if memory.compile:
             backbone.unet._compiled_call_impl = None  # there is no public way back from Module.compile
         _bring_back(backbone, reward, memory, text_device)
@@ -59,6 +58,13 @@ def using(backbone: AnyBackbone, memory: Memory) -> Iterator[None]:
             yield
     finally:
         backbone.memory = before
+
+
+def _recompute(backbone: AnyBackbone, on: bool) -> None:
+    if on:
+        backbone.unet.enable_gradient_checkpointing()
+    else:
+        backbone.unet.disable_gradient_checkpointing()
 
 
 def _bring_back(backbone: AnyBackbone, reward: ImageReward, memory: Memory, device: torch.device | str) -> None:

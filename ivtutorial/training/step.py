@@ -95,12 +95,13 @@ class Run:
         return int(self.accelerator.num_processes) * self.config.accumulation
 
     def mixed_precision(self) -> AbstractContextManager[Any]:
-        """Autocast where UNet or VAE are held in another precision than is computed in.
+        """Autocast where the UNet is held in another precision than is computed in; on a CPU the VAE, too.
 
-        Where both are in half precision there is nothing to convert, and autocast would only make them compute their
-        norms in float32, with three times the kernels.
+        Where there is nothing to convert, autocast would only make the UNet compute its norms in float32, with three
+        times the kernels. And on a GPU an autoencoder or reward that is held in float32 is meant to be computed in it:
+        fp16 ends at 65504.
         """
-        parts = (self.backbone.unet, self.backbone.vae)
+        parts = [self.backbone.unet] + ([self.backbone.vae] if self.backbone.device.type == "cpu" else [])
         whole = all(part.dtype == DTYPES[self.config.precision] for part in parts)
         return nullcontext() if whole else self.accelerator.autocast()  # type: ignore[no-any-return]
 

@@ -19,6 +19,8 @@ from ivtutorial.errors import InputError
 from ivtutorial.models.backbone import Backbone
 from ivtutorial.notebook import widgets
 from ivtutorial.pages.embed import picture
+from ivtutorial.training.config import FinetuneConfig
+from ivtutorial.training.presets import preset
 
 # ---------------------------------------------------------------- memory that back-propagation keeps
 
@@ -123,6 +125,14 @@ def test_at_full_size_a_chapter_saves_what_the_card_needs(
     assert opened == [("modelscope", dtype, "cuda"), ("hpsv2", "cuda", dtype)]
     assert scale.backbone.unet.gradient_checkpointing and scale.backbone.memory.decode_chunk == chunk
     assert scale.backbone.memory.recompute_decode == (card == "t4") and not scale.backbone.memory.offload_text
+    chosen = FinetuneConfig(**scale.settings)
+    wanted = FinetuneConfig.from_dict({**preset(card), "batch_size": 2, "accumulation": 1})
+    assert scale.preset == card and chosen == wanted, "a run gets all but the number of clips, which a chapter chooses"
+
+
+def test_runs_of_the_small_models_have_the_default_settings():
+    small: Any = notebook.Scale("reduced", *[None] * 3, "cpu")
+    assert small.settings == {}
 
 
 def test_the_cost_of_a_chapter_names_scale_time_and_memory(capsys: pytest.CaptureFixture[str]):

@@ -330,3 +330,20 @@ def test_no_activation_of_a_half_precision_projection_becomes_float32(tuned: Vid
     with Spy(), torch.no_grad():
         layer(torch.zeros(64, 7, layer.in_features, dtype=torch.bfloat16))
     assert made and not any(dtype == torch.float32 and size >= 64 * 7 for dtype, size in made)
+
+
+@pytest.mark.parametrize("recorded", [True, False])
+def test_under_autocast_of_another_half_precision_a_projection_computes_in_that(
+    tuned: VideoUNet, recorded: bool
+) -> None:
+    """Weights and input in bf16, autocast to fp16: as where a model was opened for one precision and tuned in the
+    other."""
+    _, layer = next(lora_layers(tuned))
+    exact, half = layer, copy.deepcopy(layer)
+    half.base_layer.bfloat16()
+    x = torch.randn(2, 5, layer.in_features, generator=torch.Generator().manual_seed(2)).bfloat16()
+    with torch.set_grad_enabled(recorded), torch.autocast("cpu", torch.float16):
+        result = half(x)
+    expected = exact(x.float())
+    assert result.dtype == torch.float16
+    assert (result.float() - expected).norm() < 3 * torch.finfo(torch.bfloat16).eps * expected.norm()

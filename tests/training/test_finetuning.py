@@ -204,3 +204,19 @@ def test_a_merged_export_by_name_opens_half_precision_once_and_in_one_process(
     monkeypatch.setattr("ivtutorial.training.finetuning.wait_for_all", lambda: None)
     export_merged(folder, unbroken.lora, tmp_path / "second", dtype=torch.float16)
     assert not (tmp_path / "second").exists()
+
+
+def test_a_run_that_repeats_itself_also_encodes_so(
+    toy: Backbone, data: LatentDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a GPU the products' workspace is chosen at the first of them, which is one of the encoder's."""
+    seen: list[bool] = []
+
+    def load(*_: Any) -> LatentDataset:
+        seen.append(torch.are_deterministic_algorithms_enabled())
+        return data
+
+    monkeypatch.setattr("ivtutorial.training.finetuning.load_data", load)
+    config = replace(CONFIG, steps=1, deterministic=True)
+    finetune(toy, data, redness, tmp_path / "run", config, progress=False)
+    assert seen == [True] and not torch.are_deterministic_algorithms_enabled()

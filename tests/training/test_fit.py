@@ -131,6 +131,14 @@ def test_offloaded_text_towers_leave_what_they_encoded(tuned: Backbone) -> None:
     assert torch.equal(tuned.embed(["a fox", ""]), expected) and expected.device == tuned.device
 
 
+def test_a_model_that_recomputed_before_does_so_afterwards(tuned: Backbone) -> None:
+    """As chapters at full size open theirs: a run in between must not switch it off."""
+    tuned.unet.enable_gradient_checkpointing()
+    with fitted(tuned, redness, Memory()):
+        assert not tuned.unet.is_gradient_checkpointing, "inside, the settings decide"
+    assert tuned.unet.is_gradient_checkpointing
+
+
 def test_compilation_is_asked_for_only_on_demand(tuned: Backbone, monkeypatch: pytest.MonkeyPatch) -> None:
     compiled: list[Any] = []
     monkeypatch.setattr(torch.nn.Module, "compile", lambda self: compiled.append(self))

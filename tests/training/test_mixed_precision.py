@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from ivtutorial.rivals.rwr import RWR
 from ivtutorial.training.config import FinetuneConfig
 from ivtutorial.training.finetuning import finetune
 from ivtutorial.training.methods import METHODS
+from ivtutorial.training.step import Run
 from tests.toy import toy_backbone
 from tests.training.runs import CAPTIONS
 
@@ -53,3 +55,15 @@ def test_every_method_steps_in_bf16_and_no_cast_weight_is_remembered(
     assert result.skipped == 0 and all(row["grad_norm"] > 0 for row in result.metrics)
     assert {enabled for enabled, _ in seen} == {not everything_half}
     assert everything_half or {cached for _, cached in seen} == {False}
+
+
+@pytest.mark.parametrize(("part", "on"), [("vae", False), ("text_encoder", False), ("unet", True)])
+def test_on_a_gpu_an_autoencoder_in_float32_computes_in_it(tiny_tokenizer: Any, part: str, on: bool) -> None:
+    """`memory.vae=fp32` is what helps where fp16 overflows in the decoder; autocast would make it fp16 again."""
+    backbone = toy_backbone(tiny_tokenizer).to("meta", torch.float16)
+    getattr(backbone, part).float()
+    accelerator = SimpleNamespace(autocast=lambda: torch.autocast("cpu", torch.float16))
+    rest: list[Any] = [None] * 9
+    run = Run(Path(), FinetuneConfig(precision="fp16"), accelerator, backbone, *rest)
+    with run.mixed_precision():
+        assert torch.is_autocast_enabled("cpu") == on

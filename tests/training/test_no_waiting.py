@@ -24,8 +24,10 @@ from ivtutorial.models.memory import Memory
 from ivtutorial.models.modes import network_mode
 from ivtutorial.rewards.clip import ClipReward
 from ivtutorial.training.fit import fitted
-from ivtutorial.training.methods import step_losses
+from ivtutorial.training.guards import Guards
+from ivtutorial.training.methods import METHODS, step_losses
 from ivtutorial.training.presets import PRESETS
+from tests.models.dit.tiny import tiny_wan
 from tests.rewards.tiny_clip import model_config, tiny_clip
 from tests.toy import toy_backbone
 
@@ -121,3 +123,39 @@ def test_a_pass_looks_once_at_the_frames_and_waits_for_nothing_else(
     assert waits.seen == [] and len(looks) == 1
     assert {value.device.type for value in numbers.values() if isinstance(value, Tensor)} == {"meta", "cpu"}
     assert all(parameter.grad is not None for parameter in lora_parameters(backbone.unet))
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_no_method_waits_for_more(
+    backbone: Backbone, reward: ClipReward, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """Guards included. Where samples are scored without gradient the reward looks at its frames once more."""
+    looks: list[Tensor] = []
+    for module in ("method.video_reward", "rewards.clip"):
+        monkeypatch.setattr(f"ivtutorial.{module}.check_frames", lambda frames, *_: looks.append(frames))
+    rounds = {"group": 2, "inner_updates": 2} if name in ("RWR", "DDPO") else {}
+    method, batch = METHODS[name](D=4, S=2, **rounds), batch_of(backbone)
+    backbone.to("meta")
+    losses = step_losses(method, reward, Guards(data_weight=0.1, kl_weight=0.1))
+    with network_mode(backbone.unet, method.train_mode), Waits() as waits:
+        for loss, _ in losses(backbone, batch.to("meta"), torch.Generator().manual_seed(0)):
+            loss.backward()
+    assert waits.seen == [] and len(looks) <= 2 * method.updates
+
+
+@pytest.mark.parametrize(("name", "passes"), [("InstructVideo", 2), ("QuickEdit", 1)])
+def test_nothing_waits_in_a_step_of_a_video_transformer(
+    reward: ClipReward, monkeypatch: pytest.MonkeyPatch, name: str, passes: int
+) -> None:
+    """Its timesteps are numbers, its statistics stand in a file, and its decoder reads which frames are wanted."""
+    monkeypatch.setattr("ivtutorial.method.video_reward.check_frames", lambda frames: None)
+    wan = tiny_wan()
+    attach_lora(wan.unet)
+    wan.memory = Memory(guidance_passes=passes, recompute_decode=True, decode_chunk=1)
+    batch = Batch(torch.randn(2, 16, 5, 2, 2), wan.embed(CAPTIONS), wan.embed([""]), CAPTIONS)
+    wan.to("meta")
+    losses = step_losses(METHODS[name](D=4, S=2), reward)
+    with network_mode(wan.unet, False), Waits() as waits:
+        [(loss, _)] = losses(wan, batch.to("meta"), torch.Generator().manual_seed(0))
+        loss.backward()
+    assert waits.seen == [] and all(parameter.grad is not None for parameter in lora_parameters(wan.unet))

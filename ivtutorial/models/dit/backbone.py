@@ -218,7 +218,9 @@ class DitBackbone(PromptSide, ABC):
             raise InputError(f"Guidance {guidance} needs uncond_embeds. Pass backbone.embed(['']), or guidance 1.")
 
         def run(z: Tensor, t: Tensor | float, texts: Tensor) -> Tensor:
-            times = torch.as_tensor(t, dtype=torch.float32, device=z.device).expand(len(z))
+            # A number is filled in where it is needed: a copy would wait for a GPU.
+            times = t if isinstance(t, Tensor) else torch.full((), t, device=z.device)
+            times = times.to(z.device, torch.float32, non_blocking=True).expand(len(z))
             return self._run(z, times, texts.to(z.device, self.unet.dtype))
 
         def predict(z: Tensor, t: Tensor | float) -> Tensor:
@@ -232,7 +234,7 @@ class DitBackbone(PromptSide, ABC):
                 return run(z, t, embeds)
             empty = uncond_embeds.expand_as(embeds)
             if self.memory.guidance_passes == 1:
-                times = torch.as_tensor(t).expand(len(z)).repeat(2)
+                times = torch.cat([t, t]) if isinstance(t, Tensor) and t.ndim else t
                 o_u, o_c = run(torch.cat([z, z]), times, torch.cat([empty, embeds])).chunk(2)
             else:
                 o_c, o_u = run(z, t, embeds), run(z, t, empty)

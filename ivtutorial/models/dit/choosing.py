@@ -72,7 +72,7 @@ def decode_chosen(
     Args:
         decoder: of the latents' family.
         latents: as the network sees them, (B, C, f, h, w).
-        clips: clips that the chosen frames belong to, 0 .. B - 1, (N,).
+        clips: clips that the chosen frames belong to, 0 .. B - 1, (N,), on the CPU; so are numbers.
         numbers: of the frames, 0 .. F - 1, (N,), in any order.
         recompute: run a chosen chunk again in the backward pass instead of storing its activations.
         per_latent: frames of a latent, but of the first.
@@ -96,7 +96,7 @@ def decode_chosen(
         if where:
             rows.append(_decode_clip(decoder, z, numbers[where].tolist(), recompute, per_latent))
             places += where
-    return torch.cat(rows)[torch.tensor(places).argsort()]
+    return torch.cat(rows)[torch.tensor(places).argsort().to(latents.device, non_blocking=True)]
 
 
 def _decode_clip(decoder: ChunkDecoder, z: Tensor, chosen: list[int], recompute: bool, n: int) -> Tensor:

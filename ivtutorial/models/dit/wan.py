@@ -144,5 +144,6 @@ def from_vae(vae: AutoencoderKLWan, latents: Tensor) -> Tensor:
 
 
 def _statistics(vae: AutoencoderKLWan, like: Tensor) -> tuple[Tensor, Tensor]:
-    mean, std = (like.new_tensor(vae.config[name]) for name in ("latents_mean", "latents_std"))
+    kept = (vae.config[name] for name in ("latents_mean", "latents_std"))
+    mean, std = (torch.tensor(values, dtype=like.dtype).to(like.device, non_blocking=True) for values in kept)
     return mean.view(1, -1, 1, 1, 1), std.view(1, -1, 1, 1, 1)
