@@ -51,7 +51,7 @@ class FrameDecoder(Protocol):
         """F, the frames of a clip of f latents."""
 
     def decode_frames(self, latents: Tensor, clips: Tensor, frames: Tensor) -> Tensor:
-        """Frames (N, 3, H, W) in [0, 1] with these numbers of these clips, both (N,) and on the CPU, where they are read."""
+        """Frames (N, 3, H, W) in [0, 1] with these numbers of these clips, both (N,) and on the CPU, to be read."""
 
 
 class FrameByFrame:
