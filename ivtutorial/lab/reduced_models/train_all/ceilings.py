@@ -24,6 +24,7 @@ from ivtutorial.lab.world import facts as world
 from ivtutorial.lab.world.drawing.subjects import SPECIES, subject
 from ivtutorial.lab.world.judges.judge import Judge, open_judge
 from ivtutorial.lab.world.training_captions import full_caption
+from ivtutorial.method.noise import corrupt, level, split
 from ivtutorial.models.scheduler import make_scheduler
 
 FRESH = 731_000  # seeds that no training uses
@@ -143,16 +144,16 @@ class Sampled:
     @torch.no_grad()
     def one_step(self, unet: nn.Module) -> dict[str, float]:
         """`t51`, ...: decibels inside the subject of the decoded prediction from timestep 51, ..."""
-        bars, result, z = make_scheduler("v_prediction").alphas_cumprod, {}, self.latents
+        scheduler, result, z = make_scheduler("v_prediction"), {}, self.latents
         for t in CHECKED:
             noise = torch.randn(z.shape, generator=torch.Generator().manual_seed(t)).to(z.device)
-            noisy = bars[t].sqrt() * z + (1 - bars[t]).sqrt() * noise
+            noisy = corrupt(z[:, :, None], t, scheduler, noise[:, :, None])[:, :, 0]
             with torch.autocast(z.device.type, torch.bfloat16, enabled=self.bf16):
                 v = torch.cat([
                     unet(part, t, text).sample.float() for part, text in zip(noisy.split(64), self.text.split(64))
                 ])  # fmt: skip
-            clean = decode(self.vae, bars[t].sqrt() * noisy - (1 - bars[t]).sqrt() * v)
-            result[f"t{t}"] = fidelity(clean, self.fresh.frames, self.fresh.masks)["db_subject"]
+            clean, _ = split(v, noisy, level(scheduler, t), "v_prediction")
+            result[f"t{t}"] = fidelity(decode(self.vae, clean), self.fresh.frames, self.fresh.masks)["db_subject"]
         return result
 
     def samples(self, unet: nn.Module, count: int = 90, frames: int = 1, seed: int = 0) -> dict[str, float]:

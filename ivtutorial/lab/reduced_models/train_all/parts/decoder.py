@@ -24,6 +24,9 @@ from ivtutorial.lab.reduced_models.train_all.parts.autoencoder import (
     picture_loss,
     pixel_weights,
 )
+from ivtutorial.lab.reduced_models.train_all.parts.image_model import guided
+from ivtutorial.method.chain import denoise
+from ivtutorial.method.noise import corrupt
 from ivtutorial.models.scheduler import make_scheduler
 
 
@@ -106,18 +109,9 @@ def noised_and_back(
         steps: DDIM steps back to 0.
         guidance: scale.
     """
-    bars = make_scheduler("v_prediction").alphas_cumprod
-    times = [round(start * k / steps) for k in range(steps, 0, -1)]
-    x = bars[start].sqrt() * z + (1 - bars[start]).sqrt() * noise
-    for t, then in zip(times, [*times[1:], 0]):
-        now, after = bars[t], bars[then]
-        step = torch.full((), t, device=z.device)
-        v = unet(torch.cat([x, x]), step, torch.cat([empty.expand(len(z), -1, -1), text])).sample.float()
-        plain, conditional = v.chunk(2)
-        v = plain + guidance * (conditional - plain)
-        clean, eps = now.sqrt() * x - (1 - now).sqrt() * v, now.sqrt() * v + (1 - now).sqrt() * x
-        x = after.sqrt() * clean + (1 - after).sqrt() * eps
-    return x
+    scheduler, times = make_scheduler("v_prediction"), [round(start * k / steps) for k in range(steps, 0, -1)]
+    noisy = corrupt(z[:, :, None], start, scheduler, noise[:, :, None])
+    return denoise(guided(unet, text, empty, guidance, frames=True), noisy, times, scheduler)[:, :, 0]
 
 
 DecoderDraw = Callable[[TrainStep], tuple[Tensor, Tensor, Tensor, Tensor]]

@@ -23,6 +23,7 @@ from ivtutorial.lab.reduced_models.train_all.loop import StepLoss, TrainStep, to
 from ivtutorial.lab.reduced_models.train_all.parts.noise_levels import NoiseLevels
 from ivtutorial.lab.reduced_models.train_all.pool import WORDINGS
 from ivtutorial.lab.reduced_models.video_model import v_pair
+from ivtutorial.method.chain import sample
 from ivtutorial.models.scheduler import make_scheduler
 
 ATTENTION_WIDTH = 16
@@ -217,13 +218,33 @@ def sample_latents(
     Returns:
         Latents (B, *shape), float32.
     """
-    scheduler = make_scheduler("v_prediction")
-    scheduler.set_timesteps(steps)
-    count, device = len(text), text.device
-    z = torch.randn((count, *shape), generator=torch.Generator().manual_seed(seed)).to(device)
-    both = torch.cat([empty.expand(count, -1, -1), text])
-    for t in scheduler.timesteps.tolist():
-        with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-            plain, conditional = unet(torch.cat([z, z]), t, both).sample.float().chunk(2)
-        z = scheduler.step(plain + guidance * (conditional - plain), t, z).prev_sample
-    return z
+    noise = torch.randn((len(text), *shape), generator=torch.Generator().manual_seed(seed)).to(text.device)
+    clips = noise if noise.ndim == 5 else noise[:, :, None]
+    predict = guided(unet, text, empty, guidance, frames=noise.ndim == 4)
+    with torch.autocast(text.device.type, torch.bfloat16, enabled=bf16):
+        z = sample(predict, clips, make_scheduler("v_prediction"), steps)
+    return z.view_as(noise)
+
+
+def guided(
+    unet: nn.Module, text: Tensor, empty: Tensor, guidance: float, frames: bool
+) -> Callable[[Tensor, float], Tensor]:
+    """A closure (z, t) -> v with classifier-free guidance for :func:`ivtutorial.method.chain.denoise`, (B, C, F, 8, 8).
+
+    Args:
+        unet: predicts v.
+        text: states of the captions, (B, 24, width).
+        empty: states of the empty caption, (1, 24, width).
+        guidance: scale.
+        frames: the network takes single frames (B, C, 8, 8): clips have one.
+    """
+    both = torch.cat([empty.expand(len(text), -1, -1), text])
+
+    def predict(z: Tensor, t: float) -> Tensor:
+        twice = torch.cat([z, z])
+        step = torch.full((), int(t), device=z.device)
+        v = unet(twice[:, :, 0] if frames else twice, step, both).sample.float()
+        plain, conditional = v.view_as(twice).chunk(2)
+        return plain + guidance * (conditional - plain)
+
+    return predict
