@@ -30,6 +30,7 @@ from ivtutorial.models.dit import WanBackbone
 from ivtutorial.models.scheduler import make_scheduler
 from ivtutorial.models.unet import VideoUNet
 from ivtutorial.rewards.clip import ClipReward
+from ivtutorial.rewards.hpsv2 import sequence_first
 from ivtutorial.system.files import atomic_write
 
 
@@ -147,6 +148,7 @@ def random_reward(divide: int, seed: int, device: str, shallow: bool = False) ->
         config["text_cfg"]["layers"] = 1
     with torch.device(device):
         model = open_clip.CLIP(**config)
+    sequence_first(model.visual)  # as `load_hpsv2` does
     model.visual.image_mean, model.visual.image_std = open_clip.OPENAI_DATASET_MEAN, open_clip.OPENAI_DATASET_STD
     return ClipReward(model, open_clip.SimpleTokenizer(), config).to(device)
 

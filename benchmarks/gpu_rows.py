@@ -132,26 +132,31 @@ def against_cpu(machine: Machine, precision: str) -> dict[str, Any]:
 
 
 def small_run(
-    machine: Machine, folder: Path, steps: int, precision: Any, resume: bool = False, method: InstructVideo = SHORT
+    machine: Machine,
+    folder: Path,
+    steps: int,
+    precision: Any,
+    resume: bool = False,
+    method: InstructVideo = SHORT,
+    deterministic: bool = False,
 ) -> list[dict[str, Any]]:
     """Fine-tune the small networks, and return the log."""
     models = machine.models(SMALL)
     cast(models, DTYPES[precision])
     config = FinetuneConfig(
         method=method, steps=steps, lr=1e-3, batch_size=1, precision=precision, frames=machine.frames,
-        checkpoint_every=2 if steps < 10 else steps, trackers=(),
+        checkpoint_every=2 if steps < 10 else steps, trackers=(), deterministic=deterministic,
     )  # fmt: skip
     finetune(models[0], machine.data(2), models[1], folder, config, resume=resume, progress=False)
     return [json.loads(line) for line in (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
 
 
-def continued(machine: Machine, precision: Any) -> dict[str, Any]:
+def continued(machine: Machine, precision: Any, deterministic: bool = False) -> dict[str, Any]:
     """How many matrices of the adapter are the same to the bit after four steps at once and after two and two."""
     with tempfile.TemporaryDirectory() as folder:
         whole, broken = Path(folder, "whole"), Path(folder, "broken")
-        small_run(machine, whole, 4, precision)
-        small_run(machine, broken, 2, precision)
-        small_run(machine, broken, 4, precision, resume=True)
+        for folder_of_run, steps, resume in ((whole, 4, False), (broken, 2, False), (broken, 4, True)):
+            small_run(machine, folder_of_run, steps, precision, resume, deterministic=deterministic)
         first, second = (load_file(path / "lora" / "pytorch_lora_weights.safetensors") for path in (whole, broken))
     same = sum(torch.equal(first[name], second[name]) for name in first)
     apart = max(float((first[name] - second[name]).abs().max()) for name in first)

@@ -6,10 +6,10 @@
 
 Rows come in the order of their worth, and the file is written after each, so that what is there when the time is up is
 the best that there was time for. First correctness, at an eighth of every width: a step on the GPU against the same on
-the CPU, a run continued against one at once. Then what the card reaches, and full size, as `finetune` takes its steps:
-presets, Wan, ours against the authors' way in turn. Then 200 small steps in fp16 with loss scaling, and what may make
-a step faster, each against the step as it is: single operations in several forms, attention without cuDNN, channels
-last, CUDA graphs. At last, again at full size, methods and one setting after another.
+the CPU, a run continued against one at once, as it is and with `deterministic`. Then what the card reaches, and full
+size, as `finetune` takes its steps: presets, Wan, ours against the authors' way in turn. Then 200 small steps in fp16
+with loss scaling, and what may make a step faster, each against the step as it is: single operations in several forms,
+attention without cuDNN, channels last, CUDA graphs. At last, again at full size, methods and one setting after another.
 
 A row holds what it measured; or `skipped` with the reason (it would end too late, judged by the rows before it, or it
 needs bf16 on a card without); `out_of_memory`; or `failed` with the error. None of these ends the run.
@@ -78,6 +78,7 @@ def rows(machine: Machine) -> dict[str, Row]:
         "a step against the CPU, bf16": Row(lambda: against_cpu(machine, "bf16"), 0),
         "continued, fp32": Row(lambda: continued(machine, "fp32"), 0),
         "continued, fp16": Row(lambda: continued(machine, machine.half()), 0),
+        "continued, fp16, deterministic": Row(lambda: continued(machine, machine.half(), True), 0),
         "peak in bf16": Row(lambda: ceiling(machine), 0),
         "random weights of full size": Row(lambda: weights_made(machine), 0),
         **{f"preset {name}": Row(lambda name=name: of_preset(machine, name)) for name in reversed(PRESETS)},

@@ -70,7 +70,10 @@ Processes = Annotated[
 Device = Annotated[str | None, typer.Option(help="'cpu' or 'cuda'; default the GPU if there is one.")]
 Precision = Annotated[
     str,
-    typer.Option(help="Of the UNet: 'fp32', 'bf16', or 'auto': bf16 where the processor has instructions for it."),
+    typer.Option(
+        help="'fp32', 'bf16', on a GPU 'fp16', or 'auto': on a GPU the preset's, or fp16; on a CPU bf16 for the UNet "
+        "where the processor has instructions for it."
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout and nothing else.")]
 Segments = Annotated[int, typer.Option("--segments", "-S", help="Segments S, must divide F (Eq. 6; paper: 4).")]

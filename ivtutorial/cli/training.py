@@ -131,6 +131,8 @@ def finetune_command(
     cfg = merge_settings(start, chosen, chosen_method, settings or [], official, preset, model)
     if line := rate_line(cfg):
         typer.echo(line, err=True)
+    if resume and not (out / "config.json").is_file():
+        typer.echo(f"there is no run in {out} to go on with: one begins, with the settings of this command", err=True)
     count = default_processes(processes, device)
     with resumable(out):
         result = finetune(

@@ -16,13 +16,13 @@ import torch
 
 from ivtutorial.errors import InputError, first_line
 
-# By what is given up: nothing first, then time, then quality.
+# By what is given up: nothing first, then time, then quality. Names are those that --set takes.
 OPTIONS = (
     "batch_size=1 with accumulation for the rest",
     "precision=fp16 (or bf16)",
-    "recompute_unet, recompute_decode with decode_chunk=1, and recompute_reward",
-    "guidance_passes=2 and offload_text",
-    "K=1 and fewer segments S",
+    "memory.recompute_unet, memory.recompute_decode with memory.decode_chunk=1, and memory.recompute_reward",
+    "memory.guidance_passes=2 and memory.offload_text (the presets 8gb and, for transformers, 16gb set all of these)",
+    "method.K=1 and fewer segments method.S",
     "fewer frames, or a smaller height and width",
 )
 SAMPLING_OPTIONS = (

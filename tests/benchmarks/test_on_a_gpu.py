@@ -129,7 +129,8 @@ def test_the_rehearsal_measures_every_row(script: Any, tmp_path: Path) -> None:
     assert [row for row in result if {"failed", "skipped", "out_of_memory"} & row.keys()] == []
     assert rows["a step against the CPU, fp32"]["distance"] < 1e-4
     assert rows["a step against the CPU, bf16"]["cosine"] > 0.98
-    assert all(rows[f"continued, {p}"]["same"] == rows[f"continued, {p}"]["of"] > 0 for p in ("fp32", "fp16"))
+    runs = [rows[f"continued, {how}"] for how in ("fp32", "fp16", "fp16, deterministic")]
+    assert all(row["same"] == row["of"] > 0 for row in runs)
     assert rows["preset 8gb"]["clips"] == 1 and rows["preset 8gb"]["clip_seconds"] > 0
     times = [row for row in rows["attention by kernel"].values() if isinstance(row, dict)]
     assert len(times) == 5 and all(min(row["torch's choice"]) > 0 for row in times)

@@ -160,11 +160,13 @@ def test_finetune_resume_evaluate_compare(run: Run, models: Path, clips: Path, t
     model = ["--model", models / "reduced", "--reward", models / "reward", "--processes", 1]
     elsewhere = shutil.copy(clips / "captions.csv", tmp_path)
     tune = ["finetune", elsewhere, "--root", clips, *model, "--out", tmp_path / "run", "--json"]
-    code, out, _ = run(*tune, "--steps", 1, "-D", 2, "--batch-size", 1, "--lr", 0.01, "--set", "frames=4")
-    assert code == 0 and json.loads(out)["steps"] == 1
+    short = ["-D", 2, "--batch-size", 1, "--lr", 0.01, "--set", "frames=4"]
+    code, out, err = run(*tune, "--steps", 1, *short, "--resume")
+    assert code == 0 and json.loads(out)["steps"] == 1 and "there is no run in" in err, "one begins, and that is said"
     code, _, err = run(*tune, "--steps", 2)
     assert code == 2 and "resume" in err, "a finished run is not overwritten"
-    code, out, _ = run(*tune, "--steps", 2, "--resume")
+    code, out, err = run(*tune, "--steps", 2, "--resume")
+    assert "there is no run in" not in err
     lora = json.loads(out)["lora"]
     assert code == 0 and json.loads(out)["steps"] == 2, "the other settings were those of the run"
     for name, options in (("before", []), ("after", ["--lora", lora])):

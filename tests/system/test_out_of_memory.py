@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from ivtutorial.system.out_of_memory import OPTIONS, explain_out_of_memory
 from ivtutorial.training.config import FinetuneConfig
 from ivtutorial.training.finetuning import finetune
 from ivtutorial.training.fit import fitted
+from ivtutorial.training.presets import preset
 from ivtutorial.video.writer import write_video
 from tests.toy import toy_backbone
 
@@ -48,6 +50,17 @@ def test_running_out_of_memory_names_the_options_in_order(backbone: Backbone, wh
     message = str(caught.value)
     positions = [message.index(f"{index}. {option}") for index, option in enumerate(OPTIONS, start=1)]
     assert positions == sorted(positions) and "Tried to allocate 2.00 GiB" in message and "\n" not in message
+
+
+def test_every_option_of_the_advice_is_a_setting() -> None:
+    """`NAME=VALUE` and `GROUP.NAME` are settings of a run, and the presets are there."""
+    text, known = "; ".join(OPTIONS), FinetuneConfig().to_dict()
+    named = set(re.findall(r"\w+(?:\.\w+)+|[\w.]+(?==)", text))
+    assert {"batch_size", "memory.offload_text", "method.S"} <= named
+    for name in named:
+        group, dot, setting = name.partition(".")
+        assert setting in known[group] if dot else name in known, name
+    assert [preset(name)["memory"]["guidance_passes"] for name in re.findall(r"\d+gb", text)] == [2, 2]
 
 
 def out_of_memory(*_: Any, **__: Any) -> Any:
