@@ -1,15 +1,16 @@
 """The fine-tuning set of the reduced world: 45 species x 20 clips of web quality, as video files with
 captions.
 
-The paper fine-tunes on about 20 video-caption pairs of each of 45 species, taken from the web without a
-quality filter. Clip k of species s is drawn from the seed (seed, s, k) and never shows a held-out
-combination. What is written is what any user's clips are, MP4 files and a CSV (:mod:`ivtutorial.data.clips`), with
-``facts.json`` beside it: what is true of each clip and which faults it was given.
+The paper fine-tunes on about 20 video-caption pairs of each of 45 species, taken from the web without a quality filter.
+Clip k of a species is drawn from the seed (seed, number of the species, k), so that another species changes no clip of
+the others, and never shows a held-out combination. What is written is what any user's clips are, MP4 files and a CSV
+(:mod:`ivtutorial.data.clips`), with ``facts.json`` beside it: what is true of each clip and which faults it was given.
 """
 
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -26,6 +27,13 @@ from ivtutorial.video.writer import write_video
 
 PER_SPECIES = 20
 CLIP_SEED = 2312  # the paper's arXiv number begins so; any number would do
+# The number of each of the paper's species in the seeds of its clips; any other species has one made from its name.
+NUMBERED = (
+    "horse", "zebra", "sheep", "deer", "cow", "goat", "pig", "camel", "llama", "gorilla", "monkey", "kangaroo", "cat",
+    "dog", "lion", "tiger", "bear", "raccoon", "fox", "wolf", "rabbit", "squirrel", "mouse", "rat", "hedgehog", "bat",
+    "bird", "chicken", "duck", "goose", "turkey", "snake", "lizard", "turtle", "frog", "fish", "shark", "whale",
+    "dolphin", "spider", "beetle", "ant", "butterfly", "bee", "fly",
+)  # fmt: skip
 CRF = 27  # 6 KB a clip; the finest of the sensor noise is lost, the other faults survive
 
 
@@ -64,7 +72,8 @@ def plan_clips(
         )
     if per_species < 1:
         raise InputError(f"need at least one clip of each species, got {per_species}")
-    for number, animal in enumerate(SPECIES):
+    for animal in SPECIES:
+        number = NUMBERED.index(animal.name) if animal.name in NUMBERED else zlib.crc32(animal.name.encode())
         if species is not None and animal.name not in species:
             continue
         for k in range(per_species):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ import pytest
 from ivtutorial.data.clips import read_clips
 from ivtutorial.data.prompts import Prompt, shipped_prompts
 from ivtutorial.errors import InputError
-from ivtutorial.lab.world import facts as world
+from ivtutorial.lab.world import clip_set, facts as world
 from ivtutorial.lab.world.clip_set import PER_SPECIES, ClipPlan, draw_clip, make_clips, plan_clips
 from ivtutorial.lab.world.drawing.subjects import NEW_ANIMALS, SPECIES
 from ivtutorial.lab.world.drawing.things import THINGS
@@ -125,6 +126,16 @@ def test_making_clips_again_gives_the_same_files(tmp_path: Path) -> None:
     assert [c.path.read_bytes() for c in made[0]] == [c.path.read_bytes() for c in made[1]]
     with open(tmp_path / "a" / "captions.csv", encoding="utf-8") as file:
         assert [row["video"] for row in csv.DictReader(file)] == ["fox/00.mp4", "ant/00.mp4"]
+
+
+def test_a_new_species_changes_no_clip_of_the_others(plans: list[ClipPlan], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wherever it stands in the list; its own clips have seeds of their own."""
+    heron = replace(SPECIES[0], name="heron")
+    monkeypatch.setattr(clip_set, "SPECIES", (*SPECIES[:30], heron, *SPECIES[30:]))
+    more = list(plan_clips())
+    assert [plan for plan in more if plan.facts.subject != "heron"] == plans
+    herons = {plan.facts.seed for plan in more if plan.facts.subject == "heron"}
+    assert len(herons) == PER_SPECIES and not herons & {plan.facts.seed for plan in plans}
 
 
 def test_a_smaller_set_is_a_part_of_the_whole(plans: list[ClipPlan]) -> None:
