@@ -90,7 +90,7 @@ def counted_clip_lines(table: dict[str, Any]) -> list[str]:
     head = ["frames", "pixels", "setting", "precision", "clips in a pass", "TFLOP", "GiB at the peak"]
     found = _counted_head(table, head)
     for row in table["rows"]:
-        pixels = f"{row['height']} x {row['width']}"
+        pixels = f"{row['height']}\u00a0x\u00a0{row['width']}"  # on one line
         clip = [str(row["frames"]), pixels, row["name"], row["precision"], str(row["clips"])]
         numbers = [f"{row['tflop']:,.0f}", f"{row['peak_gib']:.1f}"]
         found.append(f"| {' | '.join([*clip, *numbers])} |")
@@ -176,7 +176,7 @@ def _source(table: dict[str, Any]) -> str:
     load = table.get("load_at_start")
     busy = "" if load is None else f", load of the machine at the start {load:g}"
     clips = table.get("settings", {}).get("batch")
-    batch = "" if clips is None else f", clips in the batch: {clips}"
+    batch = "" if clips is None else f", clips in the batch: {str(clips).strip('[]')}"
     return f"{table['hardware']}, {table['date']}, seed {table['seed']}{busy}{batch}."
 
 

@@ -1,7 +1,7 @@
 """Sphinx extension: the directive `chapter-costs`, a table of what each chapter takes.
 
 The numbers are those of data/results/chapters.json, which `scripts/chapter_costs.py` writes from executed notebooks.
-A column appears when it has a number.
+A column or a chapter appears when it has a number.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ def table(chapters: list[str], costs: dict[str, Any]) -> list[str]:
         Lines; below the table where the numbers come from.
     """
     small, large = (costs.get(scale, {}).get("chapters", {}) for scale in ("reduced", "modelscope"))
+    chapters = [name for name in chapters if name in small or name in large]
     columns = {"chapter": [f"[]({name}.ipynb)" for name in chapters]}
     here = [small.get(name, {}) for name in chapters]
     columns["small models: processor time"] = [duration(n["seconds"]) if "seconds" in n else OPEN for n in here]

@@ -169,10 +169,12 @@ def test_the_gallery_has_a_prompt_for_each_pair():
     assert len(prompts) == facts.width // (facts.height // 2)
 
 
-def test_a_column_of_costs_appears_with_its_first_number():
+def test_a_column_of_costs_and_a_chapter_appear_with_their_first_number():
     costs = {"reduced": {"hardware": "a laptop", "date": "today", "chapters": {"01_a": {"seconds": 37}}}}
     table = extension("cost_table").table
-    assert table(["01_a", "02_b"], costs)[2:4] == ["| [](01_a.ipynb) | 37 s | – |", "| [](02_b.ipynb) | – | – |"]
+    assert [line for line in table(["01_a", "02_b"], costs) if line.startswith("| []")] == [
+        "| [](01_a.ipynb) | 37 s | – |"
+    ]
     costs["modelscope"] = {**costs["reduced"], "chapters": {"01_a": {"gpu_mib": 2000}}}
     assert table(["01_a", "02_b"], costs)[2].endswith("| – | 2.1 GB |")
 
