@@ -23,7 +23,7 @@ from ivtutorial.method.chain import sample
 from ivtutorial.models.dit.prompt_side import PromptSide
 from ivtutorial.models.modes import network_mode
 from ivtutorial.sampling.settings import Sampling as Sampling, open_to_sample, settled
-from ivtutorial.system.out_of_memory import SAMPLING_OPTIONS, explain_out_of_memory
+from ivtutorial.system.out_of_memory import OPENING_OPTIONS, SAMPLING_OPTIONS, explain_out_of_memory
 from ivtutorial.system.processes import launch
 from ivtutorial.system.progress import bar
 from ivtutorial.system.share import gather, own_share, rank_and_world
@@ -134,7 +134,8 @@ def sample_batches(
 def embed_first(backbone: AnyBackbone, jobs: Sequence[Job]) -> None:
     """Let a model whose text encoder is large encode all prompts before its transformer is loaded."""
     if isinstance(backbone, PromptSide):
-        backbone.embed(list(dict.fromkeys(["", *(job.prompt for job in jobs)])))
+        with explain_out_of_memory(OPENING_OPTIONS):
+            backbone.embed(list(dict.fromkeys(["", *(job.prompt for job in jobs)])))
 
 
 @contextmanager

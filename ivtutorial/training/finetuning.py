@@ -34,6 +34,7 @@ from ivtutorial.models.named import open_model
 from ivtutorial.rewards.named import open_reward
 from ivtutorial.system.device import choose_device
 from ivtutorial.system.files import atomic_write, check_writable
+from ivtutorial.system.out_of_memory import OPENING_OPTIONS, explain_out_of_memory
 from ivtutorial.system.processes import launch
 from ivtutorial.system.provenance import describe
 from ivtutorial.system.repeatable import repeatable
@@ -147,13 +148,14 @@ def export_merged(
     from ivtutorial.models.dit import DitBackbone, save_dit
 
     if rank_and_world()[0] == 0:
-        if isinstance(model, (str, Path)):
-            tuned = open_model(model, dtype, choose_device(device))
-        else:
-            name = "transformer" if isinstance(model, DitBackbone) else "unet"
-            tuned = replace(model, **{name: copy.deepcopy(model.unet)})
-        load_lora(tuned.unet, lora)
-        merge_lora(tuned.unet, scale)
+        with explain_out_of_memory(OPENING_OPTIONS):
+            if isinstance(model, (str, Path)):
+                tuned = open_model(model, dtype, choose_device(device))
+            else:
+                name = "transformer" if isinstance(model, DitBackbone) else "unet"
+                tuned = replace(model, **{name: copy.deepcopy(model.unet)})
+            load_lora(tuned.unet, lora)
+            merge_lora(tuned.unet, scale)
         if isinstance(tuned, DitBackbone):
             save_dit(tuned, folder, dtype)
         else:

@@ -25,10 +25,11 @@ from ivtutorial.sampling.generation import Sampling, generate
 from ivtutorial.sampling.training_clips import sample_clips
 from ivtutorial.system.out_of_memory import OPTIONS, explain_out_of_memory
 from ivtutorial.training.config import FinetuneConfig
-from ivtutorial.training.finetuning import finetune
+from ivtutorial.training.finetuning import export_merged, finetune
 from ivtutorial.training.fit import fitted
 from ivtutorial.training.presets import preset
 from ivtutorial.video.writer import write_video
+from tests.models.dit.tiny import tiny_wan, tiny_wan_folder
 from tests.toy import toy_backbone
 
 
@@ -101,9 +102,24 @@ SMALL = Sampling(D=2, frames=2)
         (SCORER, SAMPLES, lambda model, out: score(torch.rand(1, 4, 3, 8, 8), FOX, redness)),
         (MODEL, OPENS, lambda model, out: generate("reduced", FOX, device="cpu")),
         (ENCODER, OPENS, lambda model, out: prepare(out, out / "new", "reduced")),
+        ("models.dit.parts.load_model", OPENS, lambda model, out: generate(tiny_wan_folder(out), FOX, device="cpu")),
+        ("models.dit.prompt_side.encode_prompts", OPENS, lambda model, out: generate(tiny_wan(), FOX)),
+        ("training.finetuning.load_lora", OPENS, lambda model, out: export_merged(model, out, out / "new")),
         ("rewards.named.open_named", OPENS, lambda model, out: score(torch.rand(1, 4, 3, 8, 8), FOX, "hpsv2")),
     ],
-    ids=["generate", "from prompts", "evaluate", "evaluate's score", "score", "model", "model of prepare", "reward"],
+    ids=[
+        "generate",
+        "from prompts",
+        "evaluate",
+        "evaluate's score",
+        "score",
+        "model",
+        "model of prepare",
+        "a part",
+        "prompts",
+        "merging",
+        "reward",
+    ],
 )
 def test_what_does_not_fit_elsewhere_names_its_own_options(
     backbone: Backbone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, too_much: str, message: str, call: Any

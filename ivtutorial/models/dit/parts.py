@@ -16,6 +16,7 @@ from typing import Any
 import torch
 
 from ivtutorial.errors import InputError
+from ivtutorial.system.out_of_memory import OPENING_OPTIONS, explain_out_of_memory
 from ivtutorial.weights.fingerprint import fingerprint_files
 from ivtutorial.weights.pipeline_folder import load_model
 
@@ -73,10 +74,11 @@ class Part:
         """The network, frozen and in eval mode.
 
         Raises:
-            InputError: as for `ivtutorial.weights.pipeline_folder.load_model`.
+            InputError: as for `ivtutorial.weights.pipeline_folder.load_model`; or the GPU's memory is too small.
         """
-        network = load_model(self.kind, self.folder, self.dtype, self.variant)
-        return network.to(self.device).requires_grad_(False).eval()
+        with explain_out_of_memory(OPENING_OPTIONS):
+            network = load_model(self.kind, self.folder, self.dtype, self.variant)
+            return network.to(self.device).requires_grad_(False).eval()
 
 
 def config_of(part: Any) -> Mapping[str, Any]:
