@@ -41,7 +41,7 @@ from ivtutorial.system.repeatable import repeatable
 from ivtutorial.system.share import rank_and_world, wait_for_all
 from ivtutorial.training import run_folder
 from ivtutorial.training.config import FinetuneConfig
-from ivtutorial.training.fit import fitted, using
+from ivtutorial.training.fit import fitted, using, warn_of_lost_gradients
 from ivtutorial.training.loop import finish, take_steps
 from ivtutorial.training.presets import default_config
 from ivtutorial.training.run_folder import FinetuneResult
@@ -223,6 +223,7 @@ def _run(
             _borrowed(backbone) as evaluations,
             fitted(backbone, scorer, config.memory) as scorer,
         ):
+            warn_of_lost_gradients(backbone.unet.dtype, accelerator.scaler)
             run, state = start(out, config, accelerator, backbone, scorer, data, evaluations, names, loss_fn)
             with tracking(accelerator, config.trackers, out, state.step, config.to_dict()):
                 take_steps(run, state, progress)

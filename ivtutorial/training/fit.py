@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -16,6 +17,19 @@ from ivtutorial.system.out_of_memory import explain_out_of_memory, is_out_of_mem
 if TYPE_CHECKING:
     from ivtutorial.models.named import AnyBackbone
     from ivtutorial.rewards.base import ImageReward
+
+logger = logging.getLogger(__name__)
+
+
+def warn_of_lost_gradients(dtype: torch.dtype, scaler: object) -> None:
+    """Warns of a network in fp16 without loss scaling: with K = 1 most of its gradient is smaller than fp16's numbers.
+
+    Args:
+        dtype: of the network that is fine-tuned, such as a backbone that was opened before.
+        scaler: accelerate's, None without loss scaling.
+    """
+    if dtype == torch.float16 and scaler is None:
+        logger.warning("The network is in fp16 without loss scaling: small gradients become 0. Set precision = 'fp16'.")
 
 
 @contextmanager

@@ -6,6 +6,7 @@ else is the code that runs on a GPU. The frozen weights are held in fp16, as the
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -133,3 +134,17 @@ def test_an_infinite_loss_is_skipped_counted_and_halves_the_scale(
 def test_on_a_cpu_fp16_is_refused(half: Backbone, data: LatentDataset, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="precision = 'fp16' needs a GPU"):
         finetune(half, data, steep, tmp_path / "run", CONFIG, progress=False)
+
+
+@pytest.mark.parametrize("scaled", [True, False])
+def test_fp16_without_loss_scaling_is_reported(
+    half: Backbone, data: LatentDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture, scaled: bool,
+) -> None:  # fmt: skip
+    """A model that was opened in fp16, and settings that say nothing of it: nothing would be learnt, silently."""
+    if scaled:
+        monkeypatch.setattr("ivtutorial.training.finetuning.make_accelerator", fp16_on_cpu)
+    config = replace(CONFIG, steps=1, precision="fp16" if scaled else "fp32")
+    with caplog.at_level(logging.WARNING):
+        finetune(half, data, steep, tmp_path / "run", config, progress=False)
+    assert ("small gradients become 0. Set precision = 'fp16'" in caplog.text) != scaled
