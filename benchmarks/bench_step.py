@@ -228,11 +228,11 @@ def main() -> None:
     for row in (*ROWS, *(GPU_ROWS if options.device.startswith("cuda") else ())):
         if options.only and not any(part in row.name for part in options.only):
             continue
-        found = in_own_process(measure, row, options)
-        first = next((one["seconds"] for one in rows if one["name"] == BASE and "seconds" in one), None)
-        if "seconds" in found:
-            found["relative"] = found["seconds"] / (first or found["seconds"])
-        rows.append({"name": row.name, **found, "changes": _changes(row)})
+        result = in_own_process(measure, row, options)
+        first = next((item["seconds"] for item in rows if item["name"] == BASE and "seconds" in item), None)
+        if "seconds" in result:
+            result["relative"] = result["seconds"] / (first or result["seconds"])
+        rows.append({"name": row.name, **result, "changes": _changes(row)})
         print({key: value for key, value in rows[-1].items() if key != "changes"}, flush=True)
         table = {"settings": settings, "rows": rows, "comparisons": comparisons(rows)}
         save_table(options.out, options.device, table, options.seed)  # after each row: a night may be cut short

@@ -148,7 +148,7 @@ def fused_attention(query: Tensor, key: Tensor, value: Tensor, *_: Any, **rest: 
 
 def is_view(func: Any) -> bool:
     """Whether the operation returns other views of its input, without reading it."""
-    return any(one.alias_info is not None and not one.alias_info.is_write for one in func._schema.returns)
+    return any(item.alias_info is not None and not item.alias_info.is_write for item in func._schema.returns)
 
 
 def tensors(tree: Any) -> list[Tensor]:
@@ -280,8 +280,8 @@ def rows(half: dict[str, tuple[Backbone, ClipReward]]) -> list[dict[str, Any]]:
     """Every preset, the same with nothing recomputed, and the authors' way, with models by precision."""
     theirs = InstructVideo(train_mode=True, recompute=True)
     wanted = [
-        *((f"preset {name}", one["precision"], one["batch_size"], Memory(**one["memory"]), InstructVideo(), False)
-          for name, one in PRESETS.items()),
+        *((f"preset {name}", item["precision"], item["batch_size"], Memory(**item["memory"]), InstructVideo(), False)
+          for name, item in PRESETS.items()),
         ("nothing recomputed", "bf16", 1, Memory(), InstructVideo(), False),
         ("as the authors do it", "bf16", 1, Memory(recompute_unet=True, guidance_passes=2), theirs, True),
     ]  # fmt: skip

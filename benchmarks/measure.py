@@ -66,20 +66,20 @@ def in_own_process(function: Callable[..., dict[str, Any]], *args: Any) -> dict[
     process.start()
     sender.close()
     try:
-        found = receiver.recv()
+        result = receiver.recv()
     except EOFError:
-        found = {"failed": "the process was killed; was the memory full?"}
+        result = {"failed": "the process was killed; was the memory full?"}
     process.join()
-    if "failed" in found:
-        raise SystemExit(found["failed"])
-    return dict(found)
+    if "failed" in result:
+        raise SystemExit(result["failed"])
+    return dict(result)
 
 
 def _answer(sender: Any, function: Callable[..., dict[str, Any]], args: tuple[Any, ...]) -> None:
     try:
         sender.send(function(*args))
     except Exception as error:  # the package turns it into advice, see `ivtutorial.system.out_of_memory`
-        too_much = any(isinstance(one, torch.OutOfMemoryError) for one in (error, error.__cause__))
+        too_much = any(isinstance(item, torch.OutOfMemoryError) for item in (error, error.__cause__))
         sender.send({"out_of_memory": True} if too_much else {"failed": traceback.format_exc()})
 
 

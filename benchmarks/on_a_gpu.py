@@ -94,10 +94,10 @@ def rows(machine: Machine) -> dict[str, Row]:
 
 def changes(machine: Machine) -> dict[str, Row]:
     """What may make a step faster. Compiling is left out of a rehearsal: it takes minutes on a CPU."""
-    found = {"attention without cuDNN": flash_attention, "channels last": channels_last}
+    results = {"attention without cuDNN": flash_attention, "channels last": channels_last}
     turns = 2 * machine.turns
     result = {
-        name: Row(lambda change=change: variant(machine, "a100", change), turns) for name, change in found.items()
+        name: Row(lambda change=change: variant(machine, "a100", change), turns) for name, change in results.items()
     }
     if machine.divide == 1:
         result["CUDA graphs"] = Row(lambda: variant(machine, "a100", cuda_graphs), 3 * turns)

@@ -23,11 +23,11 @@ LINE = re.compile(
 
 def cost(text: str) -> tuple[str, dict[str, int]] | None:
     """The scale and the numbers in the line that `ivtutorial.notebook.print_cost` prints, or None without one."""
-    found = LINE.search(text)
-    if found is None:
+    result = LINE.search(text)
+    if result is None:
         return None
-    numbers = {name: int(value) for name, value in found.groupdict().items() if name != "scale" and value}
-    return found["scale"], numbers
+    numbers = {name: int(value) for name, value in result.groupdict().items() if name != "scale" and value}
+    return result["scale"], numbers
 
 
 def printed(path: Path) -> str:
@@ -39,12 +39,12 @@ def printed(path: Path) -> str:
 
 def read_costs(folder: Path) -> dict[str, dict[str, dict[str, int]]]:
     """Scale -> chapter -> numbers, for every executed notebook of a folder that printed its cost."""
-    found: dict[str, dict[str, dict[str, int]]] = {}
+    result: dict[str, dict[str, dict[str, int]]] = {}
     for path in sorted(folder.glob("[0-9][0-9]_*.ipynb")):
-        one = cost(printed(path))
-        if one is not None:
-            found.setdefault(one[0], {})[path.stem] = one[1]
-    return found
+        item = cost(printed(path))
+        if item is not None:
+            result.setdefault(item[0], {})[path.stem] = item[1]
+    return result
 
 
 def main() -> None:

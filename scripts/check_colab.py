@@ -35,8 +35,8 @@ def newer(locked: dict[str, str]) -> dict[str, str]:
 
 def changed(report: dict[str, Any], installed: dict[str, str]) -> list[str]:
     """What pip would install although it is there, such as "torch 2.9 -> 2.8"."""
-    found = {re.sub(r"[-_.]+", "-", part["metadata"]["name"]).lower(): part for part in report["install"]}
-    return [f"{n} {v} -> {found[n]['metadata']['version']}" for n, v in installed.items() if n in found]
+    result = {re.sub(r"[-_.]+", "-", part["metadata"]["name"]).lower(): part for part in report["install"]}
+    return [f"{n} {v} -> {result[n]['metadata']['version']}" for n, v in installed.items() if n in result]
 
 
 def locked() -> dict[str, str]:
@@ -73,8 +73,8 @@ def main() -> None:
     names = sorted(f"{part['metadata']['name']} {part['metadata']['version']}" for part in answer["install"])
     print(f"Python {sys.version.split()[0]}; already there: {', '.join(f'{n} {v}' for n, v in installed.items())}")
     print(f"pip would add: {', '.join(names)}")
-    if found := changed(answer, installed):
-        sys.exit(f"pip would change what is there: {', '.join(found)}")
+    if result := changed(answer, installed):
+        sys.exit(f"pip would change what is there: {', '.join(result)}")
     print("and would change nothing that is there")
 
 

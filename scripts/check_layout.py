@@ -266,7 +266,7 @@ def cells(kind: str) -> Iterator[tuple[Path, str]]:
 def book_imports() -> Bar:
     """Where the chapters import from: the root and folders, no module below a folder."""
     pattern = re.compile(r"^\s*(?:from (ivtutorial[\w.]*) import|import (ivtutorial[\w.]*))", re.MULTILINE)
-    paths = {one or other for _, text in cells("code") for one, other in pattern.findall(text)}
+    paths = {item or other for _, text in cells("code") for item, other in pattern.findall(text)}
     below = sorted(name for name in paths if (ROOT / f"{name.replace('.', '/')}.py").is_file())
     today = " ".join([f"{len(paths)}, {len(below)} of them modules below a folder", *below])
     return Bar("import paths of the book", today, "12, none below a folder", len(paths) <= 12 and not below)

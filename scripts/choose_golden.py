@@ -40,7 +40,7 @@ def texts(value: Any) -> Iterator[str]:
 def mentioned(cases: Any, names: set[str]) -> set[str]:
     """The tensors that cases name, by their full name or by the folder before the last parts of it."""
     prefixes = set(texts(cases))
-    return {name for name in names if any(name == one or name.startswith(f"{one}/") for one in prefixes)}
+    return {name for name in names if any(name == item or name.startswith(f"{item}/") for item in prefixes)}
 
 
 def choose(source: Path, name: str, out: Path) -> int:

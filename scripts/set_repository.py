@@ -19,10 +19,10 @@ HOST = "https://github.com/"
 
 def address(root: Path) -> str:
     """The address that pyproject.toml states."""
-    found = re.search(r'^Repository = "(.+)"$', (root / "pyproject.toml").read_text(encoding="utf-8"), re.MULTILINE)
-    if found is None:
+    result = re.search(r'^Repository = "(.+)"$', (root / "pyproject.toml").read_text(encoding="utf-8"), re.MULTILINE)
+    if result is None:
         raise SystemExit("pyproject.toml has no line 'Repository = \"https://...\"' below [project.urls].")
-    return found[1]
+    return result[1]
 
 
 def set_address(root: Path, new: str) -> list[Path]:

@@ -45,8 +45,8 @@ def locked(python: str) -> dict[str, str]:
     """Name -> version of what the lock installs on Linux with this Python."""
     here = {"python_version": python, "python_full_version": f"{python}.0", "sys_platform": "linux"}
     here |= {"platform_machine": "x86_64", "implementation_name": "cpython", "extra": ""}
-    found = [Requirement(line) for line in locked_lines()]
-    chosen = [one for one in found if one.marker is None or one.marker.evaluate(here)]
+    result = [Requirement(line) for line in locked_lines()]
+    chosen = [one for one in result if one.marker is None or one.marker.evaluate(here)]
     names = [canonicalize_name(one.name) for one in chosen]
     assert len(names) == len(set(names)), "the lock gives two versions of one package"
     return {canonicalize_name(one.name): str(one.specifier).removeprefix("==") for one in chosen}
@@ -83,6 +83,18 @@ def test_the_conda_environment_lists_the_same_requirements() -> None:
 def declared_extra(name: str) -> list[str]:
     extra: list[str] = PROJECT["project"]["optional-dependencies"][name]
     return extra
+
+
+def test_everybody_names_the_same_pythons() -> None:
+    """The oldest and the newest, in what installs, what refuses and what a newcomer reads first."""
+    named = [line.rpartition(" ")[2] for line in PROJECT["project"]["classifiers"] if "Language :: Python" in line]
+    assert named == list(PYTHONS)
+    assert PROJECT["project"]["requires-python"] == f">={PYTHONS[0]}"
+    range_of = re.compile(rf"Python {re.escape(PYTHONS[0])}(?: to |-){re.escape(PYTHONS[-1])}")
+    for name in ("README.md", "Makefile", ".ci/uv", "book/setup.md", "book/00_start.md"):
+        assert range_of.search((ROOT / name).read_text(encoding="utf-8")), name
+    assert f"--python-version {PYTHONS[0]}" in (ROOT / "Makefile").read_text(encoding="utf-8")
+    assert "(3, 10) <= sys.version_info < (3, 14)" in (ROOT / ".ci" / "uv").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("python", PYTHONS)
@@ -186,12 +198,12 @@ def test_no_file_names_a_machine_or_a_package_index() -> None:
         ".csv",
         "Makefile",
     )
-    found = []
+    result = []
     for path in our_files(*endings, "run", "uv"):
         if path != Path(__file__):
             text = path.read_text(encoding="utf-8", errors="replace")
-            found += [f"{path.relative_to(ROOT)}: {hit[0]}" for one in (machine, index) for hit in one.finditer(text)]
-    assert found == []
+            result += [f"{path.relative_to(ROOT)}: {hit[0]}" for one in (machine, index) for hit in one.finditer(text)]
+    assert result == []
 
 
 def test_every_page_of_the_book_is_in_its_contents() -> None:

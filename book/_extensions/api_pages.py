@@ -27,15 +27,15 @@ GROUPS = {
 
 def modules(package: Path) -> dict[str, str]:
     """Every module of a package but private ones, and its docstring as Markdown."""
-    found = {}
+    result = {}
     for path in sorted(package.rglob("*.py")):
         parts = path.relative_to(package.parent).with_suffix("").parts
         parts = parts[:-1] if parts[-1] == "__init__" else parts
         if not any(part.startswith("_") for part in parts):
             name = ".".join(parts)
             doc = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
-            found[name] = markdown(doc, name)
-    return found
+            result[name] = markdown(doc, name)
+    return result
 
 
 def prose(path: Path) -> str:
@@ -111,7 +111,7 @@ def pages(root: Path) -> dict[Path, str]:
     mentions = {name: named_in(text, known) for name, text in texts.items()}
     files = {book / "api" / "index.md": index(known)}
     for module in known:
-        chapters = [name for name, found in mentions.items() if module in found]
+        chapters = [name for name, result in mentions.items() if module in result]
         files[book / "api" / f"{module}.md"] = page(module, known[module], rows.get(module, []), chapters)
     return files
 

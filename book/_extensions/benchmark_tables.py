@@ -52,16 +52,16 @@ def lines(name: str, tables: dict[str, Any]) -> list[str]:
     Returns:
         Lines; above each table where its numbers come from, below it the comparisons.
     """
-    columns, found = COLUMNS[name], []
+    columns, result = COLUMNS[name], []
     for device, title in DEVICES.items():
         table = tables.get(device)
         if table is None:
             continue
-        found += [f"**{title}.** {_source(table)}", ""]
-        found += [f"| {' | '.join(columns.values())} |", f"|{'---|' * len(columns)}"]
-        found += [f"| {' | '.join(_cells(row, columns))} |" for row in table["rows"]] + [""]
-        found += [f"- {what}: {cell(ratio)}" for what, ratio in table.get("comparisons", {}).items()] + [""]
-    return found
+        result += [f"**{title}.** {_source(table)}", ""]
+        result += [f"| {' | '.join(columns.values())} |", f"|{'---|' * len(columns)}"]
+        result += [f"| {' | '.join(_cells(row, columns))} |" for row in table["rows"]] + [""]
+        result += [f"- {what}: {cell(ratio)}" for what, ratio in table.get("comparisons", {}).items()] + [""]
+    return result
 
 
 def counted_lines(table: dict[str, Any]) -> list[str]:
@@ -72,13 +72,13 @@ def counted_lines(table: dict[str, Any]) -> list[str]:
     """
     cards = list(table["cards"])
     head = ["setting", "clips in a pass", "TFLOP", "GiB at the peak", *cards]
-    found = _counted_head(table, head)
+    result = _counted_head(table, head)
     for row in [*table["rows"], *table["clips"]]:
         bounds = [_bounds(row["cards"][card]) for card in cards]
         name = f"{row['name']}, {row['precision']}"
         numbers = [str(row["clips"]), f"{row['tflop']:,.0f}", f"{row['peak_gib']:.1f}"]
-        found.append(f"| {' | '.join([name, *numbers, *bounds])} |")
-    return [*found, ""]
+        result.append(f"| {' | '.join([name, *numbers, *bounds])} |")
+    return [*result, ""]
 
 
 def counted_clip_lines(table: dict[str, Any]) -> list[str]:
@@ -88,13 +88,13 @@ def counted_clip_lines(table: dict[str, Any]) -> list[str]:
         table: what count_wan.json holds.
     """
     head = ["frames", "pixels", "setting", "precision", "clips in a pass", "TFLOP", "GiB at the peak"]
-    found = _counted_head(table, head)
+    result = _counted_head(table, head)
     for row in table["rows"]:
         pixels = f"{row['height']}\u00a0x\u00a0{row['width']}"  # on one line
         clip = [str(row["frames"]), pixels, row["name"], row["precision"], str(row["clips"])]
         numbers = [f"{row['tflop']:,.0f}", f"{row['peak_gib']:.1f}"]
-        found.append(f"| {' | '.join([*clip, *numbers])} |")
-    return [*found, ""]
+        result.append(f"| {' | '.join([*clip, *numbers])} |")
+    return [*result, ""]
 
 
 def gpu_lines(table: dict[str, Any]) -> list[str]:
@@ -108,19 +108,19 @@ def gpu_lines(table: dict[str, Any]) -> list[str]:
     steps = [row for row in rows if "clip_seconds" in row]
     turns = [row for row in rows if "seconds_ratio" in row]
     forms = [row for row in rows if any(isinstance(value, dict) for value in row.values())]
-    found = [f"**Measured.** {_source({'seed': 0, **table})}", ""] if rows else []
-    found += [f"- {row['name']}: {_numbers(row)}" for row in rows if row not in (*steps, *turns, *forms)] + [""]
+    result = [f"**Measured.** {_source({'seed': 0, **table})}", ""] if rows else []
+    result += [f"- {row['name']}: {_numbers(row)}" for row in rows if row not in (*steps, *turns, *forms)] + [""]
     if steps:
-        found += [f"| {' | '.join(STEP.values())} |", f"|{'---|' * len(STEP)}"]
-        found += [f"| {' | '.join(_cells(row, STEP))} |" for row in steps] + [""]
+        result += [f"| {' | '.join(STEP.values())} |", f"|{'---|' * len(STEP)}"]
+        result += [f"| {' | '.join(_cells(row, STEP))} |" for row in steps] + [""]
     if turns:
-        found += ["| two ways in turn | seconds of each | ratio |", "|---|---|---|"]
-        found += [f"| {row['name']} | {_each(row)} | {cell(row['seconds_ratio'])} |" for row in turns] + [""]
+        result += ["| two ways in turn | seconds of each | ratio |", "|---|---|---|"]
+        result += [f"| {row['name']} | {_each(row)} | {cell(row['seconds_ratio'])} |" for row in turns] + [""]
     for row in forms:
-        found += [f"| {row['name']} | ms forward, and with backward |", "|---|---|"]
-        found += [f"| {what} | {_forms(times)} |" for what, times in row.items() if isinstance(times, dict)] + [""]
-    found += [f"- {row['name']}: not measured, {_reason(row)}" for row in missing] + [""]
-    return found if table else []
+        result += [f"| {row['name']} | ms forward, and with backward |", "|---|---|"]
+        result += [f"| {what} | {_forms(times)} |" for what, times in row.items() if isinstance(times, dict)] + [""]
+    result += [f"- {row['name']}: not measured, {_reason(row)}" for row in missing] + [""]
+    return result if table else []
 
 
 MISSING = {"skipped", "failed", "out_of_memory"}

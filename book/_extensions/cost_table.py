@@ -47,7 +47,7 @@ def table(chapters: list[str], costs: dict[str, Any]) -> list[str]:
         columns["full size: GPU memory"] = [memory(large.get(name, {}), "gpu_mib") for name in chapters]
     rows = [columns, ["---"] * len(columns), *zip(*columns.values(), strict=True)]
     lines = [f"| {' | '.join(row)} |" for row in rows]
-    measured = [f"{one['hardware']}, {one['date']}" for one in costs.values()]
+    measured = [f"{item['hardware']}, {item['date']}" for item in costs.values()]
     return lines + ([f"\nMeasured on {'; '.join(measured)}."] if measured else [])
 
 

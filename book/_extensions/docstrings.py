@@ -61,15 +61,15 @@ def escaped(lines: list[str]) -> list[str]:
         text = re.sub(r"\*(?!\w[^*]*\w\*|\w\*)(?<!\w\*)", r"\\*", text) if text.count("*") % 2 else text
         return text.replace("|", "\\|")
 
-    found: list[str] = []
+    result: list[str] = []
     example = False
     for line in lines:
         example = line.lstrip().startswith(">>>") or (example and bool(line.strip()))
         item = re.match(r"\s*(- |\d+\. )", line)
-        if item and found and found[-1].strip() and not re.match(r"\s*(- |\d+\. |\s)", found[-1]):
-            found.append("")
-        found.append(line if example else outside_code(line, plain))
-    return found
+        if item and result and result[-1].strip() and not re.match(r"\s*(- |\d+\. |\s)", result[-1]):
+            result.append("")
+        result.append(line if example else outside_code(line, plain))
+    return result
 
 
 def process(app: Any, what: str, name: str, thing: Any, options: Any, lines: list[str]) -> None:

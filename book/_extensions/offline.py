@@ -31,9 +31,9 @@ def drop_thebe(app: Any) -> None:
     """Take back what sphinx_thebe registered, but for the folder of its style sheet, which pages already name."""
     for listeners in app.events.listeners.values():
         listeners[:] = [
-            one
-            for one in listeners
-            if one.handler.__module__ != "sphinx_thebe" or one.handler.__name__ == "st_static_path"
+            item
+            for item in listeners
+            if item.handler.__module__ != "sphinx_thebe" or item.handler.__name__ == "st_static_path"
         ]
 
 

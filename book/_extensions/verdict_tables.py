@@ -35,7 +35,7 @@ def summary(claims: Sequence[Claim]) -> list[str]:
 def evidence(claim: Claim) -> list[str]:
     """Lines of Markdown: the claim, its verdict, and what it rests on, a line for each condition."""
     said = f"{claim.source[:1].upper()}{claim.source[1:]}: {claim.text}. In the small world: **{claim.verdict}**."
-    return [said, "", *(f"- {one}" for one in claim.evidence), ""]
+    return [said, "", *(f"- {item}" for item in claim.evidence), ""]
 
 
 class _FromResults(MadeLines):

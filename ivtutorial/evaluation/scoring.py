@@ -90,11 +90,11 @@ def score(
         )
     if not frames.is_floating_point():
         raise InputError(f"frames are {frames.dtype}: expected floats in [0, 1]. Divide 8-bit values by 255.")
-    image_reward, place = _opened(reward, device, dtype)
+    image_reward, target = _opened(reward, device, dtype)
     video_reward = VideoReward(image_reward, S=S, lambda_tar=0.0, selection="first")
     with torch.no_grad(), explain_out_of_memory(SAMPLING_OPTIONS):
         parts = [
-            video_reward.of_frames(part.to(place or part.device), captions[i : i + batch_size]).frame_rewards
+            video_reward.of_frames(part.to(target or part.device), captions[i : i + batch_size]).frame_rewards
             for i, part in zip(range(0, len(frames), batch_size), frames.split(batch_size), strict=True)
         ]
     return _scores(torch.cat([part.float().cpu() for part in parts]))
@@ -106,8 +106,8 @@ def _opened(
     """A reward by name, and where it is; an object is used where it and the frames are."""
     if not isinstance(reward, (str, Path)):
         return open_reward(reward), None
-    place = choose_device(device)
-    return open_reward(reward, place, dtype or (torch.float16 if place.type == "cuda" else None)), place
+    target = choose_device(device)
+    return open_reward(reward, target, dtype or (torch.float16 if target.type == "cuda" else None)), target
 
 
 def score_files(
@@ -141,7 +141,7 @@ def score_files(
     Raises:
         InputError: as for `score`; or files that cannot be read or are too short, all of which are named.
     """
-    image_reward, place = _opened(reward, device, dtype)
+    image_reward, target = _opened(reward, device, dtype)
     rows, problems = [], []
     with bar(len(clips), progress) as advance:
         for clip in clips:
@@ -152,7 +152,7 @@ def score_files(
             else:
                 if not problems:  # else the scores would be lost
                     clip_frames = pixels.permute(0, 3, 1, 2)[None].float() / 255
-                    rows.append(score(clip_frames.to(place or "cpu"), [clip.caption], image_reward, S).frame_rewards)
+                    rows.append(score(clip_frames.to(target or "cpu"), [clip.caption], image_reward, S).frame_rewards)
             advance(1)
     if problems:
         raise bad_entries("these clips", problems, len(clips))

@@ -85,8 +85,8 @@ def test_comparisons_are_ratios_of_rows_that_were_measured(bench: Any) -> None:
         {"name": bench.FULL_CHAIN, "seconds": 4.0, "step_mb": 50.0},
         {"name": bench.AUTHORS, "out_of_memory": True},
     ]
-    found = bench.comparisons(rows)
-    assert list(found.values()) == [0.75] and "full chain" in next(iter(found))
+    result = bench.comparisons(rows)
+    assert list(result.values()) == [0.75] and "full chain" in next(iter(result))
 
 
 def test_a_table_that_was_never_measured_stays_visibly_empty(bench: Any, tmp_path: Path) -> None:

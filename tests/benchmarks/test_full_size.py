@@ -84,15 +84,17 @@ def test_finetune_on_real_clips_makes_a_folder_for_stock_diffusers(eighth: Path,
     command += ["--steps", "2", "-D", "4", "--tau", "0.5", "--lr", "1e-3", "--batch-size", "1", "--processes", "1"]
     done = subprocess.run([*command, *small, *saving, "--json"], capture_output=True, text=True, env=environment())
     assert done.returncode == 0, done.stderr
-    told = json.loads(done.stdout)
+    result = json.loads(done.stdout)
     # 2 steps, 1 clip, tau D = 2 steps of the chain, both halves of the guidance
-    assert (told["steps"], told["skipped"], told["unet_evaluations"]) == (2, 0, 8)
+    assert (result["steps"], result["skipped"], result["unet_evaluations"]) == (2, 0, 8)
     assert all(np.isfinite(row["loss"]) and row["grad_norm"] > 0 for row in read_metrics(tmp_path / "run"))
     adapter = load_file(tmp_path / "run" / "lora" / LORA_FILE)
     assert len(adapter) == 2 * 264 and any(tensor.any() for name, tensor in adapter.items() if "lora_B" in name)
     fresh = [sys.executable, "-c", FRESH, str(tmp_path / "new")]
-    told = subprocess.run(fresh, capture_output=True, text=True, env={**environment(), "PYTHONPATH": ""}, cwd=tmp_path)
-    assert told.stdout.strip() == "UNet3DConditionModel (1, 2, 64, 64, 3) True", told.stderr
+    result = subprocess.run(
+        fresh, capture_output=True, text=True, env={**environment(), "PYTHONPATH": ""}, cwd=tmp_path
+    )
+    assert result.stdout.strip() == "UNet3DConditionModel (1, 2, 64, 64, 3) True", result.stderr
 
 
 def test_finetune_on_real_clips_with_the_shipped_model(clips: Path, tmp_path: Path) -> None:

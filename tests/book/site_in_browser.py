@@ -82,10 +82,10 @@ class Page(HTMLParser):
         self.feed(text)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        found = dict(attrs)
-        self.anchors |= {found[name] or "" for name in ("id", "name") if name in found}
-        if tag == "a" and found.get("href"):
-            self.links.append(found["href"] or "")
+        result = dict(attrs)
+        self.anchors |= {result[name] or "" for name in ("id", "name") if name in result}
+        if tag == "a" and result.get("href"):
+            self.links.append(result["href"] or "")
 
 
 class Quiet(SimpleHTTPRequestHandler):
@@ -156,8 +156,8 @@ class Visit:
         where = f"at {width['width']} px, {theme}"
         self.ask(f"scrolls sideways {where}", WIDER)
         self.ask(f"formula cut at its left end {where}", CUT)
-        found = Axe().run(self.tab, options={"resultTypes": ["violations"], "preload": False}).response["violations"]
-        for one in (one for one in found if one["impact"] in ("serious", "critical")):
+        result = Axe().run(self.tab, options={"resultTypes": ["violations"], "preload": False}).response["violations"]
+        for one in (one for one in result if one["impact"] in ("serious", "critical")):
             nodes = [f"{node['target']} {node['html'][:110]}" for node in one["nodes"][:4]]
             self.note(f"axe {where}", f"{one['id']} x{len(one['nodes'])}: {nodes}")
 

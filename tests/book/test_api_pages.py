@@ -46,8 +46,8 @@ def complaints(doc: str) -> str:
 
 @pytest.mark.parametrize("path", sorted((ROOT / "ivtutorial").rglob("*.py")), ids=lambda path: path.stem)
 def test_docstrings_are_read_without_a_warning(path: Path):
-    found = {name: said for name, doc in documented(path) if (said := complaints(doc))}
-    assert found == {}
+    result = {name: said for name, doc in documented(path) if (said := complaints(doc))}
+    assert result == {}
 
 
 def test_a_complaint_is_heard():

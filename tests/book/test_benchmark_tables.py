@@ -21,10 +21,10 @@ MEASURED = {"rows": ROWS, "hardware": "A processor, 2 cores", "date": "2026-01-0
 
 
 def test_what_was_measured_is_shown_and_nothing_else():
-    found = tables.lines("bench_step", {"cpu": {**MEASURED, "comparisons": {"a / b": 0.6}}, "gpu": None})
-    assert "A processor, 2 cores, 2026-01-01, seed 0, load of the machine at the start 0.1." in found[0]
-    assert "| base | 2 | 1 | 1,234 | 20 |" in found and "- a / b: 0.6" in found
-    assert not any("GPU" in line for line in found), "no table, and no line about one"
+    result = tables.lines("bench_step", {"cpu": {**MEASURED, "comparisons": {"a / b": 0.6}}, "gpu": None})
+    assert "A processor, 2 cores, 2026-01-01, seed 0, load of the machine at the start 0.1." in result[0]
+    assert "| base | 2 | 1 | 1,234 | 20 |" in result and "- a / b: 0.6" in result
+    assert not any("GPU" in line for line in result), "no table, and no line about one"
 
 
 def test_without_a_file_nothing_is_shown():
@@ -38,8 +38,8 @@ def test_what_has_no_value_has_no_number():
 
 def test_a_row_that_ran_out_of_memory_says_so():
     rows = [*ROWS, {"name": "large", "out_of_memory": True}]
-    found = tables.lines("bench_step", {"cpu": None, "gpu": {**MEASURED, "rows": rows}})
-    assert f"| large {'| out of memory ' * 4}|" in found
+    result = tables.lines("bench_step", {"cpu": None, "gpu": {**MEASURED, "rows": rows}})
+    assert f"| large {'| out of memory ' * 4}|" in result
 
 
 def test_what_a_gpu_measured_is_shown_row_by_row_and_nothing_before():
@@ -54,14 +54,14 @@ def test_what_a_gpu_measured_is_shown_row_by_row_and_nothing_before():
         {"name": "S 8", "skipped": "5 s are left, and it takes some 9 s"},
     ]
     assert tables.gpu_lines({}) == []
-    found = tables.gpu_lines({**MEASURED, "rows": rows})
-    assert found[0].startswith("**Measured.** A processor, 2 cores, 2026-01-01")
-    assert "- continued, fp16: same 528, of 528" in found and "- a long run: steps 200, losses -0.2 to -0.25" in found
-    assert "| preset t4 | 1 | 1.5 | 1.5 | 5.9 |  | 0.4 |" in found
-    assert "| channels last | changed 0.9, plain 1 | 0.9 |" in found
-    assert "| caption | cuDNN not there; flash 0.5, 1.25 |" in found
-    assert "- batch 8: not measured, out of memory" in found
-    assert "- S 8: not measured, 5 s are left, and it takes some 9 s" in found
+    result = tables.gpu_lines({**MEASURED, "rows": rows})
+    assert result[0].startswith("**Measured.** A processor, 2 cores, 2026-01-01")
+    assert "- continued, fp16: same 528, of 528" in result and "- a long run: steps 200, losses -0.2 to -0.25" in result
+    assert "| preset t4 | 1 | 1.5 | 1.5 | 5.9 |  | 0.4 |" in result
+    assert "| channels last | changed 0.9, plain 1 | 0.9 |" in result
+    assert "| caption | cuDNN not there; flash 0.5, 1.25 |" in result
+    assert "- batch 8: not measured, out of memory" in result
+    assert "- S 8: not measured, 5 s are left, and it takes some 9 s" in result
 
 
 @pytest.mark.parametrize("name", tables.COLUMNS)

@@ -30,12 +30,12 @@ def texts() -> dict[str, str]:
 
 def blocks() -> list[tuple[str, str]]:
     """Page and command, on one line, of everything in a block of a shell."""
-    found = [
+    result = [
         (page, block.replace("\\\n", " "))
         for page, text in texts().items()
         for block in re.findall(r"```(?:bash|sh|text)\n(.*?)```", text, re.DOTALL)
     ]
-    return [(page, line) for page, block in found for line in block.splitlines()]
+    return [(page, line) for page, block in result for line in block.splitlines()]
 
 
 def commands() -> list[tuple[str, str]]:

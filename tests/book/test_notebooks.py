@@ -33,10 +33,10 @@ DRAWS = ("plt.show(", "plt.subplots(", "HTML(", "contact_sheet(", "plt.imshow(")
 
 
 def cells(path: Path) -> list[Cell]:
-    found: list[Cell] = json.loads(path.read_text(encoding="utf-8"))["cells"]
-    for cell in found:
+    result: list[Cell] = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    for cell in result:
         cell["text"] = "".join(cell["source"])
-    return found
+    return result
 
 
 def code(path: Path) -> list[Cell]:

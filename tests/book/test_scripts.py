@@ -80,8 +80,8 @@ def test_every_address_of_this_project_is_the_one_in_pyproject():
     name = set_repository.address(ROOT).rpartition("/")[2]
     for place in set_repository.PLACES:
         for path in ROOT.glob(place):
-            found = re.findall(rf"https://github\.com/[\w-]+/{re.escape(name)}(?![\w-])", path.read_text("utf-8"))
-            assert set(found) <= {set_repository.address(ROOT)}, path
+            result = re.findall(rf"https://github\.com/[\w-]+/{re.escape(name)}(?![\w-])", path.read_text("utf-8"))
+            assert set(result) <= {set_repository.address(ROOT)}, path
 
 
 # ---------------------------------------------------------------- what the chapters cost
@@ -110,8 +110,8 @@ def test_what_print_cost_says_is_what_is_read(capsys: pytest.CaptureFixture[str]
     from ivtutorial.notebook import print_cost
 
     print_cost(SimpleNamespace(name="reduced", device="cpu"))  # type: ignore[arg-type]
-    found = chapter_costs.cost(capsys.readouterr().out)
-    assert found is not None and found[0] == "reduced" and found[1]["memory_mib"] > 10
+    result = chapter_costs.cost(capsys.readouterr().out)
+    assert result is not None and result[0] == "reduced" and result[1]["memory_mib"] > 10
 
 
 # ---------------------------------------------------------------- Colab

@@ -74,11 +74,11 @@ def commands() -> list[tuple[str, click.Command]]:
 
 
 def test_every_command_and_every_option_is_explained() -> None:
-    found = commands()
+    result = commands()
     assert {"demo", "generate", "finetune", "score", "evaluate", "compare", "zoo measure"} <= {
-        name for name, _ in found
+        name for name, _ in result
     }
-    for name, command in found:
+    for name, command in result:
         assert command.help and command.short_help, name
         for parameter in command.params:
             assert getattr(parameter, "help", None), f"{name} {parameter.name}"
@@ -148,11 +148,11 @@ def test_score_agrees_with_the_library(run: Run, models: Path, clips: Path) -> N
     from ivtutorial.evaluation.scoring import score
 
     code, out, _ = run("score", clips, "--reward", models / "reward", "--json")
-    found = json.loads(out)
+    result = json.loads(out)
     expected = score(load_frames(read_clips(clips)), ["a red fox", "a grey fox"], models / "reward")
     assert code == 0
-    assert_close([row["reward"] for row in found["clips"]], expected.rewards.tolist(), n=4096, size=1.0)
-    assert_close(found["reward"]["mean"], expected.total.mean, n=4096, size=1.0)
+    assert_close([row["reward"] for row in result["clips"]], expected.rewards.tolist(), n=4096, size=1.0)
+    assert_close(result["reward"]["mean"], expected.total.mean, n=4096, size=1.0)
 
 
 def test_finetune_resume_evaluate_compare(run: Run, models: Path, clips: Path, tmp_path: Path) -> None:
@@ -261,10 +261,10 @@ BAD: list[tuple[str, list[str], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("arguments", "told"), [case[1:] for case in BAD], ids=[case[0] for case in BAD])
+@pytest.mark.parametrize(("arguments", "expected"), [case[1:] for case in BAD], ids=[case[0] for case in BAD])
 def test_bad_input_gives_one_line_and_exit_code_2(
     arguments: list[str],
-    told: str,
+    expected: str,
     run: Run,
     models: Path,
     clips: Path,
@@ -277,12 +277,12 @@ def test_bad_input_gives_one_line_and_exit_code_2(
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / "0.mp4").write_bytes((clips / "0.mp4").read_bytes()[:600])
     (tmp_path / "broken" / "captions.csv").write_text("video,caption\n0.mp4,a fox\n")
-    places = {"folder": tmp_path, "models": models, "clips": clips, "empty": tmp_path / "empty.txt"}
-    places |= {"column": tmp_path / "column.csv", "broken": tmp_path / "broken"}
-    code, out, err = run(*(word.format(**places) for word in arguments))
+    paths = {"folder": tmp_path, "models": models, "clips": clips, "empty": tmp_path / "empty.txt"}
+    paths |= {"column": tmp_path / "column.csv", "broken": tmp_path / "broken"}
+    code, out, err = run(*(word.format(**paths) for word in arguments))
     assert code == 2 and out == "" and "Traceback" not in err
     message = [line for line in err.splitlines() if line.startswith("ivtutorial: error: ")]
-    assert len(message) == 1 and told in err[err.index(message[0]) :]
+    assert len(message) == 1 and expected in err[err.index(message[0]) :]
     assert not (tmp_path / "runs").exists(), "nothing is left behind"
 
 

@@ -80,7 +80,7 @@ def test_a_set_from_prompts(run: Run, models: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (["prepare"], "either CLIPS, or --from-prompts"),
         (["prepare", "clips/list.txt", "--from-prompts"], "either CLIPS, or --from-prompts"),
@@ -93,11 +93,11 @@ def test_a_set_from_prompts(run: Run, models: Path) -> None:
         (["finetune", "clips/list.txt", "--out", "clips/0.mp4/x"], "cannot write"),
     ],
 )
-def test_bad_input_is_one_line(run: Run, models: Path, clips: Path, arguments: list[str], told: str) -> None:
+def test_bad_input_is_one_line(run: Run, models: Path, clips: Path, arguments: list[str], message: str) -> None:
     (clips.parent / "empty.csv").write_text("video,caption\n")
     code, out, err = run(*(word.format(models=models) for word in arguments), "--processes", 1)
     assert code == 2 and out == "" and "Traceback" not in err
-    assert err.count("ivtutorial: error: ") == 1 and told in err
+    assert err.count("ivtutorial: error: ") == 1 and message in err
 
 
 @pytest.mark.parametrize(

@@ -108,7 +108,7 @@ def test_every_bad_clip_is_named_and_has_its_status(mixed: Path, tmp_path: Path)
     with pytest.raises(InputError) as caught:
         prepare(mixed, out, None, frames=4)
     message = str(caught.value)
-    told = [
+    messages = [
         "8 bad of 10",
         "line 4: short.mp4: ",
         "too few frames: 3 of the 4 needed",
@@ -121,7 +121,7 @@ def test_every_bad_clip_is_named_and_has_its_status(mixed: Path, tmp_path: Path)
         "line 11: ../outside.mp4 leaves the list's folder",
         "skip_bad",
     ]
-    assert [says for says in told if says not in message] == []
+    assert [says for says in messages if says not in message] == []
     rows = report_of(out)
     assert [row["status"] for row in rows] == STATUSES
     # 4 frames at 8 a second are 0.5 s
@@ -131,9 +131,9 @@ def test_every_bad_clip_is_named_and_has_its_status(mixed: Path, tmp_path: Path)
 
 def test_bad_clips_can_be_left_out_and_are_counted(toy: Backbone, mixed: Path, tmp_path: Path) -> None:
     """The prepared folder is a list of the two good clips; their latents are the VAE's of the frames as read."""
-    found = prepare(mixed, tmp_path / "out", toy, frames=4, skip_bad=True)
+    result = prepare(mixed, tmp_path / "out", toy, frames=4, skip_bad=True)
     expected = {"ok": 2, "duplicate": 1, "missing": 1, "no caption": 1, "refused": 1, "too short": 1, "undecodable": 3}
-    assert found.counts == expected and len(found.problems) == 8
+    assert result.counts == expected and len(result.problems) == 8
     clips = read_clips(tmp_path / "out")
     assert [clip.caption for clip in clips] == ["a fox", "a deer"]
     assert [clip.path.resolve() for clip in clips] == [mixed / "dark.mp4", mixed / "light.mp4"]
@@ -256,8 +256,8 @@ def test_processes_share_the_encoding_and_read_the_same(toy: Backbone, tmp_path:
 
 def test_real_clips_are_prepared(toy: Backbone, real_clips: Path, tmp_path: Path) -> None:
     """Four files of 16 frames at 8 a second, 256 x 256: all good, in the order of their list."""
-    found = prepare(real_clips, tmp_path / "out", toy)
-    assert found.counts == {"ok": 4}
+    result = prepare(real_clips, tmp_path / "out", toy)
+    assert result.counts == {"ok": 4}
     rows = report_of(tmp_path / "out")
     assert {(row["fps"], row["seconds"], row["height"], row["width"]) for row in rows} == {
         ("8.000", "2.000", "256", "256")
@@ -268,15 +268,15 @@ def test_real_clips_are_prepared(toy: Backbone, real_clips: Path, tmp_path: Path
 
 
 @pytest.mark.parametrize(
-    ("asked", "told"), [({"height": 15}, "multiples of 2"), ({"source": "empty.csv"}, "no clips in it")]
+    ("arguments", "message"), [({"height": 15}, "multiples of 2"), ({"source": "empty.csv"}, "no clips in it")]
 )
-def test_what_cannot_be_prepared(toy: Backbone, tmp_path: Path, asked: dict[str, Any], told: str) -> None:
+def test_what_cannot_be_prepared(toy: Backbone, tmp_path: Path, arguments: dict[str, Any], message: str) -> None:
     make_clip(tmp_path / "a.mp4", 40)
     (tmp_path / "list.txt").write_text("a.mp4|||a fox\n")
     (tmp_path / "empty.csv").write_text("video,caption\n")
-    source = tmp_path / asked.pop("source", "list.txt")
-    with pytest.raises(InputError, match=told):
-        prepare(source, tmp_path / "out", toy, frames=4, **asked)
+    source = tmp_path / arguments.pop("source", "list.txt")
+    with pytest.raises(InputError, match=message):
+        prepare(source, tmp_path / "out", toy, frames=4, **arguments)
 
 
 def test_a_folder_that_cannot_be_written_is_found_before_the_work(toy: Backbone, mixed: Path, tmp_path: Path) -> None:
@@ -307,12 +307,14 @@ def test_a_sampled_set_is_what_generation_makes_and_goes_on_where_it_stopped(toy
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "message"),
     [({"seed": 4}, "another seeds"), ({"fps": 4}, "another fps"), ({"captions": ["a fox"]}, "another captions")],
 )
-def test_samples_made_otherwise_are_not_mixed(toy: Backbone, tmp_path: Path, change: dict[str, Any], told: str) -> None:
+def test_samples_made_otherwise_are_not_mixed(
+    toy: Backbone, tmp_path: Path, change: dict[str, Any], message: str
+) -> None:
     sample_clips(toy, ["a deer"], tmp_path / "own", SAMPLING)
-    with pytest.raises(InputError, match=told):
+    with pytest.raises(InputError, match=message):
         sample_clips(toy, change.pop("captions", ["a deer"]), tmp_path / "own", SAMPLING, **change)
 
 

@@ -49,10 +49,10 @@ def judge(clips: Tensor, facts: Any) -> dict[str, Tensor]:
 
 
 def rows(*rewards: float, seed: int = 0) -> Evaluation:
-    found = [
+    result = [
         {"index": i, "prompt": f"prompt {i}", "seed": seed, "clip": "", "reward": r} for i, r in enumerate(rewards)
     ]
-    return Evaluation(found, {})
+    return Evaluation(result, {})
 
 
 @pytest.fixture(scope="module")
@@ -70,12 +70,12 @@ def folder(toy: Backbone, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_table_holds_the_scores_of_the_generated_clips(toy: Backbone, folder: Path) -> None:
     clips = generate(toy, PROMPTS, [4, 1], SHORT)
     expected = score(clips, [p for p in PROMPTS for _ in range(2)], redness, S=2)
-    found = Evaluation.load(folder)
-    assert [key[::2] for key in found.keys] == [(0, 4), (0, 1), (1, 4), (1, 1), (2, 4), (2, 1)]
+    result = Evaluation.load(folder)
+    assert [key[::2] for key in result.keys] == [(0, 4), (0, 1), (1, 4), (1, 1), (2, 4), (2, 1)]
     n = roundings(toy.unet, passes=2) + roundings(toy.vae)
-    assert_close(found.column("reward"), expected.rewards, n, size=3.0)
-    assert_close(found.summary()["reward"].mean, expected.total.mean, n, size=3.0)
-    assert found.numbers == [*MEASURED, "diversity"]
+    assert_close(result.column("reward"), expected.rewards, n, size=3.0)
+    assert_close(result.summary()["reward"].mean, expected.total.mean, n, size=3.0)
+    assert result.numbers == [*MEASURED, "diversity"]
 
 
 def test_the_files(folder: Path) -> None:
@@ -100,33 +100,33 @@ def test_the_page_shows_every_clip(folder: Path, tmp_path: Path) -> None:
 
 
 def test_two_processes_make_the_same_table(toy: Backbone, folder: Path) -> None:
-    found = evaluate(toy, PROMPTS, redness, None, [4, 1], processes=2, **SMALL)
+    result = evaluate(toy, PROMPTS, redness, None, [4, 1], processes=2, **SMALL)
     one = Evaluation.load(folder)
-    assert found.keys == one.keys
+    assert result.keys == one.keys
     n = roundings(toy.unet, passes=2) + roundings(toy.vae)
     for name in one.numbers:
-        assert_close(found.column(name), one.column(name), n, size=3.0)
+        assert_close(result.column(name), one.column(name), n, size=3.0)
 
 
 def test_a_judge_adds_its_columns(toy: Backbone) -> None:
     asked = [Prompt("a red fox", FACTS), Prompt("a deer", {**FACTS, "subject": "deer"})]
-    found = evaluate(toy, asked, redness, judge=judge, **SMALL)
-    assert found.numbers == ["reward", "subject", "watermark", *LOOKS, *MOVES, "travel_error"]
-    assert found.column("subject").tolist() == [1.0, 0.0]
+    result = evaluate(toy, asked, redness, judge=judge, **SMALL)
+    assert result.numbers == ["reward", "subject", "watermark", *LOOKS, *MOVES, "travel_error"]
+    assert result.column("subject").tolist() == [1.0, 0.0]
     without = evaluate(toy, ["a red fox"], redness, judge=judge, **SMALL)
     assert without.numbers == ["reward", "watermark", *LOOKS, *MOVES]
 
 
 @pytest.mark.parametrize(
-    ("prompts", "told"),
+    ("prompts", "message"),
     [
         ([], "no prompt"),
         (["a fox", None], "entry 2: a caption is text, got None"),
         ([Prompt("a fox", FACTS), "a deer"], "prompt 2 has no facts"),
     ],
 )
-def test_unusable_prompts(toy: Backbone, prompts: list[Any], told: str) -> None:
-    with pytest.raises(InputError, match=told):
+def test_unusable_prompts(toy: Backbone, prompts: list[Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
         evaluate(toy, prompts, redness, judge=judge, **SMALL)
 
 
@@ -139,9 +139,9 @@ def test_no_evaluation_there(tmp_path: Path) -> None:
 
 def test_comparing_folders(folder: Path) -> None:
     """A table compared with itself: no change in any column."""
-    found = compare(folder, folder)
-    assert set(found.columns) == {*MEASURED, "diversity"}
-    assert all((one.mean, one.low, one.high) == (0.0, 0.0, 0.0) for one in found.columns.values())
+    result = compare(folder, folder)
+    assert set(result.columns) == {*MEASURED, "diversity"}
+    assert all((one.mean, one.low, one.high) == (0.0, 0.0, 0.0) for one in result.columns.values())
 
 
 def test_inside_a_group_every_process_has_the_whole_table(toy: Backbone, folder: Path, tmp_path: Path) -> None:
@@ -154,9 +154,9 @@ def test_inside_a_group_every_process_has_the_whole_table(toy: Backbone, folder:
 
 def test_diversity_is_told_for_several_seeds_only(folder: Path, toy: Backbone) -> None:
     """Two seeds: each clip has one other, so both have the same distance."""
-    found = Evaluation.load(folder).column("diversity")
-    assert_close(found[0::2], found[1::2])
-    assert (found > 0).all()
+    result = Evaluation.load(folder).column("diversity")
+    assert_close(result[0::2], result[1::2])
+    assert (result > 0).all()
     assert "diversity" not in evaluate(toy, PROMPTS[:1], redness, seeds=0, **SMALL).numbers
 
 

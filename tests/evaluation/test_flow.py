@@ -55,13 +55,13 @@ def test_warping_undoes_the_shift() -> None:
 @pytest.mark.parametrize("step", [0.6, 1.5, 3.0, -1.5, -3.0])
 def test_travel_of_a_walking_square(step: float) -> None:
     """15 steps of so many pixels in a picture of 64: travel 15 step / 64."""
-    found = travel(square(step).mean(2)).item()
-    assert found == pytest.approx(15 * step / 64, rel=0.1)
+    result = travel(square(step).mean(2)).item()
+    assert result == pytest.approx(15 * step / 64, rel=0.1)
 
 
 def test_a_still_clip_does_not_move() -> None:
-    found = measure_movement(square(0.0))
-    assert all(value.abs().max().item() < 1e-6 for value in found.values())
+    result = measure_movement(square(0.0))
+    assert all(value.abs().max().item() < 1e-6 for value in result.values())
 
 
 def test_twitching_is_what_flow_cannot_explain() -> None:
@@ -70,9 +70,9 @@ def test_twitching_is_what_flow_cannot_explain() -> None:
     glide = torch.stack([moved(texture(), k) for k in range(6)])
     jump = torch.stack([texture(seed=k) for k in range(6)])
     both = torch.stack([glide, jump])[:, :, None].expand(2, 6, 3, 64, 64)
-    found = measure_movement(both)
-    assert found["warp_error"][1] > 3 * found["warp_error"][0]
-    assert found["flow"][0].item() == pytest.approx(1 / 64, rel=0.3)
+    result = measure_movement(both)
+    assert result["warp_error"][1] > 3 * result["warp_error"][0]
+    assert result["flow"][0].item() == pytest.approx(1 / 64, rel=0.3)
 
 
 @pytest.mark.parametrize("facing", ["left", "right"])
@@ -108,8 +108,8 @@ def test_diversity_by_hand() -> None:
 
 
 def test_clips_that_are_too_short_or_no_clips() -> None:
-    found = measure_movement(torch.rand(2, 1, 3, 16, 16))
-    assert {name: value.tolist() for name, value in found.items()} == {
+    result = measure_movement(torch.rand(2, 1, 3, 16, 16))
+    assert {name: value.tolist() for name, value in result.items()} == {
         name: [0.0, 0.0] for name in ("flow", "warp_error", "travel")
     }
     assert thumbnail(torch.rand(2, 3, 16, 16)).shape == (3, 2, 8, 8)

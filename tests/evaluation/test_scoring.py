@@ -25,15 +25,15 @@ def redness(frames: Tensor, captions: Sequence[str]) -> Tensor:
 def test_score_is_the_mean_over_the_first_frames_of_the_segments() -> None:
     """Frame k of clip n is k / 16 + n / 100 grey; S = 4 of 16 frames looks at 0, 4, 8, 12: mean 6 / 16 = 0.375."""
     level = torch.arange(16) / 16 + torch.tensor([[0.0], [0.01]])
-    found = score(level[:, :, None, None, None].expand(2, 16, 3, 4, 4), ["a", "b"], redness, S=4, batch_size=1)
-    assert_close(found.frame_rewards[0], torch.tensor([0, 4, 8, 12]) / 16)
-    assert_close(found.rewards, torch.tensor([0.375, 0.385]))
-    assert_close(found.total.mean, 0.38)
-    assert_close(found.total.std, 0.01 / 2**0.5, size=0.38)
+    result = score(level[:, :, None, None, None].expand(2, 16, 3, 4, 4), ["a", "b"], redness, S=4, batch_size=1)
+    assert_close(result.frame_rewards[0], torch.tensor([0, 4, 8, 12]) / 16)
+    assert_close(result.rewards, torch.tensor([0.375, 0.385]))
+    assert_close(result.total.mean, 0.38)
+    assert_close(result.total.std, 0.01 / 2**0.5, size=0.38)
 
 
 @pytest.mark.parametrize(
-    ("frames", "captions", "told"),
+    ("frames", "captions", "message"),
     [
         (torch.zeros(2, 4, 3, 8, 8), ["a"], "1 captions"),
         (torch.zeros(0, 4, 3, 8, 8), [], "N >= 1"),
@@ -42,8 +42,8 @@ def test_score_is_the_mean_over_the_first_frames_of_the_segments() -> None:
         (torch.full((1, 4, 3, 8, 8), torch.nan), ["a"], "not a finite number"),
     ],
 )
-def test_what_cannot_be_scored(frames: Tensor, captions: list[str], told: str) -> None:
-    with pytest.raises(InputError, match=told):
+def test_what_cannot_be_scored(frames: Tensor, captions: list[str], message: str) -> None:
+    with pytest.raises(InputError, match=message):
         score(frames, captions, redness)
 
 

@@ -38,14 +38,14 @@ def official_state(unet: VideoUNet) -> dict[str, Tensor]:
     for name, tensor in unet.state_dict().items():
         parts = name.replace(".base_layer", "").replace(".default", "").split(".")
         length = max(n for n in range(len(parts) + 1) if ".".join(parts[:n]) in old)
-        found = ".".join([old[".".join(parts[:length])], *parts[length:]])
+        result = ".".join([old[".".join(parts[:length])], *parts[length:]])
         for projection in ("to_q", "to_k", "to_v", "to_out.0"):
             short = projection.removesuffix(".0")
-            found = found.replace(f".{projection}.lora_A", f".{short}_lora.down_linear")
-            found = found.replace(f".{projection}.lora_B", f".{short}_lora.up_linear")
+            result = result.replace(f".{projection}.lora_A", f".{short}_lora.down_linear")
+            result = result.replace(f".{projection}.lora_B", f".{short}_lora.up_linear")
         temporal = "temp_attentions" in name or "transformer_in" in name
         wide = temporal and name.endswith(("proj_in.weight", "proj_out.weight"))
-        state[found] = tensor[..., None] if wide else tensor
+        state[result] = tensor[..., None] if wide else tensor
     return state
 
 

@@ -216,10 +216,10 @@ def test_half_precision_scores_and_slopes_are_those_of_float32_up_to_rounding(
     full, half = make_reward(tokenizer), make_reward(tokenizer)
     half.model.to(dtype)
     x = frames().requires_grad_()
-    expected, found = full(x, CAPTIONS), half(x, CAPTIONS)
-    assert found.dtype == torch.float32
-    assert_close(found.to(dtype), expected, n=1, size=1.0)
-    (slope,), (wanted,) = (torch.autograd.grad(scores.sum(), x) for scores in (found, expected))
+    expected, result = full(x, CAPTIONS), half(x, CAPTIONS)
+    assert result.dtype == torch.float32
+    assert_close(result.to(dtype), expected, n=1, size=1.0)
+    (slope,), (wanted,) = (torch.autograd.grad(scores.sum(), x) for scores in (result, expected))
     assert torch.nn.functional.cosine_similarity(slope.flatten(), wanted.flatten(), dim=0) > 0.98
 
 
@@ -286,8 +286,8 @@ def test_resizing_by_two_products_is_interpolation(
     """The same pictures and the same slope, to rounding: every weight is a number of float32, and both sum alike."""
     x = torch.rand(2, 3, *old, generator=torch.Generator().manual_seed(0), requires_grad=True)
     expected = torch.nn.functional.interpolate(x, size=new, mode=mode, align_corners=False, antialias=antialias)
-    found = resize_by_products(x, *new, mode, antialias)
+    result = resize_by_products(x, *new, mode, antialias)
     up = torch.randn(expected.shape, generator=torch.Generator().manual_seed(1))
-    slopes = [torch.autograd.grad(y, x, up)[0] for y in (found, expected)]
-    assert_close(found.detach(), expected.detach(), n=16, size=1.0)
+    slopes = [torch.autograd.grad(y, x, up)[0] for y in (result, expected)]
+    assert_close(result.detach(), expected.detach(), n=16, size=1.0)
     assert_close(*slopes, n=16, size=float(slopes[1].abs().max()))

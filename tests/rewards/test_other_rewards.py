@@ -294,22 +294,22 @@ def test_a_recomputed_reward_is_the_same_reward(chunk: int) -> None:
 
 
 def test_what_is_combined_still_prepares_captions_and_leaves_the_gpu() -> None:
-    told: list[Any] = []
+    calls: list[Any] = []
 
     class Reward:
         def __call__(self, x: Tensor, captions: Any) -> Tensor:
             return red(x, captions)
 
         def text_features(self, captions: Any) -> None:
-            told.append(captions)
+            calls.append(captions)
 
         def offload_text(self, device: str) -> None:
-            told.append(device)
+            calls.append(device)
 
     combined = Recomputed(WeightedSum([(1.0, Reward()), (1.0, red)]))
     combined.text_features(["a fox"])
     combined.offload_text("cpu")
-    assert told == [["a fox"], "cpu"]
+    assert calls == [["a fox"], "cpu"]
 
 
 # --- names -----------------------------------------------------------------------------------------

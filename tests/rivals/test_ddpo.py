@@ -25,8 +25,8 @@ def test_log_probability_of_a_step_by_hand() -> None:
     """N(1, 2^2) at 3: -(2^2) / 8 - log 2 - log(2 pi) / 2; a clip's is the mean over its numbers."""
     one = -0.5 - math.log(2.0) - 0.5 * math.log(2 * math.pi)
     other = one + 0.5  # at the mean itself
-    found = ddpo.gaussian_log_prob(torch.tensor([[3.0, 1.0]]), torch.ones(1, 2), 2.0)
-    assert_close(found.item(), (one + other) / 2)
+    result = ddpo.gaussian_log_prob(torch.tensor([[3.0, 1.0]]), torch.ones(1, 2), 2.0)
+    assert_close(result.item(), (one + other) / 2)
 
 
 @pytest.mark.parametrize(
@@ -72,15 +72,15 @@ def test_the_policy_gradient_is_the_exact_gradient() -> None:
 def test_the_first_update_is_on_policy_and_the_next_is_not() -> None:
     """Before any update the ratio is 1 and the surrogate is minus the mean advantage; after one, terms are clipped."""
     backbone, config = line(), DDPO(D=4, group=4, inner_updates=2, ppo_clip=1e-4)
-    found = []
+    result = []
     for value, numbers in config.losses(backbone, clips(), brightness, seeded(0)):
-        found.append((value.item(), numbers))
+        result.append((value.item(), numbers))
         value.backward()
         backbone.unet.theta.data -= 0.5
-    assert_close(found[0][0], 0.0, size=1.0)
-    assert found[0][1]["clipped"] == 0.0
-    assert found[1][1]["clipped"] > 0.5 and len(found) == config.updates
-    assert [numbers["reward_calls"] for _, numbers in found] == [32.0, 0.0]
+    assert_close(result[0][0], 0.0, size=1.0)
+    assert result[0][1]["clipped"] == 0.0
+    assert result[1][1]["clipped"] > 0.5 and len(result) == config.updates
+    assert [numbers["reward_calls"] for _, numbers in result] == [32.0, 0.0]
 
 
 def test_ddpo_trains_the_steps_it_is_told() -> None:
@@ -92,12 +92,12 @@ def test_ddpo_trains_the_steps_it_is_told() -> None:
 
 
 def test_recomputing_changes_no_gradient() -> None:
-    found = []
+    result = []
     for recompute in (False, True):
         backbone, config = line(), DDPO(D=4, group=2, inner_updates=1, recompute=recompute)
         [(value, _)] = step_losses(config, brightness)(backbone, clips(), seeded(0))
-        found.append(torch.autograd.grad(value, backbone.unet.b)[0])
-    assert_close(found[0], found[1], n=12 * FEW)
+        result.append(torch.autograd.grad(value, backbone.unet.b)[0])
+    assert_close(result[0], result[1], n=12 * FEW)
 
 
 def test_a_step_without_noise_is_no_policy() -> None:

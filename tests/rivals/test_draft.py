@@ -42,8 +42,8 @@ def test_draft_is_instructvideo_whose_clip_puts_the_chain_at_pure_noise(K: int) 
 
 def test_draft_does_not_look_at_the_clips() -> None:
     backbone, config = line(), Draft(D=5)
-    found = [next(config.losses(backbone, clips(seed=s), brightness, seeded(1)))[0] for s in (0, 1)]
-    assert torch.equal(found[0], found[1])
+    result = [next(config.losses(backbone, clips(seed=s), brightness, seeded(1)))[0] for s in (0, 1)]
+    assert torch.equal(result[0], result[1])
 
 
 def test_full_back_propagation_by_finite_difference() -> None:

@@ -48,9 +48,9 @@ def test_steps_outside_the_chain_are_refused(K: Any) -> None:
 def test_every_method_has_one_call(config: Any) -> None:
     """As many losses as `updates`, scalars with gradient to the network, and single finite numbers to log."""
     backbone = line()
-    found = list(step_losses(config, brightness)(backbone, clips(), seeded(0)))
-    assert len(found) == config.updates
-    for value, numbers in found:
+    result = list(step_losses(config, brightness)(backbone, clips(), seeded(0)))
+    assert len(result) == config.updates
+    for value, numbers in result:
         assert value.shape == () and value.requires_grad
         assert all(math.isfinite(float(number)) for number in numbers.values())
         assert not any(isinstance(number, Tensor) and number.requires_grad for number in numbers.values())
@@ -66,14 +66,14 @@ def test_a_unet_in_the_other_mode_is_refused(config: Any) -> None:
 
 @pytest.mark.parametrize("config", EVERY, ids=lambda config: type(config).__name__)
 def test_the_same_seed_gives_the_same_losses(config: Any) -> None:
-    found = [[v.item() for v, _ in step_losses(config, brightness)(line(), clips(), seeded(s))] for s in (1, 1, 2)]
-    assert found[0] == found[1]
+    result = [[v.item() for v, _ in step_losses(config, brightness)(line(), clips(), seeded(s))] for s in (1, 1, 2)]
+    assert result[0] == result[1]
     if config != DDPO(D=5):  # whose value is minus the mean advantage, 0, whatever was drawn
-        assert found[0] != found[2]
+        assert result[0] != result[2]
 
 
 @pytest.mark.parametrize(
-    ("kind", "changes", "told"),
+    ("kind", "changes", "message"),
     [
         (Draft, {"D": 0}, "D = 0"),
         (Draft, {"eta": 2.0}, "eta"),
@@ -90,6 +90,6 @@ def test_the_same_seed_gives_the_same_losses(config: Any) -> None:
         (DDPO, {"S": 0}, "S = 0"),
     ],
 )
-def test_settings_out_of_range(kind: Any, changes: dict[str, Any], told: str) -> None:
-    with pytest.raises(InputError, match=told):
+def test_settings_out_of_range(kind: Any, changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
         kind(**changes)

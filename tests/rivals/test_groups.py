@@ -20,8 +20,8 @@ from tests.toy import (
 
 def test_advantages_compare_within_a_caption_only() -> None:
     """Rows 1, 3 and 101, 103 differ by a hundred, and their advantages not at all; equal rewards teach nothing."""
-    found = group_advantages(torch.tensor([[1.0, 3.0], [101.0, 103.0], [5.0, 5.0]]))
-    torch.testing.assert_close(found, torch.tensor([[-1.0, 1.0], [-1.0, 1.0], [0.0, 0.0]]), atol=1e-4, rtol=0)
+    result = group_advantages(torch.tensor([[1.0, 3.0], [101.0, 103.0], [5.0, 5.0]]))
+    torch.testing.assert_close(result, torch.tensor([[-1.0, 1.0], [-1.0, 1.0], [0.0, 0.0]]), atol=1e-4, rtol=0)
     with pytest.raises(InputError, match="at least 2"):
         group_advantages(torch.ones(4, 1))
 

@@ -112,7 +112,7 @@ def test_other_sizes(toy: Backbone) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         ({"prompts": []}, "at least one prompt"),
         ({"prompts": "a fox"}, "list"),
@@ -124,8 +124,8 @@ def test_other_sizes(toy: Backbone) -> None:
         ({"lora": "nowhere"}, "nowhere"),
     ],
 )
-def test_unusable_arguments(toy: Backbone, arguments: dict[str, Any], told: str) -> None:
-    with pytest.raises(InputError, match=told):
+def test_unusable_arguments(toy: Backbone, arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
         generate(toy, **{"prompts": ["a fox"], "sampling": Sampling(D=1, frames=1), **arguments})
 
 
@@ -169,7 +169,7 @@ def test_prompts_with_facts(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "told"),
+    ("name", "content", "message"),
     [
         ("a.txt", b"\n# nothing\n", "no prompt in it"),
         ("a.txt", b"\xff\xfe\x00", "UTF-8"),
@@ -182,9 +182,9 @@ def test_prompts_with_facts(tmp_path: Path) -> None:
         ("a.json", b'[{"prompt": "a fox", "facts": "fox"}]', "an object"),
     ],
 )
-def test_bad_prompt_files(tmp_path: Path, name: str, content: bytes, told: str) -> None:
+def test_bad_prompt_files(tmp_path: Path, name: str, content: bytes, message: str) -> None:
     (tmp_path / name).write_bytes(content)
-    with pytest.raises(InputError, match=told):
+    with pytest.raises(InputError, match=message):
         as_prompts(tmp_path / name)
 
 
@@ -197,6 +197,6 @@ def test_names() -> None:
     assert model_location("modelscope") == "damo-vilab/text-to-video-ms-1.7b"
     assert model_location("my/folder") == "my/folder"
     assert open_reward(redness) is redness
-    for bad, told in [("hpsv9", "hpsv2, hpsv2.1"), ("nowhere", "nowhere"), (3, "function")]:
-        with pytest.raises(InputError, match=told):
+    for bad, message in [("hpsv9", "hpsv2, hpsv2.1"), ("nowhere", "nowhere"), (3, "function")]:
+        with pytest.raises(InputError, match=message):
             open_reward(bad)  # type: ignore[arg-type]

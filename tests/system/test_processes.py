@@ -69,9 +69,11 @@ def test_an_input_error_of_one_process_is_raised_here_with_its_own_message() -> 
         launch(stumble, 2, "input")
 
 
-@pytest.mark.parametrize(("kind", "told"), [("other", "KeyError: 'frames'"), ("killed", r"code -9.*memory was full\?")])
-def test_any_other_end_is_a_runtime_error_that_says_what_happened(kind: str, told: str) -> None:
-    with pytest.raises(RuntimeError, match=told):
+@pytest.mark.parametrize(
+    ("kind", "message"), [("other", "KeyError: 'frames'"), ("killed", r"code -9.*memory was full\?")]
+)
+def test_any_other_end_is_a_runtime_error_that_says_what_happened(kind: str, message: str) -> None:
+    with pytest.raises(RuntimeError, match=message):
         launch(stumble, 2, kind)
 
 
@@ -110,13 +112,13 @@ def test_ctrl_c_lets_the_processes_finish_and_prints_no_traceback(tmp_path: Path
     try:
         _until(lambda: all(Path(f"{marker}-{rank}").exists() for rank in range(2)))
         os.killpg(starter.pid, signal.SIGINT)
-        _, told = starter.communicate(timeout=120)
+        _, message = starter.communicate(timeout=120)
     finally:
         starter.kill()
         starter.wait()
     assert starter.returncode == 130
     assert all(Path(f"{marker}-{rank}-kept").exists() for rank in range(2))
-    assert told.strip() == "stopping; press Ctrl-C again to stop at once"
+    assert message.strip() == "stopping; press Ctrl-C again to stop at once"
 
 
 @pytest.mark.parametrize("processes", [0, -1, 1.5, "2"])

@@ -25,7 +25,7 @@ def test_settings_survive_json() -> None:
 
 
 @pytest.mark.parametrize(
-    ("values", "told"),
+    ("values", "message"),
     [
         ({"learning_rate": 1}, "unknown setting 'learning_rate'"),
         ({"step": 1}, "did you mean 'steps'"),
@@ -50,8 +50,8 @@ def test_settings_survive_json() -> None:
         ({"weight_decay": -1}, "weight_decay"),
     ],
 )
-def test_bad_settings(values: dict[str, Any], told: str) -> None:
-    with pytest.raises(InputError, match=told):
+def test_bad_settings(values: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
         FinetuneConfig.from_dict(values)
 
 

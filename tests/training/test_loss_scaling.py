@@ -128,7 +128,7 @@ def test_an_infinite_loss_is_skipped_counted_and_halves_the_scale(
     assert [row["skipped"] for row in result.metrics] == [0, 1, 1] and result.metrics[1]["loss"] is None
     one, two, three = (kept(result.folder / "checkpoints" / f"step-{k:06d}") for k in (1, 2, 3))
     assert same(one[0], two[0]) and not same(two[0], three[0])
-    assert [found[1]["scale"] for found in (one, two, three)] == [START, START / 2, START / 2]
+    assert [results[1]["scale"] for results in (one, two, three)] == [START, START / 2, START / 2]
 
 
 def test_on_a_cpu_fp16_is_refused(half: Backbone, data: LatentDataset, tmp_path: Path) -> None:

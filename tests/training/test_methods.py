@@ -142,8 +142,8 @@ def test_a_loss_without_gradient_is_refused(toy: Backbone, data: LatentDataset, 
 
 @pytest.mark.parametrize("method", METHODS, ids=named)
 def test_method_by_name(method: Any) -> None:
-    found = merge_settings(None, {}, {"name": named(method).lower(), "D": 7}, [], False).method
-    assert type(found) is type(method) and found.D == 7
+    result = merge_settings(None, {}, {"name": named(method).lower(), "D": 7}, [], False).method
+    assert type(result) is type(method) and result.D == 7
 
 
 def test_another_method_begins_with_its_own_defaults(tmp_path: Path) -> None:
@@ -178,7 +178,7 @@ def test_kl_by_hand(tuned: tuple[Backbone, Batch]) -> None:
     x0 = (z - sqrt(1 - abar) e) / sqrt(abar): two predictions e that differ by d have means that differ by
     (sqrt(1 - abar_1 - std^2) - sqrt(abar_1 (1 - abar) / abar)) d."""
     backbone, batch = tuned
-    found = guards.kl_to_base(backbone, batch, 2, 3.0, torch.Generator().manual_seed(0))
+    result = guards.kl_to_base(backbone, batch, 2, 3.0, torch.Generator().manual_seed(0))
     a = backbone.scheduler.alphas_cumprod.double()
     abar, last = float(a[501]), float(a[1])
     std2 = (1 - last) / (1 - abar) * (1 - abar / last)
@@ -194,7 +194,7 @@ def test_kl_by_hand(tuned: tuple[Backbone, Batch]) -> None:
             base = predict(z, 501)
         assert torch.equal(predict(z, 501), now), "the adapter is not back"
     expected = 2 * factor**2 * (now - base).square().mean().item() / (2 * std2)
-    assert_close(found.item(), expected, n=roundings(backbone.unet, passes=2))
+    assert_close(result.item(), expected, n=roundings(backbone.unet, passes=2))
     assert expected > 0
 
 

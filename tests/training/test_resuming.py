@@ -89,7 +89,7 @@ def test_a_run_is_never_overwritten(toy: Backbone, data: LatentDataset, unbroken
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "message"),
     [
         ({"lr": 1e-3}, r"lr = 0.01, now 0.001"),
         ({"method": replace(METHOD, tau=0.75)}, r"method = .*0.75"),
@@ -98,9 +98,9 @@ def test_a_run_is_never_overwritten(toy: Backbone, data: LatentDataset, unbroken
     ],
 )
 def test_a_run_made_otherwise_is_not_continued(
-    toy: Backbone, data: LatentDataset, unbroken: FinetuneResult, change: dict[str, Any], told: str
+    toy: Backbone, data: LatentDataset, unbroken: FinetuneResult, change: dict[str, Any], message: str
 ) -> None:
-    with pytest.raises(InputError, match=told):
+    with pytest.raises(InputError, match=message):
         finetune(toy, data, redness, unbroken.folder, replace(CONFIG, **change), resume=True, progress=False)
     assert not has_lora(toy.unet)
 

@@ -175,7 +175,7 @@ def test_sound_with_a_cover_is_no_video(tmp_path: Path) -> None:
 def test_codecs_and_formats(tmp_path: Path, codec: str, container: str, kind: str) -> None:
     options = {"crf": "2"} if codec.startswith(("libx", "libsvt")) else {}
     path = encode(tmp_path / "a", numbered(8, 64, 64), codec, container, 8, kind, options)
-    found = np.array(numbers(read_video(path, 8)))
-    assert np.abs(found - np.arange(8)).max() <= (
+    result = np.array(numbers(read_video(path, 8)))
+    assert np.abs(result - np.arange(8)).max() <= (
         1 if codec in ("mpeg4", "libvpx", "wmv2") else 0
     )  # these skip a little

@@ -160,12 +160,12 @@ def test_high_dynamic_range_is_brought_to_an_ordinary_display(tmp_path: Path, cu
     trc = 16 if curve == "PQ" else 18
     path = encode(tmp_path / "a.mkv", frames, "ffv1", pixel_format="yuv444p10le", color_trc=trc, color_primaries=9)
     back, notes = read_video_with_notes(path, 2)
-    found = back[0, 8, 4::8].astype(int)
+    result = back[0, 8, 4::8].astype(int)
     assert notes == [f"HDR ({curve}) tone-mapped"]
-    assert (np.diff(found[:, 0]) > 0).all() and found.max() <= 255 and np.ptp(found, axis=1).max() <= 2
+    assert (np.diff(result[:, 0]) > 0).all() and result.max() <= 255 and np.ptp(result, axis=1).max() <= 2
     expected = 255 * (GREYS[:5] / 203) ** (1 / 2.4)
-    assert np.abs(found[:5, 0] - expected).max() <= 8  # levels of 8 bits under PQ are coarse
-    assert 200 <= found[5, 0] <= 240 and found[7, 0] >= 245
+    assert np.abs(result[:5, 0] - expected).max() <= 8  # levels of 8 bits under PQ are coarse
+    assert 200 <= result[5, 0] <= 240 and result[7, 0] >= 245
 
 
 def test_wide_primaries_are_converted(tmp_path: Path) -> None:

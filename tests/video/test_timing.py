@@ -37,8 +37,8 @@ def test_b_frames_and_missing_stamps(tmp_path: Path, codec: str, container: str,
     path = encode(
         tmp_path / "a", numbered(40), codec, container, 24, formats.get(codec, "yuv420p"), {"crf": "1", **options}
     )
-    found = np.array(numbers(read_video(path, 12, 8)))
-    assert np.abs(found - EVERY_THIRD).max() <= (1 if codec == "mpeg4" else 0)  # which keeps tiny changes back
+    result = np.array(numbers(read_video(path, 12, 8)))
+    assert np.abs(result - EVERY_THIRD).max() <= (1 if codec == "mpeg4" else 0)  # which keeps tiny changes back
 
 
 @pytest.mark.parametrize("container", ["mp4", "matroska", "mov"])

@@ -150,7 +150,7 @@ def test_too_few_frames_says_how_many_and_how_long(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "asked",
+    "arguments",
     [
         {"frames": 0},
         {"fps": 0},
@@ -160,10 +160,10 @@ def test_too_few_frames_says_how_many_and_how_long(tmp_path: Path) -> None:
         {"size": (0, 4)},
     ],
 )
-def test_a_request_that_makes_no_sense_is_refused(tmp_path: Path, asked: dict[str, object]) -> None:
+def test_a_request_that_makes_no_sense_is_refused(tmp_path: Path, arguments: dict[str, object]) -> None:
     write_video(tmp_path / "a.mp4", numbered(4))
     with pytest.raises(InputError, match="need frames >= 1|size is"):
-        read_video(tmp_path / "a.mp4", **asked)  # type: ignore[arg-type]
+        read_video(tmp_path / "a.mp4", **arguments)  # type: ignore[arg-type]
 
 
 # Reading: space

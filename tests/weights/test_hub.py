@@ -103,8 +103,8 @@ def test_weights_come_back_as_they_were_written(tmp_path: Path, suffix: str) -> 
         save_file(state, path)
     else:
         torch.save({"state_dict": state, "step": 7}, path, _use_new_zipfile_serialization=suffix == ".pth")
-    found = tensors_of(read_weights(path), path, "module", "state_dict")
-    assert found.keys() == state.keys() and all(torch.equal(found[name], state[name]) for name in state)
+    result = tensors_of(read_weights(path), path, "module", "state_dict")
+    assert result.keys() == state.keys() and all(torch.equal(result[name], state[name]) for name in state)
 
 
 def test_weight_files_that_cannot_be_used(tmp_path: Path) -> None:

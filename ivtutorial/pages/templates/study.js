@@ -8,9 +8,9 @@ async function ask(path, body) {
   const answer = await fetch(path, body && {method: "POST", headers: {"Content-Type": "application/json"},
     body: JSON.stringify(body)}).catch(() => null);
   if (!answer) throw Error("No connection: is the program still running? Your last answer may not be kept.");
-  const found = await answer.json();
-  if (!answer.ok) throw Error(found.error);
-  return found;
+  const result = await answer.json();
+  if (!answer.ok) throw Error(result.error);
+  return result;
 }
 async function step(path, body) {
   if (busy) return;
@@ -19,23 +19,23 @@ async function step(path, body) {
   try { show(await ask(path, body)); } catch (e) { $("wrong").textContent = e.message; }
   busy = false;
 }
-function show(found) {
-  now = found;
-  const done = found.place === found.places;
+function show(question) {
+  now = question;
+  const done = question.place === question.places;
   $("start").hidden = true; $("ask").hidden = done; $("done").hidden = !done;
   if (done) { videos.forEach(v => v.pause()); $("thanks").focus(); return; }
-  $("count").textContent = `Pair ${found.pair} of ${found.pairs}`;
-  $("bar").max = found.places; $("bar").value = found.answered;
-  $("bar").textContent = `${found.answered} of ${found.places}`;
-  $("question").textContent = found.question;
-  $("prompt").textContent = found.prompt;
-  $("back").disabled = found.place === 0;
+  $("count").textContent = `Pair ${question.pair} of ${question.pairs}`;
+  $("bar").max = question.places; $("bar").value = question.answered;
+  $("bar").textContent = `${question.answered} of ${question.places}`;
+  $("question").textContent = question.question;
+  $("prompt").textContent = question.prompt;
+  $("back").disabled = question.place === 0;
   document.querySelectorAll("[data-choice]").forEach(b => {
-    b.classList.toggle("chosen", b.dataset.choice === found.given);
-    b.setAttribute("aria-pressed", b.dataset.choice === found.given);
+    b.classList.toggle("chosen", b.dataset.choice === question.given);
+    b.setAttribute("aria-pressed", b.dataset.choice === question.given);
   });
-  if (videos[0].src !== found.left || videos[1].src !== found.right) {
-    videos[0].src = found.left; videos[1].src = found.right;
+  if (videos[0].src !== question.left || videos[1].src !== question.right) {
+    videos[0].src = question.left; videos[1].src = question.right;
     play(!still);
   }
   shown = performance.now();

@@ -16,7 +16,7 @@ def ends(interval: list[float]) -> str:
 
 
 def test_the_numbers_of_the_demo_in_readme() -> None:
-    d, paper, named, told = (
+    d, paper, named, told_apart = (
         json.loads(data_path("results", f"{name}.json").read_text(encoding="utf-8"))
         for name in ("demo", "demo_paper", "named_by_eye", "told_by_eye")
     )
@@ -32,8 +32,8 @@ def test_the_numbers_of_the_demo_in_readme() -> None:
         f"would win {preferred['perfect']:.0%}".replace("%", " %"),
         f"{less['watermark']} less watermark, {less['blur']} less blur and {less['wash']} less haze",
         f"of each of {named['cells']} samples, the list of species and no captions named {named['right']}",
-        f"clip of {told['pairs']} pairs, with neither captions nor labels",
-        f"which one came after in {told['right']} of {told['pairs']} ([answers]",
+        f"clip of {told_apart['pairs']} pairs, with neither captions nor labels",
+        f"which one came after in {told_apart['right']} of {told_apart['pairs']} ([answers]",
         f"brings clips to {paper['utility']['after']:.2f} ({ends(paper['utility']['ci95'])}) in as many steps",
         f"the judge names {before['subject']:.0%} of the animals".replace("%", " %"),
     )

@@ -57,13 +57,13 @@ def stored(root: Path) -> dict[str, Any]:
 
 
 def test_the_result_holds_everything(root: Path) -> None:
-    found = stored(root)
-    assert set(found["base"]) == {"in_domain-2", "things-2"}
-    assert found["provenance"]["versions"]["torch"] and found["plan"]["arms"][0]["cost_of_a_step"] == 6
-    edit, copied = found["arms"]["edit"], found["arms"]["copy"]
+    result = stored(root)
+    assert set(result["base"]) == {"in_domain-2", "things-2"}
+    assert result["provenance"]["versions"]["torch"] and result["plan"]["arms"][0]["cost_of_a_step"] == 6
+    edit, copied = result["arms"]["edit"], result["arms"]["copy"]
     assert set(edit["tried"]) == {"0.01", "0.001"} and f"{edit['lr']:g}" == max(edit["tried"], key=edit["tried"].get)
     assert copied["tried"] == {} and copied["lr"] == 2e-3
-    [line] = rates_tried(found)
+    [line] = rates_tried(result)
     assert line.split()[0] == "edit" and f"rate {edit['lr']:g} of" in line
     assert f"0.01: {edit['tried']['0.01']:.4f}" in line
     assert [(p["seed"], p["step"]) for p in edit["curve"]] == [(0, 1), (0, 2), (1, 1), (1, 2)]
@@ -240,9 +240,9 @@ def test_two_processes_walk_through_it_together(models: Path, tmp_path: Path) ->
     """As the command does on two cores; two arms that differ in name and scale alone share one run."""
     arm = Arm("edit", TINY, budget=1, captions=2, clip_count=2)
     plan = replace(PLAN, arms=(arm, replace(arm, name="half", lora_scale=0.5)), seeds=(0,), points=1, D=(2,))
-    found = run_experiment(replace(plan, lists=(("things", 2),)), tmp_path, processes=2, models=models, progress=False)
+    result = run_experiment(replace(plan, lists=(("things", 2),)), tmp_path, processes=2, models=models, progress=False)
     assert len(list((tmp_path / "runs").glob("instructvideo-*"))) == 1
-    full, half = (found["arms"][name] for name in ("edit", "half"))
+    full, half = (result["arms"][name] for name in ("edit", "half"))
     assert full["curve"][0]["unet_evaluations"] == 4 == half["curve"][0]["unet_evaluations"]
     assert np.shape(full["by_run"]["things-2"]["reward"]) == (1, 2) and full["by_run"] != half["by_run"]
     alone = run_experiment(replace(plan, lists=(("things", 2),)), tmp_path, processes=1, models=models, progress=False)
@@ -252,11 +252,11 @@ def test_two_processes_walk_through_it_together(models: Path, tmp_path: Path) ->
 def test_half_precision_is_another_run_that_finds_nearly_the_same(models: Path, tmp_path: Path) -> None:
     """bfloat16 keeps 8 bits: rewards of untouched and tuned samples agree to 0.02."""
     plan = replace(PLAN, arms=(replace(PLAN.arms[0], rates=(1e-2,)),), seeds=(0,))
-    found = {p: run_experiment(plan, tmp_path, models=models, progress=False, precision=p) for p in ("fp32", "bf16")}
-    assert {name: one["precision"] for name, one in found.items()} == {"fp32": "fp32", "bf16": "bf16"}
+    result = {p: run_experiment(plan, tmp_path, models=models, progress=False, precision=p) for p in ("fp32", "bf16")}
+    assert {name: one["precision"] for name, one in result.items()} == {"fp32": "fp32", "bf16": "bf16"}
     assert len(list((tmp_path / "runs").glob("instructvideo-*"))) == 2 == len(list((tmp_path / "runs").glob("base-*")))
     for pick in (lambda r: r["base_values"], lambda r: r["arms"]["edit"]["by_run"]):
-        full, half = (np.ravel(pick(found[p])["in_domain-2"]["reward"]) for p in ("fp32", "bf16"))
+        full, half = (np.ravel(pick(result[p])["in_domain-2"]["reward"]) for p in ("fp32", "bf16"))
         assert not np.array_equal(full, half) and full == pytest.approx(half, abs=0.02)
     with pytest.raises(InputError, match="'fp32' or 'bf16'"):
         run_experiment(plan, tmp_path, models=models, progress=False, precision="fp16")

@@ -41,9 +41,11 @@ def test_both_qualities_show_the_same_contents() -> None:
 
 
 def test_a_perfect_judge_reads_everything() -> None:
-    found = measure.measure_judge(PerfectJudge(), SMALL)  # type: ignore[arg-type]
+    result = measure.measure_judge(PerfectJudge(), SMALL)  # type: ignore[arg-type]
     assert all(
-        found[quality][name]["mean"] == 1 and found[quality][name]["n"] == 3 for quality in found for name in READINGS
+        result[quality][name]["mean"] == 1 and result[quality][name]["n"] == 3
+        for quality in result
+        for name in READINGS
     )
 
 
@@ -56,19 +58,19 @@ def test_psnr_and_colour_error_by_hand() -> None:
         return latents + red
 
     model = SimpleNamespace(encode=lambda clips: clips, decode_clips=decode_clips)
-    found = measure.measure_vae(model, PerfectJudge(), MeasureConfig(clips=1))  # type: ignore[arg-type]
-    assert found["clean"]["psnr"] == pytest.approx(24.77, abs=0.01)
-    assert found["clean"]["colour_error"] == pytest.approx((0.0169 + 0.05) / 2, rel=1e-4)
-    assert found["web"]["reconstruction"]["subject"]["mean"] == 1
+    result = measure.measure_vae(model, PerfectJudge(), MeasureConfig(clips=1))  # type: ignore[arg-type]
+    assert result["clean"]["psnr"] == pytest.approx(24.77, abs=0.01)
+    assert result["clean"]["colour_error"] == pytest.approx((0.0169 + 0.05) / 2, rel=1e-4)
+    assert result["web"]["reconstruction"]["subject"]["mean"] == 1
 
 
 def test_watermarks_are_counted_above_one_half() -> None:
     names = ("sharpness", "colourfulness", "blur", "wash", "noise", "flicker", "motion")
     same = {"prompt": "p", "seed": 0, "clip": "", "reward": 0.0, **dict.fromkeys(names, 0.5)}
     rows = [{"index": k, **same, "watermark": w} for k, w in enumerate((0.1, 0.5, 0.6, 0.9))]
-    found = measure.measure_faults(Evaluation(rows, {}), [Prompt("a fox", FACTS)])
-    assert found["watermark_share"] == 0.5
-    assert found["samples"]["sharpness"] == 0.5 and found["clean"]["sharpness"] > 0
+    result = measure.measure_faults(Evaluation(rows, {}), [Prompt("a fox", FACTS)])
+    assert result["watermark_share"] == 0.5
+    assert result["samples"]["sharpness"] == 0.5 and result["clean"]["sharpness"] > 0
 
 
 @pytest.mark.parametrize("name", ["clips", "prompts", "seeds", "pairs"])
@@ -98,10 +100,10 @@ def test_the_annotators_themselves_agree_with_their_taste(monkeypatch: pytest.Mo
         keys = [frame.permute(1, 2, 0).contiguous().numpy().tobytes() for frame in frames]
         return torch.tensor([known.get(key, 0.0) for key in keys])
 
-    found = measure_reward.measure_reward(oracle, pairs=12)
-    assert [found[kind]["mean"] for kind in ("clean_over_web", "quality", "content")] == [1, 1, 1]
-    assert found["caption"]["mean"] == 0, "it does not look at captions"
-    assert found["content"]["n"] == found["caption"]["n"] == 12 > found["clean_over_web"]["n"] > 0
+    result = measure_reward.measure_reward(oracle, pairs=12)
+    assert [result[kind]["mean"] for kind in ("clean_over_web", "quality", "content")] == [1, 1, 1]
+    assert result["caption"]["mean"] == 0, "it does not look at captions"
+    assert result["content"]["n"] == result["caption"]["n"] == 12 > result["clean_over_web"]["n"] > 0
     against = measure_reward.measure_reward(lambda frames, captions: -oracle(frames, captions), pairs=12)
     assert against["quality"]["mean"] == against["content"]["mean"] == 0
 

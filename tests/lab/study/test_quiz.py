@@ -45,5 +45,5 @@ def test_the_quiz_counts_in_a_browser(study: Study, tmp_path: Path) -> None:
     count = {q: dict.fromkeys(("Y", "tie", "X"), 0) for q in QUESTIONS}
     for step, letter in zip(study.steps("you"), letters):
         count[step.question][step.winner(LETTERS[letter])] += 1
-    told = "; ".join(f"{q}: Y won {c['Y']}, ties {c['tie']}, X won {c['X']}" for q, c in count.items())
-    assert f">{told}.</output>" in dom and f">{letters}</output>" in dom
+    message = "; ".join(f"{q}: Y won {c['Y']}, ties {c['tie']}, X won {c['X']}" for q, c in count.items())
+    assert f">{message}.</output>" in dom and f">{letters}</output>" in dom

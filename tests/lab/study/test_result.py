@@ -16,9 +16,9 @@ def test_wins_ties_and_losses_by_hand() -> None:
     """
     winners = {0: "YY", 1: ("Y", "tie"), 2: ("X", "tie"), 3: ("tie", "tie")}
     rows = [answer(rater, index, w) for index, both in winners.items() for rater, w in zip("xy", both)]
-    found = study_result(rows).questions
-    one = found["quality"]
-    assert list(found) == ["quality"]
+    result = study_result(rows).questions
+    one = result["quality"]
+    assert list(result) == ["quality"]
     assert (one.win.mean, one.tie.mean, one.loss.mean, one.net.mean) == (3 / 8, 1 / 2, 1 / 8, 1 / 4)
     assert (one.answers, one.raters, one.prompts, one.same) == (8, 2, 4, 0.5)
     assert one.win.low == 0.0 and 0.75 <= one.win.high <= 1 and one.net.low < 0 < one.net.high
@@ -54,8 +54,13 @@ def test_krippendorffs_alpha_by_hand() -> None:
 
 def test_krippendorffs_own_example() -> None:
     """His text's data with gaps ("Computing Krippendorff's Alpha-Reliability", 2011, C): 4 observers, alpha 0.743."""
-    told = ["1.2.3.3.2.1.4.1.2.*.*.*", "1.2.3.3.2.2.4.1.2.5.*.3", "*.3.3.3.2.3.4.2.2.5.1.*", "1.2.3.3.2.4.4.1.2.5.1.*"]
-    units = [[v for v in unit if v != "*"] for unit in zip(*(row.split(".") for row in told))]
+    rows = [
+        "1.2.3.3.2.1.4.1.2.*.*.*",
+        "1.2.3.3.2.2.4.1.2.5.*.3",
+        "*.3.3.3.2.3.4.2.2.5.1.*",
+        "1.2.3.3.2.4.4.1.2.5.1.*",
+    ]
+    units = [[v for v in unit if v != "*"] for unit in zip(*(row.split(".") for row in rows))]
     assert krippendorff_alpha(units) == pytest.approx(0.743, abs=5e-4)
 
 

@@ -57,15 +57,15 @@ def ask(server: StudyServer) -> Ask:
 
 
 def test_the_page_leads_through_all_questions(ask: Ask, server: StudyServer, study: Study) -> None:
-    found = ask("GET", "/question?rater=Ada")[1]
+    result = ask("GET", "/question?rater=Ada")[1]
     seen = []
-    while found["place"] < found["places"]:
-        seen.append((found["prompt"], found["question"]))
-        sent = {"rater": "Ada", "place": found["place"], "choice": "right", "seconds": 1.0}
-        status, found, _ = ask("POST", "/answer", sent)
+    while result["place"] < result["places"]:
+        seen.append((result["prompt"], result["question"]))
+        sent = {"rater": "Ada", "place": result["place"], "choice": "right", "seconds": 1.0}
+        status, result, _ = ask("POST", "/answer", sent)
         assert status == 200
     expected = [(step.pair.prompt, QUESTIONS[step.question]) for step in study.steps("Ada")]
-    assert seen == expected and found["answered"] == 6
+    assert seen == expected and result["answered"] == 6
     assert [row.choice for row in read_answers(server.path)] == ["right"] * 6
     assert ask("GET", "/question?rater=Ada&place=2")[1]["given"] == "right"
     assert ask("GET", "/question?rater=Ben")[1]["answered"] == 0
@@ -74,8 +74,8 @@ def test_the_page_leads_through_all_questions(ask: Ask, server: StudyServer, stu
 def test_the_page_shows_the_clips_of_the_step(ask: Ask, study: Study) -> None:
     import base64
 
-    found, step = ask("GET", "/question?rater=Ada")[1], study.steps("Ada")[0]
-    shown = tuple(base64.b64decode(found[side].partition(",")[2]) for side in ("left", "right"))
+    result, step = ask("GET", "/question?rater=Ada")[1], study.steps("Ada")[0]
+    shown = tuple(base64.b64decode(result[side].partition(",")[2]) for side in ("left", "right"))
     assert shown == tuple(clip.read_bytes() for clip in step.clips)
 
 
@@ -84,14 +84,14 @@ def test_nothing_on_the_way_to_the_browser_names_a_model(tmp_path: Path) -> None
     base, tuned = (folder(tmp_path / f"zebra-{name}", 8, clip=b"same") for name in ("base", "tuned"))
     study = open_study(base, tuned)
     with StudyServer(study, tmp_path / "answers.csv", 0) as server:
-        told = [server.question("Ada", place) for place in range(17)]
+        questions = [server.question("Ada", place) for place in range(17)]
     assert {step.left for step in study.steps("Ada")} == {"X", "Y"}
-    for found in told:
-        text = json.dumps(found)
+    for result in questions:
+        text = json.dumps(result)
         assert "zebra" not in text and ".mp4" not in text and study.identity not in text
-        assert set(found) <= {"place", "places", "answered", "pair", "pairs", "prompt", "question", "given", "left",
+        assert set(result) <= {"place", "places", "answered", "pair", "pairs", "prompt", "question", "given", "left",
                               "right"}  # fmt: skip
-    assert len({found["left"] for found in told[:16]}) == 1
+    assert len({result["left"] for result in questions[:16]}) == 1
     assert "zebra" not in PAGE and "http" not in PAGE.replace("http-equiv", "")
 
 
@@ -122,8 +122,8 @@ def test_the_page_asks_nobody_else() -> None:
 def test_strange_requests_get_an_error_and_change_nothing(
     ask: Ask, server: StudyServer, method: str, path: str, sent: Any, headers: dict[str, str], status: int
 ) -> None:
-    found = ask(method, path, sent, **headers)
-    assert found[0] == status and found[1]["error"]
+    result = ask(method, path, sent, **headers)
+    assert result[0] == status and result[1]["error"]
     assert not server.path.exists() and ask("GET", "/question?rater=Ada")[0] == 200
 
 
@@ -137,8 +137,8 @@ def test_a_port_that_is_taken_and_a_file_of_another_study(server: StudyServer, s
 
 def test_an_answer_that_cannot_be_kept_is_said(ask: Ask, server: StudyServer) -> None:
     server.path.mkdir()
-    status, found, _ = ask("POST", "/answer", {"rater": "Ada", "place": 0, "choice": "tie", "seconds": 0})
-    assert status == 400 and "cannot be used any more" in found["error"]
+    status, result, _ = ask("POST", "/answer", {"rater": "Ada", "place": 0, "choice": "tie", "seconds": 0})
+    assert status == 400 and "cannot be used any more" in result["error"]
 
 
 @pytest.mark.skipif(BROWSER is None, reason="no Chromium to press keys in")

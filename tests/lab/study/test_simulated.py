@@ -15,8 +15,8 @@ from tests.lab.study.studies import answer, many
 
 def test_choices_by_hand() -> None:
     """Lead 2 ln 3, ties 2: 3 : 2 : 1/3 = 9 : 6 : 1 of 16."""
-    found = choice_shares(2 * math.log(3), ties=2.0)
-    assert [found[c] for c in ("left", "tie", "right")] == pytest.approx([9 / 16, 6 / 16, 1 / 16])  # type: ignore[index]
+    result = choice_shares(2 * math.log(3), ties=2.0)
+    assert [result[c] for c in ("left", "tie", "right")] == pytest.approx([9 / 16, 6 / 16, 1 / 16])  # type: ignore[index]
 
 
 def test_a_known_preference_is_found_within_its_interval(tmp_path: Path) -> None:
@@ -24,17 +24,17 @@ def test_a_known_preference_is_found_within_its_interval(tmp_path: Path) -> None
     study, file = many(150), tmp_path / "answers.csv"
     for rater in ("x", "y", "z"):
         assert simulate(study, file, rater, lambda step: 1.5 if step.question == "quality" else 0.0) == 300
-    found = study_result(file).questions
+    result = study_result(file).questions
     truth = choice_shares(1.5)
     for share, name in (
-        (found["quality"].win, "left"),
-        (found["quality"].tie, "tie"),
-        (found["quality"].loss, "right"),
+        (result["quality"].win, "left"),
+        (result["quality"].tie, "tie"),
+        (result["quality"].loss, "right"),
     ):
         assert share.low <= truth[name] <= share.high  # type: ignore[index]
-    assert found["quality"].net.low > 0.3
-    assert found["alignment"].net.low < 0 < found["alignment"].net.high
-    assert abs(found["alignment"].alpha or 1) < 0.15, "independent raters agree by chance only"
+    assert result["quality"].net.low > 0.3
+    assert result["alignment"].net.low < 0 < result["alignment"].net.high
+    assert abs(result["alignment"].alpha or 1) < 0.15, "independent raters agree by chance only"
 
 
 def test_intervals_hold_the_truth_as_often_as_they_say(tmp_path: Path) -> None:

@@ -142,9 +142,9 @@ def test_a_smaller_set_is_a_part_of_the_whole(plans: list[ClipPlan]) -> None:
     assert list(plan_clips(2, species=["wolf"])) == [p for p in plans if p.facts.subject == "wolf"][:2]
 
 
-@pytest.mark.parametrize(("arguments", "told"), [({"per_species": 0}, "0"), ({"species": ["unicorn"]}, "unicorn")])
-def test_impossible_sets_are_refused(arguments: dict[str, object], told: str, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=told):
+@pytest.mark.parametrize(("arguments", "message"), [({"per_species": 0}, "0"), ({"species": ["unicorn"]}, "unicorn")])
+def test_impossible_sets_are_refused(arguments: dict[str, object], message: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=message):
         make_clips(tmp_path, **arguments)  # type: ignore[arg-type]
 
 

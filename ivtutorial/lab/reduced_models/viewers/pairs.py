@@ -75,10 +75,10 @@ class SampledPairs:
             if self.is_sampled[block]:
                 continue
             rows = range(block * PAIRS_A_BLOCK, min((block + 1) * PAIRS_A_BLOCK, self.count))
-            asked = [asked_pair(k, self.seed, self.held_out) for k in rows]
-            fields = [asdict(pair.facts) for pair in asked]
+            pairs = [asked_pair(k, self.seed, self.held_out) for k in rows]
+            fields = [asdict(pair.facts) for pair in pairs]
             for side in (0, 1):
-                clips = draw([pair.captions[side] for pair in asked], list(rows))
+                clips = draw([pair.captions[side] for pair in pairs], list(rows))
                 kept = clips[:, list(KEPT)].permute(0, 1, 3, 4, 2)
                 self.frames[rows.start : rows.stop, side] = (kept * 255).round().to(torch.uint8).numpy()
                 for j, judge in enumerate(judges):

@@ -61,7 +61,7 @@ def sampled_choices(
     for k, number in enumerate(numbers):
         frame = int(rng.integers(len(KEPT)))
         a, b = bank.frames[number, :, frame].astype(np.float32) / 255
-        asked = asked_pair(int(number), bank.seed, bank.held_out)
+        pair = asked_pair(int(number), bank.seed, bank.held_out)
         u = bank.utility[number].mean(1)
         ahead = float(u[0] - u[1])
         if k % 2:
@@ -70,7 +70,7 @@ def sampled_choices(
             ahead = annotators.SEVERITY_WEIGHT * faults.severity
         first.append(a)
         second.append(b)
-        captions.append(asked.captions[0])
+        captions.append(pair.captions[0])
         lead.append(ahead)
     seen = torch.from_numpy(np.stack([*first, *second])).permute(0, 3, 1, 2)
     scores = (lessons.image(seen).unflatten(0, (2, -1)) * lessons.text(captions)).sum(-1).T

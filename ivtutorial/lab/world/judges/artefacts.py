@@ -48,10 +48,10 @@ class Artefacts:
         rows = []
         references: dict[world.ClipFacts, Tensor] = {}  # samples of one prompt share them
         for clip, fields in zip(clips, facts, strict=True):
-            asked = world.ClipFacts(**fields)
-            if asked not in references:
-                references[asked] = self.patches(reference_frames(asked)).flatten(0, 1)
-            known = references[asked]
+            prompted = world.ClipFacts(**fields)
+            if prompted not in references:
+                references[prompted] = self.patches(reference_frames(prompted)).flatten(0, 1)
+            known = references[prompted]
             seen = self.patches(clip[list(LOOKED_AT)].float())
             nearest = torch.cdist(seen.flatten(0, 1), known).amin(1).unflatten(0, seen.shape[:2])
             rows.append(nearest.topk(round(STRANGEST * seen.shape[1]), dim=1).values.mean())

@@ -99,7 +99,7 @@ def test_intervals_of_curved_numbers_cover_the_truth(own: bool) -> None:
     for seed in range(100):
         result = made_up_result(gains, noise=0.004, own=own, seed=seed, shares=EVEN, prompts=8)
         for name, (ask, truth) in asked.items():
-            found = interval(ask(result), own)
-            assert found is not None
-            covered[name] += found.low <= truth <= found.high
+            results = interval(ask(result), own)
+            assert results is not None
+            covered[name] += results.low <= truth <= results.high
     assert all(count / 100 >= 0.88 for count in covered.values()), covered

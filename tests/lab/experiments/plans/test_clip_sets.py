@@ -36,13 +36,13 @@ def test_clean_clips_show_the_same_without_faults(tmp_path: Path) -> None:
 def test_the_second_reward_is_what_the_columns_measure() -> None:
     """Of a still clip it is sharpness plus colourfulness as `measure` has them; blur and greyness lower it."""
     frame = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0), requires_grad=True)
-    found = vivid(frame, ["a fox"])
+    result = vivid(frame, ["a fox"])
     columns = measure(frame.detach()[None])
-    assert_close(found.item(), (columns["sharpness"] + columns["colourfulness"]).item(), n=frame.numel())
-    found.sum().backward()
+    assert_close(result.item(), (columns["sharpness"] + columns["colourfulness"]).item(), n=frame.numel())
+    result.sum().backward()
     assert frame.grad is not None and frame.grad.isfinite().all() and frame.grad.abs().sum() > 0
     grey = frame.detach().mean(1, keepdim=True).expand(-1, 3, -1, -1)
-    assert vivid(grey, ["a fox"]) < found
+    assert vivid(grey, ["a fox"]) < result
     flat = torch.full((1, 3, 32, 32), 0.5, requires_grad=True)
     vivid(flat, ["a fox"]).sum().backward()
     assert flat.grad is not None and flat.grad.isfinite().all(), "a flat frame has a gradient, too"
