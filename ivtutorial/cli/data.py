@@ -116,7 +116,9 @@ def prepare_command(
     counts = ", ".join(f"{n} {status}" for status, n in result.counts.items())
     lines = [*result.problems, f"{counts}; report, sheets and manifest in {out}"]
     content = {"out": str(out), "counts": result.counts, "problems": list(result.problems)}
-    show(content, "\n".join([*lines, f"use them: ivtutorial finetune {out}"]), json_output)
+    given = {"--model": None if model == "reduced" else model, "--preset": preset}
+    options = "".join(f" {option} {value}" for option, value in given.items() if value)
+    show(content, "\n".join([*lines, f"use them: ivtutorial finetune {out}{options}"]), json_output)
 
 
 def _sampled(

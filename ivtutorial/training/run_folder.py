@@ -4,7 +4,7 @@ RUN/config.json       settings, model, reward, data, provenance
 RUN/metrics.jsonl     one line a step; lines of step 0 and of every `sample_every` steps also have `sample_reward`
 RUN/samples/step-N/   clips (MP4) and sheet.png, the same prompts and noise in every round
 RUN/checkpoints/      see `ivtutorial.training.checkpoints`
-RUN/lora/             the result, which a stock pipeline opens
+RUN/lora/             the result, in the format of `load_lora_weights` (for a pipeline that holds a `VideoUNet`)
 RUN/trackers/         curves and samples, see `ivtutorial.training.trackers`
 """
 

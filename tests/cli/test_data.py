@@ -63,6 +63,8 @@ def test_a_list_is_prepared_and_trained_on(run: Run, models: Path, clips: Path) 
     assert "too short" in Path("runs/prepared/report.csv").read_text()
     code, out, _ = run("prepare", clips, "--frames", 4, "--skip-bad", "--json", *common)
     assert code == 0 and json.loads(out)["counts"] == {"ok": 2, "too short": 1}
+    code, out, _ = run("prepare", clips, "--frames", 4, "--skip-bad", "--preset", "t4", *common)
+    assert out.endswith(f"use them: ivtutorial finetune runs/prepared --model {models / 'toy'} --preset t4\n")
     tune = ["finetune", "--data", "runs/prepared", "--reward", models / "reward", *common, "--out", "runs/a", "--json"]
     code, out, _ = run(*tune, "--steps", 1, "-D", 2, "--batch-size", 1, "--set", "frames=4")
     assert code == 0 and json.loads(out)["steps"] == 1
