@@ -8,8 +8,8 @@ document.addEventListener("DOMContentLoaded", () => {
 
 // A figure or formula that is wider than a phone scrolls in its own box; give the box a place in the order of the keys.
 const reachable = () => {
-  for (const box of document.querySelectorAll(".bd-article :is(.cell_output, section > figure)")) {
-    if (box.scrollWidth > box.clientWidth) box.tabIndex = 0;
+  for (const box of document.querySelectorAll(".bd-article :is(.cell_output, .text_html, section > figure)")) {
+    if (box.scrollWidth > box.clientWidth + 1) box.tabIndex = 0;
     else box.removeAttribute("tabindex");
   }
 };
