@@ -86,7 +86,7 @@ CARDS = {
 
 @dataclass
 class Count:
-    """How often a pass has an operation of so many (FLOPs, bytes), and the most bytes that were alive at once."""
+    """How often a pass has an operation of a given (FLOPs, bytes), and the most bytes that were alive at once."""
 
     operations: Counter[tuple[int, int]] = field(default_factory=Counter)
     alive: int = 0

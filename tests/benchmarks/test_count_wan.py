@@ -94,7 +94,7 @@ def test_the_chapter_says_what_was_counted() -> None:
         assert line + f"{rows['16gb']['tflop'] / 1000:.1f} |" in text
 
 
-def test_cogvideox_needs_a_larger_card_and_the_texts_say_so() -> None:
+def test_cogvideox_needs_a_larger_card_in_the_texts_too() -> None:
     from tests.book.test_notebooks import prose
 
     path = ROOT / "data" / "results" / "count_cogvideox.json"

@@ -36,7 +36,7 @@ def test_what_has_no_value_has_no_number():
     assert "| import | 2 | 3 |  |" in tables.lines("bench_load", {"cpu": {**MEASURED, "rows": rows}})
 
 
-def test_a_row_that_ran_out_of_memory_says_so():
+def test_a_row_that_ran_out_of_memory_is_marked():
     rows = [*ROWS, {"name": "large", "out_of_memory": True}]
     result = tables.lines("bench_step", {"cpu": None, "gpu": {**MEASURED, "rows": rows}})
     assert f"| large {'| out of memory ' * 4}|" in result

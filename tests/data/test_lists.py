@@ -33,7 +33,7 @@ def problems(source: Path, root: Path | None = None) -> list[str]:
     return [entry.problem for entry in read_entries(source, root) if entry.clip is None]
 
 
-def test_a_comma_in_a_caption_without_quotes_is_told(folder: Path) -> None:
+def test_a_comma_in_a_caption_without_quotes_is_reported(folder: Path) -> None:
     text = "video,caption\na.mp4,a red fox, running to the left\nb.mp4,a whale\n"
     entries = read_entries(write(folder, text))
     assert [entry.status for entry in entries] == ["undecodable", "ok"]
@@ -46,7 +46,7 @@ def test_a_quote_that_is_never_closed_costs_its_own_row(folder: Path) -> None:
     assert [entry.status for entry in entries] == ["undecodable", "ok", "ok"]
 
 
-def test_a_quote_that_is_closed_in_another_row_is_told(folder: Path) -> None:
+def test_a_quote_that_is_closed_in_another_row_is_reported(folder: Path) -> None:
     """It is well-formed CSV: one row whose caption holds the next one."""
     [problem] = problems(write(folder, 'video,caption\na.mp4,"a man says hello\nb.mp4,a whale"\n'))
     assert "the caption holds another row" in problem

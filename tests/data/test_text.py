@@ -68,7 +68,7 @@ def test_the_header_decides_what_divides_cells(delimiter: str) -> None:
     assert table(text) == [(2, {"caption": f"{others}fox", "path": "a.mp4"})]
 
 
-def test_each_bad_row_is_told_and_the_next_one_is_read() -> None:
+def test_each_bad_row_is_reported_and_the_next_one_is_read() -> None:
     """An open quote would swallow all that follows, an unquoted comma the rest of its caption."""
     text = (
         "video,caption\n"

@@ -152,7 +152,7 @@ def test_inside_a_group_every_process_has_the_whole_table(toy: Backbone, folder:
     assert Evaluation.load(tmp_path).keys == first.keys
 
 
-def test_diversity_is_told_for_several_seeds_only(folder: Path, toy: Backbone) -> None:
+def test_diversity_needs_several_seeds(folder: Path, toy: Backbone) -> None:
     """Two seeds: each clip has one other, so both have the same distance."""
     result = Evaluation.load(folder).column("diversity")
     assert_close(result[0::2], result[1::2])

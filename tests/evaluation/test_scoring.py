@@ -60,7 +60,7 @@ def test_frames_of_another_kind_are_named(frames: object, message: str) -> None:
         score(frames, ["a"], redness)  # type: ignore[arg-type]
 
 
-def test_a_reward_that_returns_a_list_is_told_what_is_expected() -> None:
+def test_a_reward_that_returns_a_list_is_an_error_with_what_is_expected() -> None:
     with pytest.raises(InputError, match="list: expected a torch tensor"):
         score(torch.zeros(1, 4, 3, 8, 8), ["a"], lambda frames, captions: [0.0] * len(captions))  # type: ignore
 

@@ -83,7 +83,7 @@ def test_the_first_update_is_on_policy_and_the_next_is_not() -> None:
     assert [numbers["reward_calls"] for _, numbers in result] == [32.0, 0.0]
 
 
-def test_ddpo_trains_the_steps_it_is_told() -> None:
+def test_ddpo_trains_the_chosen_steps() -> None:
     backbone, config = line(), DDPO(D=5, group=2, K=(0, 3), inner_updates=1)
     [(value, _)] = step_losses(config, brightness)(backbone, clips(), seeded(0))
     value.backward()

@@ -167,7 +167,7 @@ class Work:
         return first.to(self.device), second.to(self.device)
 
     def fast(self, network: nn.Module) -> nn.Module:
-        """A network as its loss calls it: compiled where the plan says so, with the same weights."""
+        """A network as its loss calls it: compiled if the plan asks for it, with the same weights."""
         return torch.compile(network, dynamic=False) if self.plan.compiled else network  # type: ignore[return-value]
 
     def tokenizer(self) -> CLIPTokenizer:

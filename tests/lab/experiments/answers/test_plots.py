@@ -200,7 +200,7 @@ def test_columns_that_were_not_measured_are_left_out() -> None:
     assert row["changes"]["reward"][1:] == (None, None) and "+0.0400" in gain_text(result)
 
 
-def test_an_empty_forest_says_so() -> None:
+def test_an_empty_forest_has_a_note() -> None:
     figure = new_figure(3, 1)
     draw_forest(figure, [])
     assert [text.get_text() for text in figure.texts] == ["Nothing was measured yet."]
