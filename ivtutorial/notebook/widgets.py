@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import html
 import json
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -50,7 +51,8 @@ def clip_row(clips: Sequence[Any], labels: Sequence[str], fps: float = 8.0) -> s
         f"<figure>{html_film(clip, label, fps, QUALITY)}<figcaption>{html.escape(label)}</figcaption></figure>"
         for clip, label in zip(clips, labels, strict=True)
     ]
-    row = f'<div class="films" style="--columns:{min(4, len(cells))}">{"".join(cells)}</div>'
+    rows = math.ceil(len(cells) / 4)  # equally long ones, of four clips at most
+    row = f'<div class="films" style="--columns:{math.ceil(len(cells) / rows)}">{"".join(cells)}</div>'
     return html_reel(row) + film_assets()
 
 

@@ -185,6 +185,13 @@ def test_a_row_of_clips_labels_each_for_eye_and_ear():
             widgets.clip_row(clips, labels)
 
 
+@pytest.mark.parametrize(("clips", "columns"), [(3, 3), (4, 4), (6, 3), (8, 4), (9, 3)])
+def test_rows_of_clips_are_equally_long_where_they_can_be(clips: int, columns: int):
+    page = Elements(widgets.clip_row(np.zeros((clips, 1, 8, 8, 3), np.uint8), [str(k) for k in range(clips)]))
+    [row] = [div for div in page.of("div") if div.get("class") == "films"]
+    assert row["style"] == f"--columns:{columns}"
+
+
 def strip_pixels(text: str) -> list[Any]:
     """The pictures of a strip, RGBA."""
     data = [image["src"].removeprefix("data:image/webp;base64,") for image in Elements(text).of("img")]

@@ -47,7 +47,7 @@ def zoo_poster() -> str:
 def scene_poster() -> str:
     """The fox in each of the eight scenes."""
     cells = [(_still(replace(FOX, scene=scene)), scene, f"a red fox: {scene}") for scene in SCENES]
-    return _grid(cells, "repeat(auto-fill,minmax(7rem,1fr))")
+    return _grid(cells, "repeat(auto-fill,minmax(max(7rem,22%),1fr))")
 
 
 def movement_row() -> str:

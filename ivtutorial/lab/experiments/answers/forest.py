@@ -104,7 +104,7 @@ def draw_forest(figure: Any, panels: Sequence[tuple[str, Sequence[Row]]]) -> Non
             axis.errorbar(row.mean, k, xerr=ends, fmt="o", color=row.colour, capsize=3, ms=5)
         axis.set_yticks(range(len(rows)), [row.label for row in rows])
         axis.set_ylim(len(rows) - 0.5, -0.5)
-        axis.locator_params(axis="x", nbins=5)  # longer numbers would run into each other
+        axis.locator_params(axis="x", nbins=4)  # longer numbers would run into each other
         axis.set_title(title, fontsize=10.5, loc="left")
         axis.spines[["top", "right"]].set_visible(False)
 
