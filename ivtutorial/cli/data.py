@@ -57,7 +57,7 @@ def prepare_command(
     height: Height = None,
     width: Width = None,
     preset: Annotated[
-        str | None, typer.Option(help="That of `finetune`, for its precision; default by the card's memory.")
+        str | None, typer.Option(help="That of `finetune`, for its precision and size; default by the card's memory.")
     ] = None,
     precision: Annotated[
         str,
@@ -100,6 +100,8 @@ def prepare_command(
         raise InputError("give either CLIPS, or --from-prompts (and then perhaps --prompts FILE).")
     frames, fps = (frames or 16, fps or 8.0) if check_only else clip_length(model, frames, fps)
     count, dtype = default_processes(processes, device), encoder_dtype(model, preset, precision, device)
+    if not check_only:
+        height, width = clip_size(model, preset, device, height, width)
     with interruptible("Run the command again: it goes on where it stopped."), joined() as first_process:
         if from_prompts:
             clips = _sampled(
@@ -177,16 +179,35 @@ def encoder_dtype(model: str, preset: str | None, precision: str, device: str | 
     """
     from ivtutorial.models.memory import DTYPES, Memory
     from ivtutorial.system.device import check_bf16, choose_device
-    from ivtutorial.training.presets import preset as settings_of, preset_here
 
     if precision not in ("auto", *DTYPES):
         raise InputError(f"--precision {precision}: expected auto, {', '.join(DTYPES)}.")
-    settings = {} if preset is None else settings_of(preset)
+    settings = preset_settings(model, preset, device)
     if choose_device(device).type == "cpu":
         return DTYPES["fp32"]
-    if preset is None and precision == "auto" and model != "reduced":
-        settings = settings_of(preset_here(model))
     memory = Memory(**settings.get("memory", {}))
     chosen = (memory.vae or settings.get("precision", "fp32")) if precision == "auto" else precision
     check_bf16(chosen, choose_device(device))
     return DTYPES[chosen]
+
+
+def clip_size(
+    model: str, preset: str | None, device: str | None, height: int | None, width: int | None
+) -> tuple[int | None, int | None]:
+    """Height and width in pixels at which `finetune` encodes: as given, or else those of the preset, if it has any.
+
+    Raises:
+        InputError: an unknown preset.
+    """
+    settings = preset_settings(model, preset, device)
+    return height or settings.get("height"), width or settings.get("width")
+
+
+def preset_settings(model: str, preset: str | None, device: str | None) -> dict[str, Any]:
+    """The settings of a preset, or of the one that `finetune` chooses by the GPU's memory; none for the small model."""
+    from ivtutorial.system.device import choose_device
+    from ivtutorial.training.presets import preset as settings_of, preset_here
+
+    if preset is None and (model == "reduced" or choose_device(device).type == "cpu"):
+        return {}
+    return settings_of(preset or preset_here(model))

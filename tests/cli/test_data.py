@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from ivtutorial import cli
-from ivtutorial.cli.data import encoder_dtype
+from ivtutorial.cli.data import clip_size, encoder_dtype
 from ivtutorial.errors import InputError
 from ivtutorial.models.backbone_folder import save_backbone
 from ivtutorial.video.writer import write_video
@@ -124,3 +124,14 @@ def test_clips_are_encoded_in_the_precision_that_finetune_will_want(
     assert encoder_dtype(*arguments) == expected
     with pytest.raises(InputError, match="expected auto, fp32, bf16, fp16"):
         encoder_dtype(model, preset, "fp8", None)
+
+
+def test_clips_are_encoded_in_the_size_that_finetune_will_want(monkeypatch: pytest.MonkeyPatch) -> None:
+    """That of a preset, if it has one; what is given stays; without a preset the card decides, if there is one."""
+    assert clip_size("wan2.1-1.3b", "16gb", "cpu", None, None) == (256, 256)
+    assert clip_size("wan2.1-1.3b", "16gb", "cpu", 480, None) == (480, 256)
+    assert clip_size("modelscope", "t4", "cpu", None, None) == clip_size("wan2.1-1.3b", None, "cpu", None, None)
+    monkeypatch.setattr("ivtutorial.system.device.choose_device", lambda name: torch.device("cuda"))
+    monkeypatch.setattr("ivtutorial.training.presets.preset_here", lambda model: "16gb")
+    assert clip_size("wan2.1-1.3b", None, None, None, None) == (256, 256)
+    assert clip_size("reduced", None, None, None, None) == (None, None)
