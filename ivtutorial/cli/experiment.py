@@ -142,10 +142,12 @@ def _verdicts(results: Path | None, json_output: bool) -> None:
 
 
 def _publish(folder: Path, target: Path) -> None:
-    """Copy the result, and its picture as SVG, or as PNG where it shows frames, to where results are kept."""
+    """Copy the result, and its picture as SVG, or as PNG where it shows frames, in place of those that are kept."""
     from ivtutorial.system.files import atomic_write, atomic_write_text
 
     atomic_write_text(target.with_suffix(".json"), (folder / "result.json").read_text(encoding="utf-8"))
     plot = next(folder / f"plot{end}" for end in (".svg", ".png") if (folder / f"plot{end}").is_file())
     with atomic_write(target.with_suffix(plot.suffix)) as file:
         file.write(plot.read_bytes())
+    for end in {".svg", ".png"} - {plot.suffix}:
+        target.with_suffix(end).unlink(missing_ok=True)  # of an earlier result

@@ -109,7 +109,7 @@ def test_cogvideox_needs_a_larger_card_in_the_texts_too() -> None:
 def test_the_page_shows_every_row_as_counted() -> None:
     from tests.book.test_benchmark_tables import PAGE, tables
 
-    lines: list[Any] = tables.counted_clip_lines(TABLE)
+    lines: list[Any] = [" ".join(line.split()) for line in tables.counted_clip_lines(TABLE)]  # some spaces never break
     assert lines[0].startswith("**Counted, not measured.**") and "```{benchmark} count_wan\n```" in PAGE
     for row in TABLE["rows"]:
         start = f"| {row['frames']} | {row['height']} x {row['width']} | {row['name']} | {row['precision']} | "
