@@ -32,7 +32,10 @@ def experiment_command(
     ] = Path("runs/experiments"),
     results: Annotated[
         Path | None,
-        typer.Option(help="Also write NAME.json and the picture into this folder; with 'verdicts', read them."),
+        typer.Option(
+            help="Also write NAME.json and the picture into this folder, and take over the runs that its files hold of "
+            "the same settings, weights and precision; with 'verdicts', read them."
+        ),
     ] = None,
     models: Annotated[
         Path | None, typer.Option(help="Folder with reduced, reward and judge; default the shipped models.")
@@ -82,7 +85,9 @@ def _one(
 
     plan, (workers, models, precision, device, hours) = experiment(name, quick), how
     until = time.monotonic() + 3600 * hours
-    result = run_experiment(plan, out, workers, models, precision=precision, device=device, until=until)
+    result = run_experiment(
+        plan, out, workers, models, precision=precision, device=device, until=until, results=results
+    )
     if not result:
         return show(
             {"out": str(out)}, f"Not one run was done within {hours:g} hours: give it more, --hours.", json_output
@@ -103,7 +108,7 @@ def _all(out: Path, results: Path | None, how: tuple[int, Path | None, str, str,
             _publish(folder, results / folder.name)
 
     workers, models, precision, device, hours = how
-    lines = run_plan(out, hours, workers, models, precision, device, publish=publish)
+    lines = run_plan(out, hours, workers, models, precision, device, publish=publish, results=results)
     show({"blocks": lines}, "\n".join(lines), json_output)
 
 

@@ -40,6 +40,7 @@ class Conduct:
         opened: model, reward and judge of the measurements.
         device: "cpu" or "cuda".
         until: when to stop beginning anything new, in seconds of `time.monotonic`; None for never.
+        stored: results whose runs may be taken over.
     """
 
     plan: Experiment
@@ -53,6 +54,7 @@ class Conduct:
     opened: tuple[Any, Any, Any] | None = None
     device: str = "cpu"
     until: float | None = None
+    stored: Sequence[Mapping[str, Any]] = ()
 
     def time_is_up(self) -> bool:
         """Whether nothing new should begin; all processes agree, by the first one's clock."""

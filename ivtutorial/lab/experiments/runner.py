@@ -22,6 +22,7 @@ from ivtutorial.data.prompts import shipped_prompts
 from ivtutorial.errors import InputError
 from ivtutorial.lab.experiments.answers.plots import write_plot
 from ivtutorial.lab.experiments.answers.summary import summarise
+from ivtutorial.lab.experiments.carried import Carried, carried_run, stored_results
 from ivtutorial.lab.experiments.measured import ArmResult, Measured, Point
 from ivtutorial.lab.experiments.measuring import (
     Conduct,
@@ -58,6 +59,7 @@ def run_experiment(
     precision: str = "fp32",
     device: str = "cpu",
     until: float | None = None,
+    results: str | Path | None = None,
 ) -> dict[str, Any]:
     """Run an experiment, or what is missing of it: seed after seed, with all arms of a seed before the next one.
 
@@ -71,6 +73,8 @@ def run_experiment(
             processors with instructions for it and slower on others.
         device: "cpu", or "cuda" with a single process.
         until: when to stop beginning further runs, in seconds of `time.monotonic`; what is done by then is the result.
+        results: folder with results of earlier runs, on this machine or another: those of the same settings, weights
+            and precision are taken over; see `ivtutorial.lab.experiments.carried`.
 
     Returns:
         The result, as written to ROOT/NAME/result.json; see `ivtutorial.lab.experiments.answers.summary`. Empty, and
@@ -85,14 +89,16 @@ def run_experiment(
     root = Path(root)
     models = Path(models) if models is not None else data_path("models")
     clips = {arm.name: clip_set(arm.clips, arm.clip_count, root / "clips") for arm in plan.arms}
+    weights = weights_hash(models)
+    stored = stored_results(results, weights, precision) if results is not None and not plan.quick else ()
     conduct = Conduct(
-        plan, root, models, clips, processes, weights_hash(models), cast("Precision", precision), progress,
-        device=device, until=until,
+        plan, root, models, clips, processes, weights, cast("Precision", precision), progress,
+        device=device, until=until, stored=stored,
     )  # fmt: skip
     base, arms = launch(_conduct, processes, conduct)[0]
     if not arms:
         return {}
-    result = summarise(plan, base, arms, data_rewards(conduct), precision, data_values(conduct))
+    result = summarise(plan, base, arms, data_rewards(conduct), precision, data_values(conduct), weights)
     folder = root / (plan.name + ("-quick" if plan.quick else ""))
     atomic_write_text(folder / "result.json", rows_in_lines(result) + "\n")
     write_plot(folder / "plot.png", result, strips(conduct) if plan.kind == "strip" else None)
@@ -103,7 +109,7 @@ def _conduct(conduct: Conduct) -> tuple[dict[int, Measured], list[ArmResult]]:
     """Everything, in each process, which opens the models of the measurements once."""
     conduct = replace(conduct, opened=open_models(conduct))
     plan = conduct.plan
-    base, chosen, runs = {}, {}, {arm.name: dict[int, list[Point]]() for arm in plan.arms}
+    base, chosen, runs = {}, {}, {arm.name: dict[int, Carried]() for arm in plan.arms}
     for seed, arm in ((seed, arm) for seed in plan.seeds for arm in plan.arms if seed in plan.seeds_of(arm)):
         if conduct.time_is_up():
             break
@@ -112,15 +118,20 @@ def _conduct(conduct: Conduct) -> tuple[dict[int, Measured], list[ArmResult]]:
         if arm.name not in chosen:
             chosen[arm.name] = _choose_rate(conduct, arm)
         lr = chosen[arm.name][0]
-        runs[arm.name][seed] = _run_seed(conduct, arm, arm_folder(conduct, arm) / run_name(lr, seed), seed, lr)
+        folder = arm_folder(conduct, arm) / run_name(lr, seed)
+        runs[arm.name][seed] = _stored_run(conduct, arm, folder, seed, lr) or Carried(
+            _run_seed(conduct, arm, folder, seed, lr)
+        )
     return base, [_arm_result(conduct, arm, *chosen[arm.name], runs[arm.name]) for arm in plan.arms if runs[arm.name]]
 
 
 def _arm_result(
-    conduct: Conduct, arm: Arm, lr: float, looked: dict[str, dict[str, float]], runs: dict[int, list[Point]]
+    conduct: Conduct, arm: Arm, lr: float, looked: dict[str, dict[str, float]], runs: dict[int, Carried]
 ) -> ArmResult:
     tried = {rate: columns["reward"] for rate, columns in looked.items()}
-    return ArmResult(arm, lr, tried, runs, looked, peak_of_arm(conduct, arm) if conduct.plan.peak else None)
+    points = {seed: run.points for seed, run in runs.items()}
+    carried = {seed: run.source for seed, run in runs.items() if run.source}
+    return ArmResult(arm, lr, tried, points, looked, carried, peak_of_arm(conduct, arm) if conduct.plan.peak else None)
 
 
 def rows_in_lines(content: dict[str, Any]) -> str:
@@ -160,6 +171,16 @@ def _look(conduct: Conduct, arm: Arm, folder: Path, lr: float) -> dict[str, floa
         at = (run / step_name(step), lora, arm.lora_scale, TUNING_LIST, plan.tuning_prompts, plan.D[0])
         tables.append(measure_list(conduct, *at))
     return {name: sum(float(t.column(name).mean()) for t in tables) / len(tables) for name in tables[0].numbers}
+
+
+def _stored_run(conduct: Conduct, arm: Arm, folder: Path, seed: int, lr: float) -> Carried | None:
+    """A run that stored results hold; None if it is here as well, or if its clips, which no result holds, are shown."""
+    from ivtutorial.models.lora import LORA_FILE
+
+    shown = conduct.plan.kind == "strip" and seed == conduct.plan.seeds[0]
+    if shown or (folder / "run" / "lora" / LORA_FILE).is_file():
+        return None
+    return carried_run(conduct.stored, conduct.plan, arm, lr, seed)
 
 
 def _run_seed(conduct: Conduct, arm: Arm, folder: Path, seed: int, lr: float) -> list[Point]:

@@ -21,6 +21,7 @@ def run_plan(
     blocks: Sequence[Block] = BLOCKS,
     progress: bool = True,
     publish: Callable[[Path], None] = lambda folder: None,
+    results: str | Path | None = None,
 ) -> list[str]:
     """Walk through the blocks; runs that are there already are read, and nothing new begins when time is up.
 
@@ -38,6 +39,7 @@ def run_plan(
         blocks: what to run, in this order.
         progress: see processes.
         publish: called with the folder of each result that was written.
+        results: folder of stored results, see `run_experiment`.
 
     Returns:
         A line for each block that was reached: which, how many runs each of its arms has, and whether it is done.
@@ -52,7 +54,7 @@ def run_plan(
         if time.monotonic() > until:
             break
         plan = block.plan()
-        result = run_experiment(plan, root, processes, models, progress, precision, device, until)
+        result = run_experiment(plan, root, processes, models, progress, precision, device, until, results)
         runs = {
             arm.name: len(result["arms"][arm.name]["seeds"]) if arm.name in result.get("arms", {}) else 0
             for arm in plan.arms

@@ -2,7 +2,7 @@
 
 | key            | what                                                                                             |
 |----------------|--------------------------------------------------------------------------------------------------|
-| `precision`    | "fp32" or "bf16"                                                                                 |
+| `precision`    | "fp32" or "bf16"; `weights`: hash of the models                                                  |
 | `plan`         | the experiment as planned, with what a step costs                                                |
 | `own_prompts`  | the LIST-Ds of which each run has a panel of prompts of its own                                  |
 | `base`         | LIST-D -> column -> mean, std, bootstrap 95 % interval, n, of the untouched model                |
@@ -13,6 +13,7 @@
 | `by_run`       | LIST-D -> column -> a row a seed, a number a prompt and noise, see `contrasts`                   |
 | `moments`      | what was measured along the runs: share of the run, passes, seconds, and `by_run` of LIST-D      |
 | `looked`       | learning rate -> column -> mean over the tuning prompts. `peak_mb`: memory of a step             |
+| `carried`      | seed -> experiment, date, hardware and commit of a run that was taken over from another result   |
 | `data`         | clip set -> reward of the fine-tuning clips themselves                                           |
 | `data_values`  | LIST-D -> clip set -> column -> a number each, of the clips whose captions are the prompts       |
 | `provenance`   | date, hardware, versions, commit                                                                 |
@@ -48,6 +49,7 @@ def summarise(
     data: Mapping[str, Any] | None = None,
     precision: str = "fp32",
     data_values: Mapping[str, Any] | None = None,
+    weights: str = "",
 ) -> dict[str, Any]:
     """The content of result.json; see the module.
 
@@ -58,6 +60,7 @@ def summarise(
         data: rewards of the clips themselves.
         precision: that was computed in.
         data_values: reward and utility of the clips whose captions are prompts.
+        weights: hash of the models.
     """
     seeds = [seed for seed in plan.seeds if seed in base]
     own = [f"{name}-{D}" for name, _, D in plan.conditions() if plan.panel(name, 0) is not None]
@@ -75,6 +78,7 @@ def summarise(
         "experiment": plan.name,
         "quick": plan.quick,
         "precision": precision,
+        "weights": weights,
         "plan": plan.to_dict(),
         **content,
         "base": {
@@ -102,6 +106,7 @@ def _arm(result: ArmResult, content: Mapping[str, Any], base: Mapping[int, Measu
         "by_run": by_run,
         "moments": _moments(result, where=next(iter(content["base_values"]))),
         "looked": {rate: {name: _round(x) for name, x in columns.items()} for rate, columns in result.looked.items()},
+        "carried": {str(seed): dict(source) for seed, source in result.carried.items()},
         "peak_mb": None if result.peak_mb is None else _round(result.peak_mb),
     }
 
