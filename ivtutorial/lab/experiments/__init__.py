@@ -6,6 +6,7 @@
 | `measured`       | evaluations at the moments of a run                                       |
 | `measuring`      | where runs lie; their evaluations, strips of frames                       |
 | `peak`           | memory of a step, counted                                                 |
+| `carried`        | runs that stored results hold, taken over                                 |
 | `runner`         | fine-tune and measure, going on where an interrupted experiment stopped   |
 | `whole_plan`     | whatever is missing of the whole plan, for as long as there is time       |
 | `answers`        | what the results say: tables, intervals, verdicts, pictures               |
