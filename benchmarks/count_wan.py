@@ -69,7 +69,7 @@ class Way:
         return Memory(**preset(self.preset)["memory"])
 
 
-WAYS = (Way("16gb"), Way("16gb", two_phase=True), Way("24gb"), Way("80gb"))
+WAYS = (Way("16gb"), Way("16gb", two_phase=True), Way("80gb"))
 
 
 def wan() -> WanBackbone:

@@ -38,9 +38,7 @@ def finetune_command(
     ] = None,
     preset: Annotated[
         str | None,
-        typer.Option(
-            help="Memory and batch for a GPU: t4, 8gb, 24gb, a100, h100; transformers 16gb, 24gb, 80gb; else by card."
-        ),
+        typer.Option(help="Memory and batch for a GPU: t4, 8gb, 24gb, a100, h100; transformers 16gb, 16gb-fp16, 80gb."),
     ] = None,
     method: Method = None,
     steps: Annotated[int | None, typer.Option(help="Optimiser steps in all (paper: 20000).")] = None,

@@ -43,5 +43,5 @@ def check_bf16(precision: str, device: torch.device) -> None:
     if card.major < 8 or not torch.cuda.is_bf16_supported():
         raise InputError(
             f"precision = 'bf16': {card.name} has no bf16, or its driver has none. "
-            "Use precision 'fp16', as the presets t4 and 8gb do."
+            "Use precision 'fp16', as the presets t4, 8gb and 16gb-fp16 do."
         )

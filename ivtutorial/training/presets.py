@@ -4,17 +4,23 @@ By the GPU, as plain data; what `--preset` of the command line stands for:
 
 | preset | card | precision | what it does |
 |---|---|---|---|
-| `t4` | 15 GiB without fast bf16, e.g. a free Colab | fp16, loss scaling | all recomputed, text towers outside |
-| `8gb` | 8 GiB | fp16, loss scaling | as `t4`, and guidance in two passes |
-| `24gb` | 24 GiB, e.g. RTX 3090, 4090, L4, A10 | bf16 | two clips, UNet and decoder recomputed |
-| `a100` | 40 GiB | bf16 | the authors' two clips a GPU, only the UNet recomputed |
-| `h100` | 80 GiB | bf16 | two clips, nothing recomputed: 6 % less to compute |
-| `16gb` | 16 GiB, for Wan 2.1; CogVideoX: 24 | bf16 | one clip of 256x256, all recomputed, guidance in two passes |
+| `t4` | 15 GiB without fast bf16, e.g. a free Colab | fp16, loss scaling | two clips, all recomputed, text outside |
+| `8gb` | 8 GiB | fp16, loss scaling | one clip, as `t4`, and guidance in two passes |
+| `24gb` | 24 GiB, e.g. RTX 3090, 4090, L4, A10 | bf16 | four clips, UNet and decoder recomputed |
+| `a100` | 40 GiB | bf16 | eight clips, UNet and decoder recomputed |
+| `h100` | 80 GiB | bf16 | eight clips, only the UNet recomputed |
+| `16gb` | from 16 GiB, for Wan 2.1; CogVideoX: 24 | bf16 | one clip of 256x256, as `8gb` |
+| `16gb-fp16` | the same without fast bf16, e.g. a T4 | fp16, loss scaling | as `16gb` |
 | `80gb` | 80 GiB, for video transformers | bf16 | two clips, transformer and decoder recomputed |
 
-Each makes 8 clips a step on one GPU, as the paper has on four. On N GPUs divide `accumulation` by N. The method's
-settings (tau, D, K, S) are the same in all of them, and so is what is computed, up to rounding. None sets a learning
-rate: that of a run follows from its method (see `rate_line`), whatever the card.
+Each makes 8 clips a step on one GPU, as the paper has on four. On N GPUs divide `accumulation` by N, and where it is 1,
+`batch_size`. The method's settings (tau, D, K, S) are the same in all of them, and so is what is computed, up to
+rounding. None sets a learning rate: that of a run follows from its method (see `rate_line`), whatever the card.
+
+The batch is as wide as fits. Eleven of a step's twelve denoising steps record nothing, so their memory hardly grows
+with it, and a wide batch hands a fast card fewer and larger operations: eight clips in one pass a quarter of those that
+four passes of two have, which a processor may be too slow to hand over. On large cards recomputing the UNet makes room
+for it, for 6 % more to compute (counted, `benchmarks/count_step.py`).
 
 By the model, see :func:`with_defaults`:
 
@@ -53,7 +59,7 @@ _RECOMPUTE = {"recompute_unet": True, "recompute_decode": True, "decode_chunk": 
 _SMALL = {**_RECOMPUTE, "recompute_reward": True, "offload_text": True}
 
 PRESETS: dict[str, dict[str, Any]] = {
-    "t4": {"batch_size": 1, "accumulation": 8, "precision": "fp16", "memory": _SMALL},
+    "t4": {"batch_size": 2, "accumulation": 4, "precision": "fp16", "memory": _SMALL},
     "8gb": {
         "batch_size": 1,
         "accumulation": 8,
@@ -61,28 +67,29 @@ PRESETS: dict[str, dict[str, Any]] = {
         "memory": {**_SMALL, "guidance_passes": 2},
     },
     "24gb": {
-        "batch_size": 2,
-        "accumulation": 4,
+        "batch_size": 4,
+        "accumulation": 2,
         "precision": "bf16",
         "memory": {**_RECOMPUTE, "offload_text": True},
     },
-    "a100": {"batch_size": 2, "accumulation": 4, "precision": "bf16", "memory": {"recompute_unet": True}},
-    "h100": {"batch_size": 2, "accumulation": 4, "precision": "bf16", "memory": {}},
+    "a100": {
+        "batch_size": 8,
+        "accumulation": 1,
+        "precision": "bf16",
+        "memory": {"recompute_unet": True, "recompute_decode": True},
+    },
+    "h100": {"batch_size": 8, "accumulation": 1, "precision": "bf16", "memory": {"recompute_unet": True}},
 }
 
 # For video transformers, whose decoder needs more: a chunk of frames at a time. With 16gb 8.3 GiB in all for a clip of
-# 17 frames of 256x256 pixels, counted by benchmarks/count_wan.py; 24gb serves them, too. At 480x832 one clip needs more
-# than 24 GiB, unless `decoder` names a tiny one. `two_phase` would save little (8.0 GiB) for one more pass of the
-# network, so it stays off.
+# 17 frames of 256x256 pixels, counted by benchmarks/count_wan.py. At 480x832 one clip needs more than 24 GiB, unless
+# `decoder` names a tiny one. `two_phase` would save little (8.0 GiB) for one more pass of the network, so it stays off.
+_ONE_CLIP = {"batch_size": 1, "accumulation": 8, "height": 256, "width": 256}
+_ONE_CLIP_MEMORY = {**_SMALL, "guidance_passes": 2}
+
 DIT_PRESETS: dict[str, dict[str, Any]] = {
-    "16gb": {
-        "batch_size": 1,
-        "accumulation": 8,
-        "precision": "bf16",
-        "height": 256,
-        "width": 256,
-        "memory": {**_SMALL, "guidance_passes": 2},
-    },
+    "16gb": {**_ONE_CLIP, "precision": "bf16", "memory": _ONE_CLIP_MEMORY},
+    "16gb-fp16": {**_ONE_CLIP, "precision": "fp16", "memory": _ONE_CLIP_MEMORY},
     "80gb": {
         "batch_size": 2,
         "accumulation": 4,
@@ -96,7 +103,7 @@ def preset(name: str) -> dict[str, Any]:
     """A copy of the settings of one preset, as a part of a run's configuration.
 
     Args:
-        name: "t4", "8gb", "24gb", "a100" or "h100"; for video transformers "16gb" or "80gb".
+        name: "t4", "8gb", "24gb", "a100" or "h100"; for video transformers "16gb", "16gb-fp16" or "80gb".
 
     Raises:
         InputError: an unknown name.
@@ -123,8 +130,10 @@ def preset_for(memory: float, bf16: bool, transformer: bool = False) -> str:
         >>> preset_for(14.7, bf16=False), preset_for(79.0, bf16=True), preset_for(79.0, bf16=True, transformer=True)
         ('t4', 'h100', '80gb')
     """
-    if transformer and bf16:
-        return "16gb" if memory < 20 else "24gb" if memory < 70 else "80gb"
+    if transformer and not bf16:
+        return "16gb-fp16"
+    if transformer:
+        return "16gb" if memory < 70 else "80gb"
     if memory < 12:
         return "8gb"
     if memory < 20 or not bf16:

@@ -99,6 +99,11 @@ def test_the_texts_say_what_was_counted() -> None:
         cells += [f"{200 * seconds / 3600:.1f} h", f"{20000 * seconds / 86400:.1f} days"]
         assert f"| {' | '.join(cells)} |" in chapter
     assert f"each at least {ROWS['preset t4']['cards']['T4']['floor']:.0f} s on a T4" in chapter
+    small, large = (ROWS[f"preset {name}"] for name in ("t4", "h100"))
+    orders = [f"{row['operations'] * row['passes']:,} with `{name}`" for name, row in (("t4", small), ("h100", large))]
+    assert f"{orders[0]} and {orders[1]}, has to be started" in chapter
+    assert f"{small['peak_gib']:.1f} GiB of its 15" in chapter
+    assert small["tflop"] / 1.06 < large["tflop"] < small["tflop"], "what the large card recomputes costs little"
     assert f"| any of 8 GB | `8gb` | {ROWS['preset 8gb']['peak_gib']:.1f} GiB |" in chapter
     readme = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
     t4, h100 = ROWS["preset t4"], ROWS["preset h100"]["cards"]["H100"]

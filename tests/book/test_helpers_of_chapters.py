@@ -124,7 +124,10 @@ def test_at_full_size_a_chapter_saves_what_the_card_needs(
     scale = notebook.open_scale("modelscope")
     assert opened == [("modelscope", dtype, "cuda"), ("hpsv2", "cuda", dtype)]
     assert scale.backbone.unet.gradient_checkpointing and scale.backbone.memory.decode_chunk == chunk
-    assert scale.backbone.memory.recompute_decode == (card == "t4") and not scale.backbone.memory.offload_text
+    assert (
+        scale.backbone.memory.recompute_decode == preset(card)["memory"].get("recompute_decode", False)
+        and not scale.backbone.memory.offload_text
+    )
     chosen = FinetuneConfig(**scale.settings)
     wanted = FinetuneConfig.from_dict({**preset(card), "batch_size": 2, "accumulation": 1})
     assert scale.preset == card and chosen == wanted, "a run gets all but the number of clips, which a chapter chooses"

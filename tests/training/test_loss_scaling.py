@@ -26,8 +26,10 @@ from ivtutorial.models.lora import LORA_FILE
 from ivtutorial.training.checkpoints import latest_checkpoint, read_optimizer
 from ivtutorial.training.config import FinetuneConfig
 from ivtutorial.training.finetuning import finetune
+from ivtutorial.training.presets import preset
 from ivtutorial.training.run_folder import FinetuneResult
 from ivtutorial.training.start import make_accelerator
+from tests.models.dit.tiny import tiny_wan
 from tests.toy import toy_backbone
 
 if TYPE_CHECKING:
@@ -97,6 +99,23 @@ def test_200_steps_on_random_weights_stay_finite(tune: Callable[..., FinetuneRes
     assert len(bad) == result.skipped == rows[-1]["skipped"]
     assert [row["skipped"] for row in rows] == [sum(step <= row["step"] for step in bad) for row in rows]
     assert any(weights[name].any() for name in weights if "lora_B" in name), "and it has learnt something"
+
+
+def test_a_video_transformer_learns_in_fp16(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """As the preset 16gb-fp16 has it: all frozen parts in fp16, the adapter in float32."""
+    monkeypatch.setattr("ivtutorial.training.finetuning.make_accelerator", fp16_on_cpu)
+    backbone = tiny_wan().to("cpu", torch.float16)
+    shape = backbone.latent_shape(5, 16, 16)
+    data = LatentDataset(torch.randn(2, *shape, generator=torch.Generator().manual_seed(0)), ["a fox", "snow"])
+    changes = {"steps": 30, "frames": 5, "height": 16, "width": 16, "batch_size": 1, "accumulation": 1, "lr": 1e-3}
+    memory = {**preset("16gb-fp16")["memory"], "offload_text": False}
+    config = FinetuneConfig.from_dict({**preset("16gb-fp16"), **changes, "memory": memory, "trackers": ()})
+    method = InstructVideo(tau=0.5, D=2, S=1, selection="first")
+    result = finetune(backbone, data, steep, tmp_path / "run", replace(config, method=method), progress=False)
+    weights, scaler = kept(latest_checkpoint(result.folder) or tmp_path)
+    assert 0 < result.skipped <= 16 and scaler["scale"] == START / 2**result.skipped
+    assert all(weight.isfinite().all() and weight.dtype == torch.float32 for weight in weights.values())
+    assert any(weights[name].any() for name in weights if "lora_B" in name)
 
 
 def test_a_resumed_run_takes_up_the_loss_scale(tune: Callable[..., FinetuneResult], tmp_path: Path) -> None:

@@ -120,7 +120,14 @@ def test_without_a_preset_the_card_decides(
 
 @pytest.mark.parametrize(
     ("memory", "major", "expected"),
-    [(7.8, 8, "16gb"), (15.8, 8, "16gb"), (22.0, 8, "24gb"), (39.4, 8, "24gb"), (79.1, 9, "80gb"), (14.7, 7, "t4")],
+    [
+        (7.8, 8, "16gb"),
+        (15.8, 8, "16gb"),
+        (22.0, 8, "16gb"),
+        (39.4, 8, "16gb"),
+        (79.1, 9, "80gb"),
+        (14.7, 7, "16gb-fp16"),
+    ],
 )
 def test_a_video_transformer_has_presets_of_its_own(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, memory: float, major: int, expected: str
