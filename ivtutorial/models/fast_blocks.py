@@ -5,7 +5,7 @@
 | layout on a CPU | (N, C, H, W) | channels last in memory: tokens and images are views of each other |
 | temporal convolution | `conv3d` (3, 1, 1) | `conv2d` (3, 1) over frames and positions |
 | attention to the caption | keys and values of each frame | of each clip; on a CPU all heads in one product |
-| attention in bf16 with gradient on a CPU | fused kernel | two products and a softmax, where there are few tokens |
+| attention in bf16 on a CPU | fused kernel | two products and a softmax, where there are few tokens |
 | tokens on a GPU | a view of images, hence a small product for each frame or position | in order, hence one product |
 | GEGLU on a CPU | halves of one projection | two projections; in bf16 without gradient, GELU and product inside them |
 
@@ -220,12 +220,12 @@ _CLASSES: dict[type[nn.Module], type[nn.Module]] = {
 
 
 def _attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-    """Attention (N, heads, T, width); on a CPU, in bf16 and for few tokens the fused kernel is slow backwards."""
+    """Attention (N, heads, T, width); on a CPU, in bf16 and for few tokens the fused kernel is slow."""
     if len(query) > MOST_SEQUENCES:
         parts = (tensor.split(MOST_SEQUENCES) for tensor in (query, key, value))
         return torch.cat([_attend(*part) for part in zip(*parts, strict=True)])
     few = query.shape[-2] * key.shape[-2] <= FEW_SCORES
-    if query.device.type != "cpu" or query.dtype != torch.bfloat16 or not torch.is_grad_enabled() or not few:
+    if query.device.type != "cpu" or query.dtype != torch.bfloat16 or not few:
         return functional.scaled_dot_product_attention(query, key, value)
     scores = (query * query.shape[-1] ** -0.5) @ key.transpose(-2, -1)
     return scores.float().softmax(-1).to(value.dtype) @ value
