@@ -106,28 +106,28 @@ def flatter_gains_more() -> bool:
 SENTENCES: dict[str, Callable[[], bool]] = {
     "along a run detail and colour improve": lambda: rises("fig8", "instructvideo", "sharpness", "colourfulness"),
     "the watermark fades (0.16 to 0.02)": watermark_fades,
-    "keeps its gain of reward with 50 (+0.032, +0.024 to +0.039; u +0.08, -0.05 to +0.21)": keeps_gain,
+    "keeps its gain of reward when sampled with 50 (+0.032, +0.024 to +0.039; u +0.08, -0.05 to +0.21)": keeps_gain,
     "tuning with 50 works and is less efficient": lambda: (
         changed("figA1", "tuned-D50").low > 0 > changed("figA1", "tuned-D50", first="tuned-D20").high
     ),
     "another reward works, with another style": lambda: rises("figA7", "vivid", "sharpness", "colourfulness"),
-    "at equal reward (-0.04 of the untouched model's, -0.11 to +0.04, within the margin of 0.1 that was set before), "
-    "and gain as much reward at equal cost (+0.0045, -0.0007 to +0.0096)": no_harm_without_tar,
-    "In the older runs a flatter one gains more": flatter_gains_more,
+    "as many errors in time (a difference of -0.04 of the untouched model's, -0.11 to +0.04; a margin of 0.1 was set "
+    "before), and they gain as much reward at equal cost (+0.0045, -0.0007 to +0.0096)": no_harm_without_tar,
+    "In the older runs flatter weights gain more": flatter_gains_more,
     "harms time (+0.02, -0.08 to +0.13; four more runs will tell)": lambda: (
         verdict(4, RESULTS).evidence[0].endswith("undecided (+0.02, 95 % -0.08 to +0.13)")
     ),
     "gain 0.026 and 0.030 of reward, RWR, DDPO and supervised tuning at most 0.003": methods_gain,
-    "that InstructVideo is faster than DRaFT-1 does not show": lambda: (
+    "InstructVideo is not visibly faster than DRaFT-1": lambda: (
         changed("fig5a", "instructvideo", first="draft-1").low <= 0
     ),
-    "The collapse at the noise level 0.1 shows in two runs of three": lambda: (
+    "With little noise (tau = 0.1) the reward collapses in two runs of three": lambda: (
         sorted(runs_that_lose("fig5b", "tau-0.1", 0.05)) == [False, True, True]
     ),
-    "Samples pass the reward of their clips, but better clips do not give more": clips_of_fig9,
+    "Samples score higher than the clips they were tuned on, but better clips do not give more": clips_of_fig9,
     "the reward rises to the end, but utility is best after a quarter: +0.19 (+0.07 to +0.31) there, +0.05 (-0.13 to "
     "+0.24) half way, where the judge reads 80 % of the animals instead of 99 %": truth_is_best_early,
-    "the distance to the nearest drawings shows them (0.54 to 0.82)": stripes_are_strange,
+    "an artefact score shows them (0.54 to 0.82)": stripes_are_strange,
     "of five guards, sampling with half of the adapter is the best": half_scale_is_best,
     "The other results, three runs of each setting": lambda: len(runs_that_lose("fig5a", "instructvideo", 0.0)) == 3,
 }

@@ -24,17 +24,16 @@ def test_the_numbers_of_the_demo_in_readme() -> None:
     less = {name: f"{1 - after[name] / before[name]:.0%}".replace("%", " %") for name in ("watermark", "blur", "wash")}
     quoted = (
         f"(seed {d['seed']}, {d['hardware']}, {d['date']}",
-        f"the reward of {d['prompts']} held-out",
-        f"rises from {d['reward_before']:.3f} to {d['reward_after']:.3f}",
-        f"paired 95 % interval {d['ci95'][0]:+.3f} to {d['ci95'][1]:+.3f}",
-        f"from {u['before']:.2f} to {u['after']:.2f} ({ends(u['ci95'])})",
+        f"| {d['prompts']} held-out prompts |",
+        f"| reward | {d['reward_before']:.3f} | {d['reward_after']:.3f} | {d['ci95'][0]:+.3f} to {d['ci95'][1]:+.3f} |",
+        f"| utility u | {u['before']:.2f} | {u['after']:.2f} | {ends(u['ci95'])} |",
         f"in {preferred['share']:.0%} of the pairs".replace("%", " %"),
         f"would win {preferred['perfect']:.0%}".replace("%", " %"),
         f"{less['watermark']} less watermark, {less['blur']} less blur and {less['wash']} less haze",
         f"of each of {named['cells']} samples, the list of species and no captions named {named['right']}",
         f"clip of {told_apart['pairs']} pairs, with neither captions nor labels",
         f"which one came after in {told_apart['right']} of {told_apart['pairs']} ([answers]",
-        f"brings clips to {paper['utility']['after']:.2f} ({ends(paper['utility']['ci95'])}) in as many steps",
+        f"brings clips to {paper['utility']['after']:.2f} ({ends(paper['utility']['ci95'])}) in as many training steps",
         f"the judge names {before['subject']:.0%} of the animals".replace("%", " %"),
     )
     assert paper["steps"] == d["steps"] and before["subject"] == after["subject"]
