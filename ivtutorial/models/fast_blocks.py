@@ -34,6 +34,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 FEW_SCORES = 64 * 64  # of one head: up to here the scores fit into memory easily
+SHORT_ROW = 32  # numbers of bf16 in a vector of the processor: the softmax of shorter rows is faster in float32
 MOST_SEQUENCES = 2**16 - 1  # that a kernel of CUDA takes: a clip of 512x512 pixels has 4096 in its first level
 _LAST = torch.channels_last
 
@@ -228,6 +229,8 @@ def _attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
     if query.device.type != "cpu" or query.dtype != torch.bfloat16 or not few:
         return functional.scaled_dot_product_attention(query, key, value)
     scores = (query * query.shape[-1] ** -0.5) @ key.transpose(-2, -1)
+    if scores.shape[-1] >= SHORT_ROW:
+        return scores.softmax(-1) @ value
     return scores.float().softmax(-1).to(value.dtype) @ value
 
 
