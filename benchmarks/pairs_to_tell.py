@@ -1,4 +1,4 @@
-"""Sheets of unlabelled pairs from the demo, left and right drawn by lot, for a reader who says which clip is "after".
+"""Sheets of unlabelled pairs from the demo, left and right drawn by lot, for somebody who says which clip is "after".
 
 python benchmarks/pairs_to_tell.py --demo runs/demo --out runs/to_tell           # sheets
 python benchmarks/pairs_to_tell.py --demo runs/demo --answers "left,right,..."   # writes data/results/told_by_eye.json
@@ -58,6 +58,7 @@ def main() -> None:
     parser.add_argument("--demo", type=Path, default=Path("runs/demo"))
     parser.add_argument("--out", type=Path, default=Path("runs/to_tell"))
     parser.add_argument("--answers", help="left or right for each pair in order, with commas between them")
+    parser.add_argument("--reader", default="a person", help="who answered: a person, or which kind of model")
     options = parser.parse_args()
     if options.answers is None:
         draw(options.demo, options.out)
@@ -68,7 +69,8 @@ def main() -> None:
         raise SystemExit(f"{len(answers)} answers for {len(truth)} pairs")
     result = {
         "right": sum(a == b for a, b in zip(answers, truth)), "pairs": len(truth), "truth": truth, "answers": answers,
-        "reader": "one still of each clip, neither captions nor labels", "provenance": provenance(SEED),
+        "reader": options.reader, "saw": "one still of each clip, neither captions nor labels",
+        "provenance": provenance(SEED),
     }  # fmt: skip
     path = data_path("results") / "told_by_eye.json"
     path.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")

@@ -62,6 +62,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("runs/to_name"))
     parser.add_argument("--answers", help="names of all cells in their order, with commas between them")
+    parser.add_argument("--reader", default="a person", help="who answered: a person, or which kind of model")
     options = parser.parse_args()
     if options.answers is None:
         draw(options.out)
@@ -72,7 +73,8 @@ def main() -> None:
         raise SystemExit(f"{len(answers)} answers for {len(truth)} cells")
     result = {
         "right": sum(a == b for a, b in zip(answers, truth)), "cells": len(truth), "truth": truth, "answers": answers,
-        "reader": "knew the list of species, not the captions; two stills a cell", "provenance": provenance(SEED),
+        "reader": options.reader, "saw": "the list of species, not the captions; two stills a cell",
+        "provenance": provenance(SEED),
     }  # fmt: skip
     path = data_path("results") / "named_by_eye.json"
     path.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")

@@ -124,16 +124,18 @@ SENTENCES: dict[str, Callable[[], bool]] = {
     "along a run detail and colour improve": lambda: rises("fig8", "instructvideo", "sharpness", "colourfulness"),
     "the watermark fades (0.16 to 0.02)": watermark_fades,
     "keeps its gain of reward when sampled with 50 (+0.032, +0.024 to +0.039; u +0.08, -0.05 to +0.21)": keeps_gain,
-    "at equal cost gains less reward: +0.018 instead of +0.028 (+0.0067 to +0.0118 less). It has then taken half as many "
-    "training steps and harmed less: u +0.21 (+0.07 to +0.35) instead of +0.06 (-0.13 to +0.24)": longer_chains_cost_more,
-    "another reward works, with another style": lambda: rises("figA7", "vivid", "sharpness", "colourfulness"),
+    "at equal cost gains less reward: +0.018 instead of +0.028 (+0.0067 to +0.0118 less). By then it has taken half "
+    "as many training steps, and u has risen by +0.21 (+0.07 to +0.35) instead of +0.06 (-0.13 to +0.24)": (
+        longer_chains_cost_more
+    ),
+    "Another reward works, with another style": lambda: rises("figA7", "vivid", "sharpness", "colourfulness"),
     "as many errors in time (a difference of -0.04 of the untouched model's, -0.11 to +0.04; a margin of 0.1 was set "
     "before), and they gain as much reward at equal cost (+0.0045, -0.0007 to +0.0096)": no_harm_without_tar,
-    "In the older runs flatter weights gain more": flatter_gains_more,
-    "harms time (+0.02, -0.08 to +0.13; four more runs will tell)": lambda: (
+    "Flatter weights than TAR's gain more": flatter_gains_more,
+    "harm movement (errors in time +0.02, -0.08 to +0.13; four more runs will tell)": lambda: (
         verdict(4, RESULTS).evidence[0].endswith("undecided (+0.02, 95 % -0.08 to +0.13)")
     ),
-    "gain 0.026 and 0.030 of reward, RWR, DDPO and supervised tuning at most 0.003": methods_gain,
+    "gain 0.026 and 0.030 of reward; RWR, DDPO and supervised tuning at most 0.003": methods_gain,
     "InstructVideo is not visibly faster than DRaFT-1": lambda: (
         changed("fig5a", "instructvideo", first="draft-1").low <= 0
     ),
@@ -144,8 +146,10 @@ SENTENCES: dict[str, Callable[[], bool]] = {
     "the reward rises to the end, but utility is best after a quarter: +0.19 (+0.07 to +0.31) there, +0.05 (-0.13 to "
     "+0.24) half way, where the judge reads 80 % of the animals instead of 99 %": truth_is_best_early,
     "an artefact score shows them (0.54 to 0.82)": stripes_are_strange,
-    "of five guards, sampling with half of the adapter is the best": half_scale_is_best,
-    "The other results, three runs of each setting": lambda: len(runs_that_lose("fig5a", "instructvideo", 0.0)) == 3,
+    "Of five guards against over-optimisation, sampling with half of the adapter is the best": half_scale_is_best,
+    "The other results, three runs of each setting with earlier models": lambda: (
+        len(runs_that_lose("fig5a", "instructvideo", 0.0)) == 3
+    ),
 }
 
 

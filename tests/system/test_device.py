@@ -33,7 +33,7 @@ def test_bf16_where_there_is_none_names_the_card_and_the_other_precision(
     card = SimpleNamespace(name="Tesla T4", major=major)
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: card)
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: driver)
-    with pytest.raises(InputError, match=r"'bf16': Tesla T4 has no bf16.*'fp16', as the presets t4 and 8gb"):
+    with pytest.raises(InputError, match=r"'bf16': Tesla T4 has no bf16.*'fp16', as the presets t4, 8gb and 16gb-fp16"):
         check_bf16("bf16", torch.device("cuda", 0))
     check_bf16("fp16", torch.device("cuda", 0))
     check_bf16("bf16", torch.device("cpu"))

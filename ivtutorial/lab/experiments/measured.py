@@ -35,8 +35,8 @@ class ArmResult:
         arm: as planned. lr: learning rate used. tried: learning rate -> reward, where there was a choice.
         runs: seed -> points, the last one at the end.
         looked: learning rate -> column -> mean over the tuning prompts, beside the reward that decides.
-        carried: seed -> where a run comes from that was taken over, see `ivtutorial.lab.experiments.carried`.
         peak_mb: memory of a training step, in 2^20 bytes, see `ivtutorial.lab.experiments.peak`; None if not measured.
+        carried: seed -> where a run comes from that was taken over, see `ivtutorial.lab.experiments.carried`.
     """
 
     arm: Arm
@@ -44,5 +44,5 @@ class ArmResult:
     tried: Mapping[str, float]
     runs: Mapping[int, list[Point]]
     looked: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
-    carried: Mapping[int, Mapping[str, str]] = field(default_factory=dict)
     peak_mb: float | None = None
+    carried: Mapping[int, Mapping[str, str]] = field(default_factory=dict)

@@ -131,7 +131,7 @@ def _arm_result(
     tried = {rate: columns["reward"] for rate, columns in looked.items()}
     points = {seed: run.points for seed, run in runs.items()}
     carried = {seed: run.source for seed, run in runs.items() if run.source}
-    return ArmResult(arm, lr, tried, points, looked, carried, peak_of_arm(conduct, arm) if conduct.plan.peak else None)
+    return ArmResult(arm, lr, tried, points, looked, peak_of_arm(conduct, arm) if conduct.plan.peak else None, carried)
 
 
 def rows_in_lines(content: dict[str, Any]) -> str:
