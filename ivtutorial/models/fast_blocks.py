@@ -235,15 +235,18 @@ def _attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
 
 
 def _can_fuse(x: Tensor, weight: Tensor) -> bool:
-    """Whether oneDNN's projection with GELU or product inside applies: bf16, no gradient, and a torch that has it.
+    """Whether oneDNN's projection with GELU or product inside applies: bf16, no gradient, torch and processor have it.
 
-    Not under a compiler, which cannot lower this operation and fuses the stock ones itself.
+    Not under a compiler, which cannot lower this operation and fuses the stock ones itself. A processor without AVX-512
+    has no such projection in bf16; the stock operation then computes in another way.
     """
     if torch.compiler.is_compiling() or torch.is_grad_enabled():
         return False
     if x.dtype != torch.bfloat16 or weight.dtype != torch.bfloat16:
         return False
-    return torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")
+    operations = torch.ops.mkldnn
+    known = all(hasattr(operations, name) for name in ("_linear_pointwise", "_is_mkldnn_bf16_supported"))
+    return torch.backends.mkldnn.is_available() and known and bool(operations._is_mkldnn_bf16_supported())
 
 
 def _is_plain(attn: Attention) -> bool:

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import copy
+import os
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,6 +23,8 @@ from ivtutorial.models.lora import attach_lora, lora_parameters
 from ivtutorial.models.unet import VideoUNet
 from tests.models.test_unet import inputs, run
 from tests.tolerances import assert_close, roundings
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def stock_of(unet: VideoUNet) -> UNet3DConditionModel:
@@ -103,6 +109,29 @@ def test_bf16_is_as_close_to_float32_as_the_stock_blocks_in_bf16(tiny_backbone: 
             float((run(net, z.bfloat16(), t, embeds.bfloat16()).float() - exact).norm() / exact.norm()) for net in half
         )
     assert 0 < ours < max(0.05, 2 * stock)
+
+
+GEGLU_IN_BF16 = """
+import torch
+from diffusers.models.activations import GEGLU
+from ivtutorial.models.fast_blocks import install
+block, x = GEGLU(32, 64), torch.randn(2, 5, 32)
+network = torch.nn.Sequential(block)
+with torch.no_grad():
+    wanted = network(x)
+    install(network)
+    given = network.bfloat16()(x.bfloat16()).float()
+print(float((given - wanted).norm() / wanted.norm()))
+"""
+
+
+def test_a_processor_without_bf16_in_hardware_computes_in_it_all_the_same() -> None:
+    """oneDNN has no projection with GELU inside there: bf16 has 8 bits, so 1 % is near enough."""
+    environment = {**os.environ, "ONEDNN_MAX_CPU_ISA": "AVX2"}
+    command = [sys.executable, "-c", GEGLU_IN_BF16]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-500:]
+    assert 0 < float(done.stdout) < 0.01
 
 
 def test_gradients_in_bf16_point_where_those_in_float32_do(fresh_backbone: Backbone) -> None:
