@@ -29,6 +29,7 @@ from ivtutorial.training.config import FinetuneConfig
 from ivtutorial.training.finetuning import finetune
 from ivtutorial.training.presets import preset, with_defaults
 
+IN_TURN = ("seconds", "clip_seconds", "peak_gib")  # what ways that are measured in turn are compared by
 RESULTS = Path(__file__).resolve().parents[1] / "data" / "results"
 
 
@@ -128,12 +129,19 @@ def in_turn(turns: int, ways: dict[str, Callable[[], dict[str, Any]]]) -> dict[s
         for who, way in ways.items():
             several[who].append(way())
     medians = {
-        who: {what: statistics.median(row[what] for row in rows) for what in ("seconds", "peak_gib") if what in rows[0]}
+        who: {what: statistics.median(row[what] for row in rows) for what in IN_TURN if what in rows[0]}
         for who, rows in several.items()
     }
     first, second = medians
     ratios = {f"{what}_ratio": value / medians[second][what] for what, value in medians[first].items()}
     return {f"{who}_{what}": value for who, row in medians.items() for what, value in row.items()} | ratios
+
+
+def wide_and_narrow(machine: Machine) -> dict[str, Any]:
+    """The preset h100, whose pass is wide and recomputes the UNet, and passes of two clips that keep everything."""
+    wide = preset_config(machine, "h100")
+    narrow = replace(wide, batch_size=2, accumulation=4, memory=replace(wide.memory, recompute_unet=False))
+    return in_turn(machine.turns, {"wide": lambda: timed(machine, wide), "narrow": lambda: timed(machine, narrow)})
 
 
 def against_authors(machine: Machine) -> dict[str, Any]:

@@ -4,12 +4,13 @@
     python benchmarks/on_a_gpu.py --minutes 4 --only preset
     python benchmarks/on_a_gpu.py --rehearse             # every row, tiny, on a CPU: does the script itself work?
 
-Rows come in the order of their worth, and the file is written after each, so that what is there when the time is up is
-the best that there was time for. First correctness, at an eighth of every width: a step on the GPU against the same on
-the CPU, a run continued against one at once, as it is and with `deterministic`. Then what the card reaches, and full
-size, as `finetune` takes its steps: presets, Wan, ours against the authors' way in turn. Then 200 small steps in fp16
-with loss scaling, and what may make a step faster, each against the step as it is: single operations in several forms,
-attention without cuDNN, channels last, CUDA graphs. At last, again at full size, methods and one setting after another.
+Rows come in the order of their worth, and the file is written after each, so that what is there when the time is up
+is the best that there was time for. First correctness, at an eighth of every width: a step on the GPU against the
+same on the CPU, a run continued against one at once, as it is and with `deterministic`. Then what the card reaches,
+and full size, as `finetune` takes its steps: presets, Wan, ours against the authors' way in turn, eight clips a pass
+against two. Then 200 small steps in fp16 with loss scaling, and what may make a step faster, each against the step as
+it is: single operations in several forms, attention without cuDNN, channels last, CUDA graphs. At last, again at full
+size, methods and one setting after another.
 
 A row holds what it measured; or `skipped` with the reason (it would end too late, judged by the rows before it, or it
 needs bf16 on a card without); `out_of_memory`; or `failed` with the error. None of these ends the run.
@@ -45,6 +46,7 @@ from gpu_steps import (
     variant,
     wan,
     weights_made,
+    wide_and_narrow,
 )
 
 from ivtutorial.method.instructvideo import InstructVideo
@@ -84,6 +86,7 @@ def rows(machine: Machine) -> dict[str, Row]:
         **{f"preset {name}": Row(lambda name=name: of_preset(machine, name)) for name in reversed(PRESETS)},
         "Wan 2.1 1.3B, preset 16gb": Row(lambda: wan(machine), 2),
         "ours and the authors' way in turn": Row(lambda: against_authors(machine), 2 * machine.turns),
+        "wide and narrow passes in turn": Row(lambda: wide_and_narrow(machine), 2 * machine.turns),
         "a long run in fp16": Row(lambda: long_run(machine), 3),
         "attention by kernel": Row(lambda: attention(machine.device, size)),
         "convolutions by form": Row(lambda: convolutions(machine.device, size)),
