@@ -58,7 +58,7 @@ def test_the_address_is_changed_everywhere_and_back(tmp_path: Path):
     between = contents(folder)
     assert not [name for name, data in between.items() if old.encode() in data]
     changed = {name for name in before if before[name] != between[name]}
-    assert {"pyproject.toml", "README.md", "CITATION.cff", "_config.yml"} <= changed == set(done.stdout.split())
+    assert {"pyproject.toml", "CITATION.cff", "_config.yml"} <= changed == set(done.stdout.split())
     assert {f"book/{path.name}" for path in ROOT.glob("book/[0-9][0-9]_*.ipynb")} <= changed
     for name in (name for name in changed if name.endswith(".ipynb")):
         [setup] = [cell for cell in json.loads(between[name])["cells"] if cell["id"] == "setup"]
