@@ -129,6 +129,10 @@ def finetune_command(
     cfg = merge_settings(start, chosen, chosen_method, settings or [], official, preset, model)
     if line := rate_line(cfg):
         typer.echo(line, err=True)
+    if steps is None and start is None and cfg.steps == type(cfg)().steps:
+        small = " (the small model learns in 24 steps at 1e-3)" if model == "reduced" else ""
+        line = f"{cfg.steps} steps at learning rate {cfg.lr:g}, as many as the paper takes"
+        typer.echo(f"{line}; --steps and --lr set others{small}", err=True)
     if resume and not (out / "config.json").is_file():
         typer.echo(f"there is no run in {out} to go on with: one begins, with the settings of this command", err=True)
     count = default_processes(processes, device)

@@ -117,6 +117,12 @@ def test_the_help_of_finetune_names_every_method_and_tracker() -> None:
     assert all(name in helps["trackers"] for name in TRACKERS)
 
 
+@pytest.mark.parametrize("given", [[], ["--lr", "1e-3"], ["--steps", "24"], ["--set", "steps=24"]])
+def test_finetune_says_how_long_it_takes_where_nobody_chose(run: Run, tmp_path: Path, given: list[str]) -> None:
+    code, _, err = run("finetune", tmp_path / "none.csv", "--out", tmp_path / "run", *given)
+    assert code != 0 and ("20000 steps" in err) == ("24" not in given and "steps=24" not in given)
+
+
 def test_version(run: Run) -> None:
     import ivtutorial
 
