@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from docstrings import markdown
+from docutils import nodes
 
 ROOT = Path(__file__).resolve().parents[2]
 ROLE = re.compile(r"\{py:\w+\}`~?(ivtutorial[\w.]*)`")
@@ -135,8 +136,19 @@ def drop_list_of_sources(app: Any, error: Exception | None) -> None:
         (Path(app.outdir) / "_modules" / "index.html").unlink(missing_ok=True)
 
 
+def adopt(app: Any, page: nodes.document) -> None:
+    """Make every node of a page belong to the page.
+
+    What `eval-rst` reads belongs to a document of its own, which holds all that Sphinx knows of the book. Each of the
+    300 pages would be stored with it (18 MB a page), and loaded again several times.
+    """
+    for node in page.findall():
+        node.document = page
+
+
 def setup(app: Any) -> dict[str, bool]:
     """Write the pages now: the table of contents, which is read next, looks for them."""
     write(ROOT)
+    app.connect("doctree-read", adopt)
     app.connect("build-finished", drop_list_of_sources)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 import re
 import sys
 from importlib import import_module as extension
@@ -192,3 +193,16 @@ def test_no_reader_meets_a_placeholder(path: Path):
 def test_an_address_stays_as_it_is():
     text = 'git clone https://github.com/someone/ivtutorial\npip install "ivtutorial @ git+https://github.com/a/b"'
     assert extension("repository").without_placeholder(text) == text
+
+
+def test_a_page_of_the_appendix_is_stored_without_what_sphinx_knows():
+    """A part that was read into a document of its own, as `eval-rst` does, brings nothing but itself."""
+    page, part = publish_doctree("A page.\n"), publish_doctree("")
+    part.settings.env = SimpleNamespace(everything="the whole book")
+    inner = nodes.emphasis(text="A part.")
+    inner.document = part
+    page += nodes.paragraph("", "", inner)
+    assert b"the whole book" in pickle.dumps(page)
+    extension("api_pages").adopt(None, page)
+    stored = pickle.dumps(page)
+    assert b"the whole book" not in stored and "A part." in pickle.loads(stored).astext()
