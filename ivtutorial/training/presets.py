@@ -13,9 +13,9 @@ By the GPU, as plain data; what `--preset` of the command line stands for:
 | `16gb-fp16` | the same without fast bf16, e.g. a T4 | fp16, loss scaling | as `16gb` |
 | `80gb` | 80 GiB, for video transformers | bf16 | two clips, transformer and decoder recomputed |
 
-Each makes 8 clips a step on one GPU, as the paper has on four. On N GPUs divide `accumulation` by N, and where it is 1,
-`batch_size`. The method's settings (tau, D, K, S) are the same in all of them, and so is what is computed, up to
-rounding. None sets a learning rate: that of a run follows from its method (see `rate_line`), whatever the card.
+Each makes 8 clips a step on one GPU, as the paper has on four. On N GPUs keep `batch_size * accumulation * N` at 8.
+The method's settings (tau, D, K, S) are the same in all of them, and so is what is computed, up to rounding. None
+sets a learning rate: that of a run follows from its method (see `rate_line`), whatever the card.
 
 The batch is as wide as fits. Eleven of a step's twelve denoising steps record nothing, so their memory hardly grows
 with it, and a wide batch hands a fast card fewer and larger operations: eight clips in one pass a quarter of those that
