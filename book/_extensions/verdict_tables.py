@@ -66,7 +66,10 @@ class Verdict(_FromResults):
         number = int(self.arguments[0])
         if claim_figure(number, RESULTS) is None:
             return super().run()
-        words = f"The answers to the questions of claim {number}, each with its interval."
+        words = (
+            f"The answers to the questions of claim {number}. The line is the bound; to its right a number speaks for "
+            "the claim. Thin: the 95 % interval. Thick: that of 90 %, which decides on equivalent. Grey: the margin."
+        )
         return [*super().run(), nodes.raw("", shown_answers(number, words, RESULTS), format="html")]
 
 

@@ -1,8 +1,8 @@
 """Sentences with a result in them say what the results in data/results say.
 
-Chapters and pages compute what they say of our experiments. README cannot, so each of its sentences on results is held
-to the numbers here. When a result is replaced and a sentence no longer holds, this test names it: rewrite the sentence
-(or take it out) and its row below.
+Chapters and pages compute what they say of our experiments. README cannot, and the page of verdicts also says in
+words what its tables show; so each of their sentences on results is held to the numbers here. When a result is
+replaced and a sentence no longer holds, this test names it: rewrite the sentence (or take it out) and its row below.
 """
 
 from __future__ import annotations
@@ -13,14 +13,17 @@ from pathlib import Path
 import pytest
 
 from ivtutorial.evaluation.comparison import Difference
-from ivtutorial.lab.experiments.answers.contrasts import WORDS
+from ivtutorial.lab.experiments.answers.contrasts import MISSING
 from ivtutorial.lab.experiments.answers.gains import changes_of
 from ivtutorial.lab.experiments.answers.results import change_by_run, paired, read_result
 from ivtutorial.lab.experiments.answers.simulated_study import simulated_study
 from ivtutorial.lab.experiments.answers.verdicts import verdict, verdicts
 
-README = " ".join((Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8").split())
-RESULTS = Path(__file__).resolve().parents[2] / "data" / "results"
+ROOT = Path(__file__).resolve().parents[2]
+README, VERDICTS = (
+    " ".join((ROOT / name).read_text(encoding="utf-8").split()) for name in ("README.md", "book/verdicts.md")
+)
+RESULTS = ROOT / "data" / "results"
 
 
 def changed(name: str, arm: str, column: str = "reward", first: str = "base", where: str | None = None) -> Difference:
@@ -72,7 +75,8 @@ def no_harm_without_tar() -> bool:
     _, mean = verdict(4, RESULTS).evidence
     d = changed("fig7", "mean", first="segvr-tar")
     return (
-        mean.endswith("equivalent (-0.04, 95 % -0.11 to +0.04)")
+        "equivalent (-0.04, 95 % -0.11 to +0.04; 90 % " in mean
+        and mean.endswith("; margin 0.1)")
         and f"{d.mean:+.4f}, {d.low:+.4f} to {d.high:+.4f}" == "+0.0045, -0.0007 to +0.0096"
         and len(runs_that_lose("fig7", "mean", 0.0)) == 6
     )
@@ -106,10 +110,8 @@ def of_nine_claims(word: str) -> list[int]:
 
 
 def tally_of_claims() -> bool:
-    """One reproduced, eight undecided, of which five have fewer than six runs."""
-    few = [c.number for c in verdicts(RESULTS) if any("6 single runs are needed" in line for line in c.evidence)]
-    counts = [of_nine_claims(word) for word in WORDS]
-    return counts == [[7], [], [], [1, 2, 3, 4, 5, 6, 8, 9]] and [n for n in few if n < 10] == [1, 2, 3, 6, 8]
+    counts = [of_nine_claims(word) for word in ("reproduced", "undecided", "not reproduced", MISSING)]
+    return counts == [[7], [4, 5, 9], [], [1, 2, 3, 6, 8]]
 
 
 def earlier_models_have_three_runs() -> bool:
@@ -125,9 +127,58 @@ def annotators_are_split() -> bool:
     return (f"{100 * quality:+.0f}", f"{100 * alignment:+.0f}") == ("+12", "-7") and low > 0 > high
 
 
+def shorter_chain_leads_by_less_than_the_margin() -> bool:
+    """Reward, truth and animals of both chains at nearly equal cost, and how much a step of each costs."""
+    result = read_result("figA1")
+    assert result is not None
+    long, short = "tuned-D50", "tuned-D20@0.5"
+    u, animals = ([paired(result, "base", side, c).mean for side in (long, short)] for c in ("utility", "subject"))
+    arms = result["arms"]
+    step = [arms[name]["moments"][-1]["passes"] / arms[name]["steps"] for name in (long, "tuned-D20")]
+    return (
+        0 < paired(result, long, short, "reward").mean < 0.01
+        and [f"{x:+.2f}" for x in u] == ["+0.21", "+0.06"]
+        and animals[0] > animals[1]
+        and f"{step[0] / step[1]:.1f}" == "2.2"
+        and len({arms[name]["lr"] for name in (long, "tuned-D20")}) == 1
+    )
+
+
+def utility_turns_back() -> bool:
+    """Along the six runs of fig8; no question of claim 9 on utility is answered."""
+    result = read_result("fig8")
+    assert result is not None
+    arm = result["arms"]["instructvideo"]
+    shares = [moment["share"] for moment in arm["moments"]]
+    u = [paired(result, "base", f"instructvideo@{share:g}", "utility").mean for share in shares]
+    worse = [paired(result, "base", "instructvideo", column) for column in ("subject", "artefact")]
+    return (
+        shares[u.index(max(u))] == 0.25
+        and shares[u.index(min(u))] == 0.5
+        and u[-1] > min(u)
+        and worse[0].high < 0 < worse[1].low
+        and all("undecided" in line for line in verdict(9, RESULTS).evidence[1:])
+    )
+
+
+def same_six_runs() -> bool:
+    """What the recipe's runs read at equal cost is the same in the results of claims 4, 5, 7 and 9."""
+    pairs = {"fig7": "segvr-tar", "fig8": "instructvideo", "figA1": "tuned-D20"}
+    read = [read_result(name)["arms"][arm]["moments"] for name, arm in pairs.items()]  # type: ignore[index]
+    at = [next(m for m in moments if m["step"] == 48)["by_run"]["reward"] for moments in read]
+    return at[0] == at[1] == at[2] and len(at[0]) == 6
+
+
+def nothing_is_decided_overall() -> bool:
+    result = read_result("fig8")
+    assert result is not None
+    net = {row.question: row.net for row in simulated_study(result) if row.second == "instructvideo"}
+    return net["quality"][1] > 0 > net["alignment"][2] and net["overall"][1] < 0 < net["overall"][2]
+
+
 SENTENCES: dict[str, Callable[[], bool]] = {
-    "One is reproduced (number 7, on sampling with more steps), none is refuted, and eight are undecided: claims 1, 2, "
-    "3, 6 and 8 for want of runs": tally_of_claims,
+    "One is reproduced (number 7, on sampling with more steps), three are undecided after six runs (4, 5 and 9), none "
+    "is refuted, and five are not yet measured (1, 2, 3, 6 and 8)": tally_of_claims,
     "there are three with earlier ones": earlier_models_have_three_runs,
     "along a run detail and colour improve": lambda: rises("fig8", "instructvideo", "sharpness", "colourfulness"),
     "the judge reads less of the watermark (0.16 to 0.02 on a scale from 0 to 1), in all six runs": watermark_fades,
@@ -139,7 +190,7 @@ SENTENCES: dict[str, Callable[[], bool]] = {
     "(errors in time differ by -0.04 of the untouched model's; its 90 % interval lies within the margin of 0.1 that "
     "was set before), and they gain as much reward at equal cost (+0.0045, -0.0007 to +0.0096)": no_harm_without_tar,
     "harm movement (errors in time +0.02, -0.08 to +0.13)": lambda: (
-        verdict(4, RESULTS).evidence[0].endswith("undecided (+0.02, 95 % -0.08 to +0.13)")
+        "undecided (+0.02, 95 % -0.08 to +0.13" in verdict(4, RESULTS).evidence[0]
     ),
     "the reward rises to the end, but utility is best after a quarter: +0.19 (+0.07 to +0.31) there, +0.05 (-0.13 to "
     "+0.24) half way, where the judge reads 80 % of the animals instead of 99 %": truth_is_best_early,
@@ -151,14 +202,29 @@ SENTENCES: dict[str, Callable[[], bool]] = {
 }
 
 
-@pytest.mark.parametrize("sentence", SENTENCES)
-def test_readme_says_what_the_results_say(sentence: str) -> None:
-    assert sentence in README, f"README no longer says {sentence!r}: take its row out, or write what it says now."
+ON_VERDICTS: dict[str, Callable[[], bool]] = {
+    "There the shorter chain leads, by less than the margin within which the rule would call two settings equal. The "
+    "truth points the other way: utility has risen by +0.21 with 50 steps and by +0.06 with 20, and fewer animals are "
+    "lost": shorter_chain_leads_by_less_than_the_margin,
+    "Each of its steps costs 2.2 times as much": shorter_chain_leads_by_less_than_the_margin,
+    "Claims 4, 5, 7 and 9 share six runs of the paper's recipe": same_six_runs,
+    "on average utility is highest after a quarter, lowest half way, and has risen again at the end, within what "
+    "chance does; a fall has been neither shown nor ruled out": utility_turns_back,
+    "quality improves, alignment suffers, and overall nothing is decided": nothing_is_decided_overall,
+}
+
+
+@pytest.mark.parametrize(
+    ("page", "sentence"), [(page, s) for page, rows in ((README, SENTENCES), (VERDICTS, ON_VERDICTS)) for s in rows]
+)
+def test_a_page_says_what_the_results_say(page: str, sentence: str) -> None:
+    name = "README" if page is README else "verdicts.md"
+    assert sentence in page, f"{name} no longer says {sentence!r}: take its row out, or write what it says now."
     try:
-        holds = SENTENCES[sentence]()
+        holds = {**SENTENCES, **ON_VERDICTS}[sentence]()
     except KeyError as missing:
-        pytest.fail(f"README says {sentence!r}, and the results no longer have {missing}: rewrite the sentence.")
-    assert holds, f"README says {sentence!r}, and the results in data/results say otherwise: rewrite the sentence."
+        pytest.fail(f"{name} says {sentence!r}, and the results no longer have {missing}: rewrite the sentence.")
+    assert holds, f"{name} says {sentence!r}, and the results in data/results say otherwise: rewrite the sentence."
 
 
 def test_a_change_that_was_not_measured_supports_nothing() -> None:

@@ -5,12 +5,15 @@ paired by seed, which takes out what both share: the start of the adapter and th
 the same prompts the interval is :func:`ivtutorial.evaluation.intervals.two_way`, where each has prompts of its own
 :func:`ivtutorial.evaluation.intervals.over_runs`. The word for it:
 
-| word           | when                                                                                   |
-|----------------|----------------------------------------------------------------------------------------|
-| reproduced     | the whole 95 % interval lies above the bound, 0 if not said otherwise                  |
-| equivalent     | there is a margin, and the whole 90 % interval lies within it on both sides of 0       |
-| not reproduced | the whole 95 % interval lies below the bound                                           |
-| undecided      | none of these, or fewer than 6 runs, of which no interval is worth its name            |
+| word             | when                                                                                 |
+|------------------|--------------------------------------------------------------------------------------|
+| not yet measured | fewer than 6 runs, of which no interval is worth its name                            |
+| reproduced       | the whole 95 % interval lies above the bound, 0 if not said otherwise                |
+| equivalent       | there is a margin, and the whole 90 % interval lies within it on both sides of 0     |
+| not reproduced   | the whole 95 % interval lies below the bound                                         |
+| undecided        | none of these                                                                        |
+
+The first that fits counts.
 
 An A/A arm, a twin that differs from another arm in the noise alone, shows what chance does to every number.
 """
@@ -31,6 +34,7 @@ from ivtutorial.lab.world.annotators import preferred
 BASE = "base"
 LEAST_RUNS = 6
 WORDS = ("reproduced", "equivalent", "not reproduced", "undecided")
+MISSING = "not yet measured"
 TIME = ("warp_error", "flicker", "travel_error")
 # Experiment -> a side and its twin, which has cost the same and differs from it in the noise alone.
 TWINS = {
@@ -65,7 +69,7 @@ class Contrast:
         """The verdict, see the module."""
         d = self.difference
         if d is None or d.runs < LEAST_RUNS:
-            return "undecided"
+            return MISSING
         if d.low > self.bound:
             return "reproduced"
         if self.margin is not None and -self.margin < d.low90 and d.high90 < self.margin:
@@ -82,8 +86,12 @@ class Contrast:
             mean = "" if self.mean is None else f"{self.mean:+.4f}; "
             return f"{self.text}: {self.word} ({mean}{self.note})"
         few = f"; {d.runs} runs, {LEAST_RUNS} are needed" if d.runs < LEAST_RUNS else ""
-        mean, low, high = (f"{x:+.{digits(d.high - d.low)}f}" for x in (d.mean, d.low, d.high))
-        return f"{self.text}: {self.word} ({mean}, 95 % {low} to {high}{few})"
+        mean, low, high, low90, high90 = (
+            f"{x:+.{digits(d.high - d.low)}f}" for x in (d.mean, d.low, d.high, d.low90, d.high90)
+        )
+        same = f"; 90 % {low90} to {high90}" if self.word == WORDS[1] else ""
+        margin = "" if self.margin is None else f"; margin {self.margin:g}"
+        return f"{self.text}: {self.word} ({mean}, 95 % {low} to {high}{same}{margin}{few})"
 
 
 def digits(width: float) -> int:

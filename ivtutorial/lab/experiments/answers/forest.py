@@ -25,6 +25,7 @@ class Row:
     Attributes:
         label: in words. mean, low, high: the difference with its interval, ends None where there is none.
         dots: each run's mean. margin: half-width that counts as equal. colour: of the dot.
+        bound: what the difference should lie above. thick: a narrower interval, such as that of 90 %.
     """
 
     label: str
@@ -34,6 +35,8 @@ class Row:
     dots: tuple[float, ...] = ()
     margin: float | None = None
     colour: str = BLUE
+    bound: float = 0.0
+    thick: tuple[float, float] | None = None
 
 
 def draw_changes(figure: Any, result: Mapping[str, Any], columns: Sequence[str]) -> None:
@@ -68,7 +71,8 @@ def draw_answers(figure: Any, answers: Mapping[str, Sequence[Contrast]], twins: 
         rows = [_answer_row(contrast) for contrast in contrasts if contrast.difference is not None]
         twin = twins.get(column)
         if rows:
-            panels.append((column_words(column), [*rows, *([twin] if twin else [])]))
+            # What is better is another matter than what speaks for the claim, which is what a question counts.
+            panels.append((column_words(column).partition(" (")[0], [*rows, *([twin] if twin else [])]))
     draw_forest(figure, panels)
 
 
@@ -93,10 +97,12 @@ def draw_forest(figure: Any, panels: Sequence[tuple[str, Sequence[Row]]]) -> Non
     heights = [len(rows) + 0.8 for _, rows in panels]
     axes = figure.subplots(len(panels), 1, squeeze=False, gridspec_kw={"height_ratios": heights})[:, 0]
     for axis, (title, rows) in zip(axes, panels, strict=True):
-        axis.axvline(0, color="grey", linewidth=1)
         for k, row in enumerate(rows):
+            axis.plot([row.bound] * 2, [k - 0.5, k + 0.5], color="grey", linewidth=1)
             if row.margin is not None:
                 axis.fill_betweenx([k - 0.4, k + 0.4], -row.margin, row.margin, color="#DDDDDD", lw=0)
+            if row.thick is not None:
+                axis.plot(row.thick, [k, k], color=row.colour, lw=4, alpha=0.5, solid_capstyle="butt")
             axis.plot(row.dots, [k + 0.22] * len(row.dots), ".", color=GREY, ms=3)
             ends = None
             if row.low is not None and row.high is not None:
@@ -124,9 +130,9 @@ def _change_row(result: Mapping[str, Any], side: str, column: str, where: str, s
 def _answer_row(contrast: Contrast) -> Row:
     d = contrast.difference
     assert d is not None
-    return Row(
-        _broken(contrast.text), d.mean, d.low, d.high, (), contrast.margin, WORD_COLOURS.get(contrast.word, GREY)
-    )
+    colour = WORD_COLOURS.get(contrast.word, GREY)
+    label = _broken(contrast.text)
+    return Row(label, d.mean, d.low, d.high, (), contrast.margin, colour, contrast.bound, (d.low90, d.high90))
 
 
 def _broken(text: str, width: int = 30) -> str:

@@ -20,7 +20,7 @@ from ivtutorial.lab.experiments.answers.forest import Row, draw_answers, draw_ch
 from ivtutorial.lab.experiments.answers.questions import read_questions
 from ivtutorial.lab.experiments.answers.results import read_result, result_file, to_be_measured
 from ivtutorial.lab.experiments.answers.story import Course, draw_paths
-from ivtutorial.lab.experiments.answers.verdicts import MISSING, answers_to, decide, verdict
+from ivtutorial.lab.experiments.answers.verdicts import answers_to, decide, verdict
 from ivtutorial.lab.experiments.answers.words import arm_words, column_words
 from ivtutorial.pages.embed import picture, vector_picture
 from ivtutorial.system.files import atomic_write, data_path
@@ -90,8 +90,6 @@ def shown_answers(number: int, words: str, folder: str | Path | None = None) -> 
     if figure is not None:
         return vector_picture(figure, words)
     claim = verdict(number, folder)
-    if claim.verdict == MISSING:
-        return "<p><em>Nothing to show yet: no runs of this claim.</em></p>"
     lines = "".join(f"<li>{escape(line)}</li>" for line in claim.evidence)
     return f"<p>Claim {number}, {escape(claim.text)}: <b>{claim.verdict}</b>.</p><ul>{lines}</ul>"
 
@@ -156,7 +154,7 @@ def claim_figure(number: int, folder: str | Path | None = None) -> Any | None:
     rows = sum(map(len, by_column.values())) + len(twins)
     figure = new_figure(FIGURE_WIDTH, 0.62 * rows + 0.5 * len(by_column) + 0.4)
     draw_answers(figure, by_column, twins)
-    figure.suptitle(f"Claim {number}, {decide(answers)}: differences with 95 % intervals", fontsize=11)
+    figure.suptitle(f"Claim {number}, {decide(answers)}: to the right speaks for it", fontsize=11)
     return figure
 
 

@@ -28,7 +28,6 @@ from ivtutorial.errors import InputError
 from ivtutorial.lab.experiments.answers import course
 from ivtutorial.lab.experiments.answers.contrasts import (
     BASE,
-    LEAST_RUNS,
     Contrast,
     Rows,
     annotators_choice,
@@ -105,16 +104,15 @@ class Question:
         return course.difference_of(result, self.first, self.second, self.column, self.where)
 
     def ask(self, result: Mapping[str, Any]) -> Contrast:
-        """The answer of a result; undecided, with the reason, where it does not hold what is asked for."""
+        """The answer of a result; not yet measured, with the reason, where it does not hold what is asked for."""
         averages = not any("by_run" in arm for arm in result["arms"].values())
-        few = f"{LEAST_RUNS} single runs are needed"
-        note = f"averages over {len(result['plan']['seeds'])} runs; {few}" if averages else f"a single run; {few}"
+        note = f"an average of {len(result['plan']['seeds'])} older runs" if averages else "a single run"
         try:
             if averages and (self.measure != "change" or "@" in self.first + self.second):
-                raise InputError(note)
+                raise InputError("not kept of averages")
             rows = self.values(result)
-        except InputError as error:
-            return Contrast(self.text, None, self.bound, self.margin, note=str(error).rstrip("."))
+        except InputError:
+            return Contrast(self.text, None, self.bound, self.margin, note="the stored runs do not hold it")
         both = interval(rows, own_prompts(result, self.where))
         return Contrast(self.text, both, self.bound, self.margin, float(rows.mean()), note)
 

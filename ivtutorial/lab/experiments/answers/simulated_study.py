@@ -158,8 +158,8 @@ def shown_simulated_study(
         return f"<p><em>{to_be_measured(name)}</em></p>"
     try:
         rows = simulated_study(result, first, [arm for arm in arms if arm in result["arms"]], where)
-    except InputError as error:
-        return f"<p><em>No simulated study of {name}: {error}</em></p>"
+    except InputError:
+        return f"<p><em>Not yet measured for {name}: its stored runs do not hold what this table takes.</em></p>"
     body = ""
     for second, group in groupby(rows, key=lambda row: row.second):
         body += f'<tr><th colspan="5" scope="rowgroup">{_side_words(second)}</th></tr>'

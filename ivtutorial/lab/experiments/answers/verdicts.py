@@ -9,8 +9,8 @@ A claim is a list of questions (see `questions`), each answered with one of four
 | reproduced       | every question is                                                                             |
 | equivalent       | every question is reproduced or equivalent: what differs, differs by less than the margin     |
 | not reproduced   | some question lies below its bound, at a level that holds for all of the claim (Holm)         |
+| not yet measured | no question has its six runs                                                                  |
 | undecided        | none of these                                                                                 |
-| not yet measured | no result to ask                                                                              |
 
 Quick results are read where there is no full one, and marked as such.
 """
@@ -25,13 +25,12 @@ from typing import Any
 
 from ivtutorial.errors import InputError
 from ivtutorial.evaluation.intervals import holm
-from ivtutorial.lab.experiments.answers.contrasts import LEAST_RUNS, WORDS, Contrast
+from ivtutorial.lab.experiments.answers.contrasts import MISSING, WORDS, Contrast
 from ivtutorial.lab.experiments.answers.questions import Rule, read_questions
 from ivtutorial.lab.experiments.answers.results import read_result
 from ivtutorial.system.files import data_path
 
 REPRODUCED, EQUIVALENT, NOT, OPEN = WORDS
-MISSING = "not yet measured"
 
 
 @dataclass(frozen=True)
@@ -111,13 +110,15 @@ def answers_to(rule: Rule, folder: Path) -> list[Contrast]:
 def decide(answers: Sequence[Contrast]) -> str:
     """The word for a claim, see the module."""
     words = [answer.word for answer in answers]
+    if set(words) <= {MISSING}:
+        return MISSING
     if set(words) == {REPRODUCED}:
         return REPRODUCED
-    if words and set(words) <= {REPRODUCED, EQUIVALENT}:
+    if set(words) <= {REPRODUCED, EQUIVALENT}:
         return EQUIVALENT
     p = [
         answer.difference.below(answer.bound)
-        if answer.difference is not None and answer.difference.runs >= LEAST_RUNS and answer.word != EQUIVALENT
+        if answer.difference is not None and answer.word not in (MISSING, EQUIVALENT)
         else 1.0
         for answer in answers
     ]
@@ -130,7 +131,7 @@ def _judge(rule: Rule, folder: Path) -> Claim:
     if len(missing) == len(results):
         return Claim(rule.number, rule.text, rule.source, MISSING, (f"no result of {', '.join(missing)}",))
     quick = [name for name, result in results.items() if result is not None and result["quick"]]
-    note = (f"from the quick version of {', '.join(quick)}",) if quick else ()
+    note = (f"all of it from the quick version of {', '.join(quick)}: one short run",) if quick else ()
     answers = answers_to(rule, folder)
     return Claim(rule.number, rule.text, rule.source, decide(answers), (*map(str, answers), *note))
 

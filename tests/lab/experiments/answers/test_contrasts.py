@@ -9,6 +9,7 @@ import pytest
 
 from ivtutorial.errors import InputError
 from ivtutorial.lab.experiments.answers.contrasts import (
+    MISSING,
     Contrast,
     annotators_choice,
     change,
@@ -70,8 +71,17 @@ def test_words_by_hand() -> None:
 @pytest.mark.parametrize("runs", [1, 5])
 def test_fewer_than_six_runs_decide_nothing(runs: int) -> None:
     values = 0.3 + 0.01 * np.random.default_rng(1).normal(size=(runs, 8))
-    assert contrast(values).word == "undecided" and "reproduced (" not in str(contrast(values))
-    assert contrast(values).to_dict()["word"] == "undecided"
+    assert contrast(values).word == MISSING and "reproduced (" not in str(contrast(values))
+    assert contrast(values).to_dict()["word"] == MISSING
+
+
+def test_an_answer_in_words_has_what_decides_on_it() -> None:
+    """The margin wherever there is one, and of what is equivalent the 90 % interval, which lies within it."""
+    noise = 0.01 * np.random.default_rng(1).normal(size=(6, 8))
+    above, same = str(contrast(0.3 + noise, margin=0.05)), str(contrast(noise, margin=0.05))
+    assert above.endswith("; margin 0.05)") and "90 %" not in above and "margin" not in str(contrast(noise))
+    d = contrast(noise).difference
+    assert d is not None and same.endswith(f"; 90 % {d.low90:+.4f} to {d.high90:+.4f}; margin 0.05)")
 
 
 def test_runs_are_paired_by_seed() -> None:
@@ -103,7 +113,7 @@ def test_questions_of_the_frontier() -> None:
     again, ours, early = frontier_questions(result)
     assert (again.word, ours.word, early.word) == ("equivalent", "reproduced", "reproduced")
     assert early.bound == -EQUAL_WITHIN and ours.text.startswith(arm_words(OURS))
-    assert {one.word for one in frontier_questions(made_up({PAPER: 0.2, OURS: 0.4}, runs=1))} == {"undecided"}
+    assert {one.word for one in frontier_questions(made_up({PAPER: 0.2, OURS: 0.4}, runs=1))} == {MISSING}
 
 
 def test_rows_and_text_of_the_frontier() -> None:
@@ -112,7 +122,7 @@ def test_rows_and_text_of_the_frontier() -> None:
     assert low < mean < high and mean == pytest.approx(0.4, abs=0.02) and rows[OURS]["seconds"] == 9.0
     assert rows[PAPER]["preferred"][0] == pytest.approx(1 / (1 + np.exp(-0.2)), abs=0.01)
     text = frontier_text(made_up({PAPER: 0.2, OURS: 0.4}, runs=1))
-    assert f"{arm_words(OURS)}:" in text and "undecided" in text and "50" in text.splitlines()[1]
+    assert f"{arm_words(OURS)}:" in text and MISSING in text and "50" in text.splitlines()[1]
 
 
 @pytest.mark.parametrize("runs", [1, 6])

@@ -48,7 +48,7 @@ def texts(axis: Any) -> list[str]:
 
 
 def test_without_results_there_is_a_command(tmp_path: Path) -> None:
-    assert "no runs" in shown_answers(1, "a forest", tmp_path) and claim_figure(1, tmp_path) is None
+    assert "no result of fig5a" in shown_answers(1, "a forest", tmp_path) and claim_figure(1, tmp_path) is None
 
 
 def test_answers_of_a_claim_stand_beside_what_chance_does(folder: Path) -> None:
@@ -187,7 +187,7 @@ def test_a_claim_without_intervals_is_answered_in_words(tmp_path: Path) -> None:
     del result["arms"]["plain"]["by_run"]
     (tmp_path / "fig7.json").write_text(json.dumps(result))
     page = shown_answers(4, "a forest", tmp_path)
-    assert "<b>undecided</b>" in page and page.count("<li>") == 2
+    assert "<b>not yet measured</b>" in page and page.count("<li>") == 2
 
 
 def test_columns_that_were_not_measured_are_left_out() -> None:
