@@ -154,7 +154,7 @@ def claim_figure(number: int, folder: str | Path | None = None) -> Any | None:
     rows = sum(map(len, by_column.values())) + len(twins)
     figure = new_figure(FIGURE_WIDTH, 0.62 * rows + 0.5 * len(by_column) + 0.4)
     draw_answers(figure, by_column, twins)
-    figure.suptitle(f"Claim {number}, {decide(answers)}: to the right speaks for it", fontsize=11)
+    figure.suptitle(f"Claim {number} ({decide(answers)}); right of the line speaks for it", fontsize=11)
     return figure
 
 
