@@ -145,6 +145,7 @@ def start(
         "model": fingerprint(backbone.unet),
         "data": data.key,
         "reward": names["reward"],
+        "reward_weights": _weights_of(reward),
     }
     _warm_up(backbone, reward, [*data.captions, *config.sample_prompts])
     offload_text(backbone, reward)
@@ -182,8 +183,13 @@ def _warm_up(backbone: AnyBackbone, reward: ImageReward, captions: Sequence[str]
 _CONTENT = {
     "model": "other weights of the model (fingerprint)",
     "data": "other clips or captions, or others that were left out (fingerprint)",
-    "reward": "another reward",
 }
+
+
+def _weights_of(reward: Any) -> str:
+    """Fingerprint of a reward's network, by which it is known wherever its folder lies; "" of a reward without one."""
+    network = getattr(reward, "model", None)
+    return fingerprint(network) if isinstance(network, torch.nn.Module) else ""
 
 
 def _check_same(out: Path, now: dict[str, Any], checkpoint: Path) -> Progress:
@@ -193,6 +199,9 @@ def _check_same(out: Path, now: dict[str, Any], checkpoint: Path) -> Progress:
     names = [name for name in differing(was["config"], now["config"]) if name not in split]
     message = [f"{name} = {was['config'].get(name)!r}, now {now['config'].get(name)!r}" for name in names]
     message += [f"{words}: {was[name]}, now {now[name]}" for name, words in _CONTENT.items() if was[name] != now[name]]
+    known, given = (made.get("reward_weights", "") for made in (was, now))
+    if known != given if known or given else was["reward"] != now["reward"]:
+        message.append(f"another reward: {was['reward']} {known}, now {now['reward']} {given}".rstrip())
     clips = [made["slots"] * made["config"]["batch_size"] for made in (was, now)]
     if clips[0] != clips[1]:
         message.append(f"batch_size * processes * accumulation = {clips[0]}, now {clips[1]}")

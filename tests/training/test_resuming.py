@@ -130,3 +130,27 @@ def test_in_half_precision_too_a_resumed_run_is_the_unbroken_one(
     assert same(weights(again), weights(whole))
     moved = [tensor for name, tensor in weights(whole).items() if "lora_A" in name]
     assert any((tensor != tensor.bfloat16().float()).any() for tensor in moved), "else bf16 would have sufficed"
+
+
+class Weighted:
+    """A reward with a network: redness times its only weight."""
+
+    def __init__(self, weight: float) -> None:
+        self.model = torch.nn.Linear(1, 1, bias=False).requires_grad_(False)
+        self.model.weight.fill_(weight)
+
+    def __call__(self, frames: torch.Tensor, captions: list[str]) -> torch.Tensor:
+        return redness(frames, captions) * self.model.weight[0, 0]
+
+
+def test_a_reward_is_known_by_its_weights_wherever_its_folder_lies(
+    toy: Backbone, data: LatentDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, shorter = tmp_path / "run", replace(CONFIG, steps=1)
+    finetune(toy, data, Weighted(1.0), out, shorter, progress=False)
+    monkeypatch.setattr("ivtutorial.training.finetuning.describe", lambda model: "/moved/elsewhere")
+    with pytest.raises(InputError, match=r"another reward: .*Weighted.* \w{16}, now /moved/elsewhere \w{16}$"):
+        finetune(toy, data, Weighted(2.0), out, CONFIG, resume=True, progress=False)
+    assert finetune(toy, data, Weighted(1.0), out, CONFIG, resume=True, progress=False).steps == CONFIG.steps
+    with pytest.raises(InputError, match=r"another reward: /moved/elsewhere \w{16}, now /moved/elsewhere$"):
+        finetune(toy, data, redness, out, CONFIG, resume=True, progress=False)
