@@ -45,7 +45,8 @@ WIDER = """() => document.documentElement.scrollWidth <= window.innerWidth + 1 ?
 CUT = """() => [...document.querySelectorAll('div.math')].filter(box => {
     box.scrollLeft = 0;
     const glyphs = [...box.querySelectorAll('path, use, rect, text')].map(g => g.getBoundingClientRect());
-    return Math.min(...glyphs.filter(g => g.width).map(g => g.left)) < box.getBoundingClientRect().left - 1;
+    const seen = glyphs.filter(g => g.width), {left, right} = box.getBoundingClientRect();
+    return Math.min(...seen.map(g => g.left)) < left - 1 || Math.max(...seen.map(g => g.right)) > right + 1;
 }).map(box => box.textContent.slice(0, 80))"""
 VIDEOS = """async () => {
     const decode = v => new Promise(done => {
@@ -155,7 +156,7 @@ class Visit:
         self.tab.wait_for_timeout(400)  # the theme makes code that now overflows focusable 300 ms after a change
         where = f"at {width['width']} px, {theme}"
         self.ask(f"scrolls sideways {where}", WIDER)
-        self.ask(f"formula cut at its left end {where}", CUT)
+        self.ask(f"formula cut {where}", CUT)
         result = Axe().run(self.tab, options={"resultTypes": ["violations"], "preload": False}).response["violations"]
         for one in (one for one in result if one["impact"] in ("serious", "critical")):
             nodes = [f"{node['target']} {node['html'][:110]}" for node in one["nodes"][:4]]
