@@ -46,8 +46,14 @@ def save_pairs(pairs: list[tuple[dict[str, Any], dict[str, Any]]], path: Path) -
     print(path)
 
 
+def save_moving(sheets: list[Image.Image], path: Path) -> None:
+    """Write sheets as an endless picture of 8 frames a second, for pages that cannot play a video."""
+    sheets[0].save(path, save_all=True, append_images=sheets[1:], duration=125, loop=0, quality=85, method=6)
+    print(path)
+
+
 def main() -> None:
-    """Write zoo.png, base_samples.png, tuned_samples.png, before_after.png, before_after.mp4 and before_after.json."""
+    """Write zoo.png, base_samples.png, tuned_samples.png, before_after.png, .webp, .mp4 and .json."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--demo", type=Path, default=Path("runs/demo"))
     parser.add_argument("--out", type=Path, default=Path("data/gallery"))
@@ -65,7 +71,9 @@ def main() -> None:
     pairs = [(before[k], after[k]) for k in PAIRS if k < len(before)]
     shown = [frames["frames"] for pair in pairs for frames in pair]
     titles = [f"{word}: {r['prompt']}" for pair in pairs for word, r in zip(("before", "after"), pair, strict=True)]
-    save(contact_sheet(shown, titles, columns=4, frame=8, scale=3, lines=3), options.out / "before_after.png", None)
+    sheets = [contact_sheet(shown, titles, columns=4, frame=k, scale=3, lines=3) for k in range(len(shown[0]))]
+    save(sheets[8], options.out / "before_after.png", None)
+    save_moving(sheets, options.out / "before_after.webp")
     save_pairs(pairs[:4], options.out / "before_after.mp4")
 
 

@@ -144,8 +144,7 @@ def start(
         "slots": accelerator.num_processes * config.accumulation,
         "model": fingerprint(backbone.unet),
         "data": data.key,
-        "reward": names["reward"],
-        "reward_weights": _weights_of(reward),
+        **_reward_facts(reward, names["reward"]),
     }
     _warm_up(backbone, reward, [*data.captions, *config.sample_prompts])
     offload_text(backbone, reward)
@@ -186,10 +185,10 @@ _CONTENT = {
 }
 
 
-def _weights_of(reward: Any) -> str:
-    """Fingerprint of a reward's network, by which it is known wherever its folder lies; "" of a reward without one."""
+def _reward_facts(reward: Any, name: str) -> dict[str, str]:
+    """What a reward is called, and the fingerprint of its network, by which it is known wherever its folder lies."""
     network = getattr(reward, "model", None)
-    return fingerprint(network) if isinstance(network, torch.nn.Module) else ""
+    return {"reward": name, "reward_weights": fingerprint(network) if isinstance(network, torch.nn.Module) else ""}
 
 
 def _check_same(out: Path, now: dict[str, Any], checkpoint: Path) -> Progress:

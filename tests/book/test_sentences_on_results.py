@@ -17,7 +17,7 @@ from ivtutorial.lab.experiments.answers.contrasts import MISSING
 from ivtutorial.lab.experiments.answers.gains import changes_of
 from ivtutorial.lab.experiments.answers.results import change_by_run, paired, read_result
 from ivtutorial.lab.experiments.answers.simulated_study import simulated_study
-from ivtutorial.lab.experiments.answers.verdicts import verdict, verdicts
+from ivtutorial.lab.experiments.answers.verdicts import Claim, verdict, verdicts
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "data" / "results"
@@ -85,35 +85,8 @@ def no_harm_without_tar() -> bool:
 
 
 def keeps_gain() -> bool:
-    changes = [changed("tableA1", "instructvideo", column, where="in_domain-50") for column in ("reward", "utility")]
-    quoted = [f"{d.mean:+.{n}f}, {d.low:+.{n}f} to {d.high:+.{n}f}" for d, n in zip(changes, (3, 2))]
-    return quoted == ["+0.032, +0.024 to +0.039", "+0.08, -0.05 to +0.21"]
-
-
-def longer_chains_cost_more() -> bool:
-    """Tuning with D = 50 to its end and with D = 20 half way: as many passes, half as many steps."""
-    result = read_result("figA1")
-    assert result is not None
-    long, short = "tuned-D50", "tuned-D20@0.5"
-    reward, u = ([paired(result, "base", side, c) for side in (long, short)] for c in ("reward", "utility"))
-    apart = paired(result, long, short, "reward")
-    return (
-        [f"{d.mean:+.3f}" for d in reward] == ["+0.018", "+0.028"]
-        and f"{apart.low:+.4f} to {apart.high:+.4f}" == "+0.0067 to +0.0118"
-        and [f"{d.mean:+.2f} ({d.low:+.2f} to {d.high:+.2f})" for d in u]
-        == ["+0.21 (+0.07 to +0.35)", "+0.06 (-0.13 to +0.24)"]
-        and 2 * result["arms"][long]["steps"] == result["arms"]["tuned-D20"]["steps"] / 2
-        and verdict(7, RESULTS).verdict == "reproduced"
-    )
-
-
-def of_nine_claims(word: str) -> list[int]:
-    return [claim.number for claim in verdicts(RESULTS) if claim.verdict == word and claim.number < 10]
-
-
-def tally_of_claims() -> bool:
-    counts = [of_nine_claims(word) for word in ("reproduced", "undecided", "not reproduced", MISSING)]
-    return counts == [[7], [4, 5, 9], [8], [1, 2, 3, 6]]
+    d = changed("tableA1", "instructvideo", where="in_domain-50")
+    return f"{d.mean:+.3f}, {d.low:+.3f} to {d.high:+.3f}" == "+0.032, +0.024 to +0.039"
 
 
 def earlier_models_have_three_runs() -> bool:
@@ -198,33 +171,24 @@ def nothing_is_decided_overall() -> bool:
 
 
 SENTENCES: dict[str, Callable[[], bool]] = {
-    "One is reproduced (number 7, on sampling with more steps), one is not (8: another reward works as well), three "
-    "are undecided after six runs (4, 5 and 9), and four are not yet measured (1, 2, 3 and 6)": tally_of_claims,
-    "sharpness and colours rise, and after 48 steps utility has fallen by 1.70 (1.44 to 1.96) and 18 % of the animals "
-    "are left": vivid_goes_too_far,
-    "there are three with earlier ones": earlier_models_have_three_runs,
-    "along a run detail and colour improve": lambda: rises("fig8", "instructvideo", "sharpness", "colourfulness"),
-    "the judge reads less of the watermark (0.16 to 0.02 on a scale from 0 to 1), in all six runs": watermark_fades,
-    "keeps its gain of reward when sampled with 50 (+0.032, +0.024 to +0.039; u +0.08, -0.05 to +0.21)": keeps_gain,
-    "at equal cost gains less reward: +0.018 instead of +0.028 (+0.0067 to +0.0118 less). By then it has taken half "
-    "as many training steps, and u has risen by +0.21 (+0.07 to +0.35) instead of +0.06 (-0.13 to +0.24)": (
-        longer_chains_cost_more
+    "Where it says *not yet*, there are three with earlier ones": earlier_models_have_three_runs,
+    "without TAR no difference within the margin set before": no_harm_without_tar,
+    "all three do (watermark 0.16 to 0.02, as the judge reads it), but u half way is open": lambda: (
+        watermark_fades() and rises("fig8", "instructvideo", "sharpness", "colourfulness")
     ),
-    "(errors in time differ by -0.04 of the untouched model's; its 90 % interval lies within the margin of 0.1 that "
-    "was set before), and they gain as much reward at equal cost (+0.0045, -0.0007 to +0.0096)": no_harm_without_tar,
-    "harm movement (errors in time +0.02, -0.08 to +0.13)": lambda: (
-        "undecided (+0.02, 95 % -0.08 to +0.13" in verdict(4, RESULTS).evidence[0]
+    "**reproduced** for reward (+0.032, +0.024 to +0.039)": keeps_gain,
+    "the style comes, but u falls by 1.70 (1.44 to 1.96)": vivid_goes_too_far,
+    "the reward rises to the end (+0.033), u is best after a quarter": lambda: (
+        truth_is_best_early() and f"{changed('fig8', 'instructvideo').mean:+.3f}" == "+0.033"
     ),
-    "the reward rises to the end, but utility is best after a quarter: +0.19 (+0.07 to +0.31) there, +0.05 (-0.13 to "
-    "+0.24) half way, where the judge reads 80 % of the animals instead of 99 %": truth_is_best_early,
+    "In runs of 96 steps u has gained +0.19 (+0.07 to +0.31) after 24 steps and +0.05 (-0.13 to +0.24) after 48, when "
+    "the judge reads 80 % of the animals instead of 99 % and skies grow stripes": truth_is_best_early,
     "six runs of the paper's recipe gain +0.19 (+0.07 to +0.31) by then": truth_is_best_early,
     "prefer the tuned clips for quality (net +12 points) and the untouched for alignment (net -7)": (
         annotators_are_split
     ),
-    "an artefact score shows them (0.54 to 0.82)": stripes_are_strange,
+    "leaves 18 % of the animals after 48 steps": vivid_goes_too_far,
 }
-
-
 ON_VERDICTS: dict[str, Callable[[], bool]] = {
     "after 48 steps at the learning rate of the first reward hardly one is left. After half as many steps the loss of "
     "utility is within what chance does": vivid_goes_too_far,
@@ -258,6 +222,13 @@ def test_a_page_says_what_the_results_say(name: str, sentence: str) -> None:
     except KeyError as missing:
         pytest.fail(f"{name} says {sentence!r}, and the results no longer have {missing}: rewrite the sentence.")
     assert holds, f"{name} says {sentence!r}, and the results in data/results say otherwise: rewrite the sentence."
+
+
+@pytest.mark.parametrize("claim", verdicts(RESULTS)[:9], ids=lambda claim: str(claim.number))
+def test_the_table_of_readme_has_the_verdict_on_each_claim(claim: Claim) -> None:
+    rows = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
+    [row] = [row for row in rows if row.startswith(f"| {claim.number} | ")]
+    assert "| *not yet* |" in row if claim.verdict == MISSING else f"| **{claim.verdict}**" in row
 
 
 def test_a_change_that_was_not_measured_supports_nothing() -> None:
