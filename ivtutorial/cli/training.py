@@ -129,10 +129,8 @@ def finetune_command(
     cfg = merge_settings(start, chosen, chosen_method, settings or [], official, preset, model)
     if line := rate_line(cfg):
         typer.echo(line, err=True)
-    if steps is None and start is None and cfg.steps == type(cfg)().steps:
-        small = " (the small model learns in 24 steps at 1e-3)" if model == "reduced" else ""
-        line = f"{cfg.steps} steps at learning rate {cfg.lr:g}, as many as the paper takes"
-        typer.echo(f"{line}; --steps and --lr set others{small}", err=True)
+    if steps is None and start is None and (line := length_line(cfg, model)):
+        typer.echo(line, err=True)
     if resume and not (out / "config.json").is_file():
         typer.echo(f"there is no run in {out} to go on with: one begins, with the settings of this command", err=True)
     count = default_processes(processes, device)
@@ -158,6 +156,15 @@ def finetune_command(
         spent += f"; {result.skipped} steps changed nothing, since loss or gradient was not finite"
     use = f"use it: ivtutorial generate --model {model} --lora {result.lora} 'a prompt'"
     show(content, f"{spent}\nadapter: {result.lora}\n{use}", json_output)
+
+
+def length_line(config: Any, model: str) -> str | None:
+    """What the command reports about a run that is as long as the paper's; None of any other."""
+    if config.steps != type(config)().steps:
+        return None
+    small = " (the small model learns in 24 steps at 1e-3)" if model == "reduced" else ""
+    line = f"{config.steps} steps at learning rate {config.lr:g}, as many as the paper takes"
+    return f"{line}; --steps and --lr set others{small}"
 
 
 def _precision(setting: str, device: str | None, is_given: bool) -> dict[str, str]:

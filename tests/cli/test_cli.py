@@ -17,7 +17,7 @@ import typer
 
 from ivtutorial import cli
 from ivtutorial.cli import support as cli_support
-from ivtutorial.cli.training import merge_settings
+from ivtutorial.cli.training import length_line, merge_settings
 from ivtutorial.errors import InputError
 from ivtutorial.lab.world.clip_set import draw_clip, plan_clips
 from ivtutorial.video.writer import write_video
@@ -117,10 +117,12 @@ def test_the_help_of_finetune_names_every_method_and_tracker() -> None:
     assert all(name in helps["trackers"] for name in TRACKERS)
 
 
-@pytest.mark.parametrize("given", [[], ["--lr", "1e-3"], ["--steps", "24"], ["--set", "steps=24"]])
-def test_finetune_says_how_long_it_takes_where_nobody_chose(run: Run, tmp_path: Path, given: list[str]) -> None:
-    code, _, err = run("finetune", tmp_path / "none.csv", "--out", tmp_path / "run", *given)
-    assert code != 0 and ("20000 steps" in err) == ("24" not in given and "steps=24" not in given)
+def test_finetune_says_how_long_the_papers_run_is() -> None:
+    paper, slow, short = (merge_settings(None, {}, {}, given, False) for given in ([], ["lr=1e-3"], ["steps=24"]))
+    assert "20000 steps at learning rate 1e-05" in str(length_line(paper, "reduced"))
+    assert "20000 steps at learning rate 0.001" in str(length_line(slow, "modelscope"))
+    assert "small model" in str(length_line(paper, "reduced")) and "small" not in str(length_line(paper, "modelscope"))
+    assert length_line(short, "reduced") is None
 
 
 def test_version(run: Run) -> None:
