@@ -19,7 +19,7 @@ from sphinx.util.docutils import SphinxDirective
 from ivtutorial.lab.experiments.answers.gains import shown_changes
 from ivtutorial.lab.experiments.answers.plots import claim_figure, shown_answers
 from ivtutorial.lab.experiments.answers.simulated_study import shown_simulated_study
-from ivtutorial.lab.experiments.answers.verdicts import Claim, verdict, verdicts
+from ivtutorial.lab.experiments.answers.verdicts import MISSING, Claim, verdict, verdicts
 
 RESULTS = Path(__file__).resolve().parents[2] / "data" / "results"
 
@@ -35,6 +35,10 @@ def summary(claims: Sequence[Claim]) -> list[str]:
 def evidence(claim: Claim) -> list[str]:
     """Lines of Markdown: the claim, its verdict, and what it rests on, a line for each condition."""
     said = f"{claim.source[:1].upper()}{claim.source[1:]}: {claim.text}. In the small world: **{claim.verdict}**."
+    if claim.verdict == MISSING:
+        said += " What will be asked:"
+        items = [item.partition(f": {MISSING}")[0] for item in claim.evidence if f": {MISSING}" in item]
+        return [said, "", *(f"- {item}" for item in items), "", "What older or shorter runs gave:", ""]
     return [said, "", *(f"- {item}" for item in claim.evidence), ""]
 
 

@@ -102,18 +102,21 @@ def annotators_are_split() -> bool:
     return (f"{100 * quality:+.0f}", f"{100 * alignment:+.0f}") == ("+12", "-7") and low > 0 > high
 
 
-def shorter_chain_leads_by_less_than_the_margin() -> bool:
+def shorter_chain_leads_by_about_the_margin() -> bool:
     """Reward, truth and animals of both chains at nearly equal cost, and how much a step of each costs."""
     result = read_result("figA1")
     assert result is not None
     long, short = "tuned-D50", "tuned-D20@0.5"
-    u, animals = ([paired(result, "base", side, c).mean for side in (long, short)] for c in ("utility", "subject"))
+    u, animals = ([paired(result, "base", side, c) for side in (long, short)] for c in ("utility", "subject"))
+    lead = paired(result, long, short, "reward")
     arms = result["arms"]
     step = [arms[name]["moments"][-1]["passes"] / arms[name]["steps"] for name in (long, "tuned-D20")]
     return (
-        0 < paired(result, long, short, "reward").mean < 0.01
-        and [f"{x:+.2f}" for x in u] == ["+0.21", "+0.06"]
-        and animals[0] > animals[1]
+        f"{lead.mean:.4f}" == "0.0092"
+        and lead.low < 0.01 < lead.high
+        and [f"{d.mean:+.2f}" for d in u] == ["+0.21", "+0.06"]
+        and u[0].low < u[1].high
+        and animals[0].mean > animals[1].mean
         and f"{step[0] / step[1]:.1f}" == "2.2"
         and len({arms[name]["lr"] for name in (long, "tuned-D20")}) == 1
     )
@@ -190,16 +193,18 @@ SENTENCES: dict[str, Callable[[], bool]] = {
     "leaves 18 % of the animals after 48 steps": vivid_goes_too_far,
 }
 ON_VERDICTS: dict[str, Callable[[], bool]] = {
-    "after 48 steps at the learning rate of the first reward hardly one is left. After half as many steps the loss of "
-    "utility is within what chance does": vivid_goes_too_far,
-    "There the shorter chain leads, by less than the margin within which the rule would call two settings equal. The "
-    "truth points the other way: utility has risen by +0.21 with 50 steps and by +0.06 with 20, and fewer animals are "
-    "lost": shorter_chain_leads_by_less_than_the_margin,
-    "Each of its steps costs 2.2 times as much": shorter_chain_leads_by_less_than_the_margin,
+    "after 48 steps at the learning rate of the first reward hardly one is left. After half as many steps the change "
+    "of utility is -0.10 (-0.30 to +0.11)": vivid_goes_too_far,
+    "There the shorter chain leads by 0.0092 on average, and the interval crosses the margin of 0.01: whether such a "
+    "lead matters is open. The truth points the other way on average, +0.21 with 50 steps and +0.06 with 20, and fewer "
+    "animals are lost; but the intervals overlap": shorter_chain_leads_by_about_the_margin,
+    "Each of its steps costs 2.2 times as much": shorter_chain_leads_by_about_the_margin,
     "Claims 4, 5, 7, 8 and 9 share runs of the paper's recipe": same_runs,
-    "on average utility is highest after a quarter, lowest half way, and has risen again at the end, within what "
-    "chance does; a fall has been neither shown nor ruled out": utility_turns_back,
-    "quality improves, alignment suffers, and overall nothing is decided": nothing_is_decided_overall,
+    "on average utility is highest after a quarter, lowest half way, and has risen again at the end, by no more "
+    "than chance would give; a fall has been neither shown nor ruled out": utility_turns_back,
+    "quality improves, alignment suffers, where the paper's people saw it improve, and overall nothing is decided": (
+        nothing_is_decided_overall
+    ),
 }
 
 

@@ -46,6 +46,6 @@ def test_the_page_asks_whose_clips_annotators_prefer():
     """Experiments and arms that there are, so that the page can be built from any of their results."""
     section = PAGE[PAGE.index("(simulated-study)=") :]
     asked = re.findall(r"^```\{simulated-study\} (\S+)\n(?::arms: ([^\n]+)\n)?```", section, re.M)
-    assert [name for name, _ in asked] == ["fig8", "fig5a", "frontier"]
+    assert [name for name, _ in asked] == ["fig8", "frontier"]
     for name, arms in asked:
         assert set(arms.split()) <= {arm.name for arm in EXPERIMENTS[name]().arms}

@@ -129,7 +129,7 @@ def shown_changes(
         name: of the experiment.
         columns: what is compared; those that the result does not have are left out.
         first: what every arm is compared with: another arm, where both have cost the same, or the untouched model,
-            where all rows have.
+            where all rows have, and whose own values are the first row.
         arms: the rows; default all but `first`. Those that are still to be measured are named below the table.
         where: "LIST-D"; default the first.
         folder: with the JSON files; default the shipped `data/results`.
@@ -150,6 +150,8 @@ def shown_changes(
         return f"<p><em>{to_be_measured(name)}</em></p>"
     head = "".join(f"<th>{column_words(column)}</th>" for column in kept)
     body = "".join(_change_row(result, a, b, kept, where) for a, b in pairs)
+    if first == BASE:
+        body = _untouched_row(result, pairs[0][1], kept, where) + body
     against = "the untouched model" if first == BASE else arm_words(first)
     return (
         f"{wide_table(f'<th></th><th>steps</th>{head}', body)}"
@@ -223,6 +225,13 @@ def _change_row(result: Mapping[str, Any], a: str, b: str, columns: Sequence[str
     changes = [paired(result, a, b, column, where) for column in columns]
     cells = "".join(f"<td>{_cell((d.mean, d.low, d.high))}</td>" for d in changes)
     return f"<tr><th>{arm_words(b.partition('@')[0])}</th><td>{steps_of(result, b)}</td>{cells}</tr>"
+
+
+def _untouched_row(result: Mapping[str, Any], arm: str, columns: Sequence[str], where: str | None) -> str:
+    """The untouched model's own values, with the digits of the changes below them."""
+    changes = [paired(result, BASE, arm, column, where) for column in columns]
+    cells = "".join(f"<td>{d.before:.{digits(d.high - d.low)}f}</td>" for d in changes)
+    return f"<tr><th>untouched, its values</th><td>0</td>{cells}</tr>"
 
 
 def _cell(numbers: tuple[float, float | None, float | None] | None) -> str:

@@ -35,7 +35,7 @@ ARM_WORDS = {
     "web": "web clips",
     "light": "half of the faults",
     "clean": "clean clips",
-    "reduced": "reduced HPS",
+    "reduced": "the first reward",
     "vivid": "sharp and colourful",
     "tuned-D20": "tuned with 20 steps",
     "tuned-D50": "tuned with 50 steps",

@@ -75,7 +75,7 @@ def test_arms_that_are_still_to_be_measured_are_named(tmp_path: Path) -> None:
     (tmp_path / "fig5a.json").write_text(json.dumps(result))
     page = shown_changes("fig5a", ["reward"], folder=tmp_path)
     assert page.count("overflow-x") == page.count('tabindex="0"') == 1  # scrolled by keyboard, too
-    assert page.count("<tr>") == 3 and "1 to 2 runs" in page
+    assert page.count("<tr>") == 4 and "untouched, its values" in page and "1 to 2 runs" in page
     assert "Still to be measured: DRaFT-1, RWR, DDPO, supervised." in page
     some = shown_changes("fig5a", ["reward"], first="instructvideo", arms=["again", "rwr"], folder=tmp_path)
     assert some.count("<tr>") == 2 and "Still to be measured: RWR." in some

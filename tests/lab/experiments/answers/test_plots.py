@@ -139,6 +139,9 @@ def test_arms_are_compared_where_they_cost_the_same(tmp_path: Path) -> None:
     means = [float(mean) for mean in re.findall(r"<td>([-+.\d]+) \(", untouched)]
     assert means == pytest.approx([0.03, 0.05], abs=1e-4), "all rows have cost the same"
     assert "untouched model, at equal cost" in untouched and "<td>24</td>" in untouched
+    [own] = re.findall(r"its values</th><td>0</td><td>([-+.\d]+)</td>", untouched)
+    values = next(iter(result["base_values"].values()))["reward"]
+    assert float(own) == pytest.approx(float(np.mean(values)), abs=1e-4), "and what they are changes of comes first"
     with pytest.raises(InputError, match="no arm 'third'"):
         shown_changes("fig5b", ["reward"], arms=["third"], folder=tmp_path)
     assert "ivtutorial experiment fig5c" in shown_changes("fig5c", ["reward"], folder=tmp_path)
