@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from ivtutorial.lab.experiments.answers.questions import read_questions
-from ivtutorial.lab.experiments.answers.verdicts import Claim
+from ivtutorial.lab.experiments.answers.verdicts import MISSING, Claim
 from ivtutorial.lab.experiments.plans.catalogue import EXPERIMENTS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -36,6 +36,13 @@ def test_every_claim_has_its_section():
     for rule, (number, text) in zip(rules, sections, strict=True):
         assert f"```{{verdict}} {number}\n```" in text
         assert all(f"`{name}`" in text for name in rule.needs), number
+
+
+def test_of_what_is_not_yet_measured_the_questions_are_listed():
+    """Not that each of them lacks its runs, which the verdict says once."""
+    claim = Claim(1, "a claim", "Fig. 1", MISSING, (f"is it so?: {MISSING} (+0.1; a single run)", "of a quick version"))
+    lines = tables.evidence(claim)
+    assert lines[2:3] == ["- is it so?"] and not any("quick" in line or "single" in line for line in lines)
 
 
 def test_every_experiment_is_named():
