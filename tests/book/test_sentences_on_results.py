@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from ivtutorial.evaluation.comparison import Difference
-from ivtutorial.lab.experiments.answers.contrasts import MISSING
+from ivtutorial.lab.experiments.answers.contrasts import MISSING, interval, own_prompts
+from ivtutorial.lab.experiments.answers.course import difference_of
 from ivtutorial.lab.experiments.answers.gains import changes_of
 from ivtutorial.lab.experiments.answers.results import change_by_run, paired, read_result
 from ivtutorial.lab.experiments.answers.simulated_study import simulated_study
@@ -45,7 +46,7 @@ def runs_that_lose(name: str, arm: str, loss: float) -> list[bool]:
 
 def watermark_fades() -> bool:
     d = changed("fig8", "instructvideo", "watermark")
-    return d.mean < 0 and (f"{d.before:.2f}", f"{d.after:.2f}") == ("0.16", "0.02")
+    return d.mean < 0 and (f"{d.before:.2f}", f"{d.after:.2f}") == ("0.14", "0.03")
 
 
 def truth_is_best_early() -> bool:
@@ -60,16 +61,16 @@ def truth_is_best_early() -> bool:
     animals = paired(result, "base", sides[half], "subject")
     return (
         max(u, key=lambda d: d.mean) is u[best]
-        and quoted == ["+0.19 (+0.07 to +0.31)", "+0.05 (-0.13 to +0.24)"]
-        and [f"{animals.after:.0%}", f"{animals.before:.0%}"] == ["80%", "99%"]
+        and quoted == ["+0.20 (+0.13 to +0.27)", "+0.08 (-0.03 to +0.20)"]
+        and [f"{animals.after:.0%}", f"{animals.before:.0%}"] == ["84%", "99%"]
         and [d.mean for d in reward] == sorted(d.mean for d in reward)
-        and len(arm["seeds"]) == 6
+        and len(arm["seeds"]) == 10
     )
 
 
 def stripes_are_strange() -> bool:
     d = changed("fig8", "instructvideo", "artefact")
-    return d.low > 0 and (f"{d.before:.2f}", f"{d.after:.2f}") == ("0.54", "0.82")
+    return d.low > 0 and (f"{d.before:.2f}", f"{d.after:.2f}") == ("0.54", "0.79")
 
 
 def no_harm_without_tar() -> bool:
@@ -94,12 +95,22 @@ def earlier_models_have_three_runs() -> bool:
     return [len(runs_that_lose(name, arm, 0.0)) for name, arm in older.items()] == [3] * len(older)
 
 
+def half_way_is_settled() -> bool:
+    """Claim 5's last question with the first six runs of fig8, and with all ten."""
+    result = read_result("fig8")
+    assert result is not None
+    change = difference_of(result, "base", "instructvideo@0.5", "utility")
+    six, ten = (interval(change[:runs], own_prompts(result)) for runs in (6, 10))
+    return len(change) == 10 and six.low < -0.1 < ten.low
+
+
 def annotators_are_split() -> bool:
     result = read_result("fig8")
     assert result is not None
     net = {row.question: row.net for row in simulated_study(result) if row.second == "instructvideo"}
-    (quality, low, _), (alignment, _, high) = net["quality"], net["alignment"]
-    return (f"{100 * quality:+.0f}", f"{100 * alignment:+.0f}") == ("+12", "-7") and low > 0 > high
+    asked = ("quality", "alignment", "overall")
+    signs = net["quality"][1] > 0 > net["alignment"][2] and net["overall"][1] > 0
+    return [f"{100 * net[question][0]:+.0f}" for question in asked] == ["+11", "-6", "+4"] and signs
 
 
 def shorter_chain_leads_by_about_the_margin() -> bool:
@@ -123,17 +134,20 @@ def shorter_chain_leads_by_about_the_margin() -> bool:
 
 
 def utility_turns_back() -> bool:
-    """Along the six runs of fig8; no question of claim 9 on utility is answered."""
+    """Along the ten runs of fig8; no question of claim 9 on utility is answered."""
     result = read_result("fig8")
     assert result is not None
     arm = result["arms"]["instructvideo"]
     shares = [moment["share"] for moment in arm["moments"]]
     u = [paired(result, "base", f"instructvideo@{share:g}", "utility").mean for share in shares]
+    fall = paired(result, "instructvideo@0.25", "instructvideo@0.5", "utility")
     worse = [paired(result, "base", "instructvideo", column) for column in ("subject", "artefact")]
     return (
         shares[u.index(max(u))] == 0.25
         and shares[u.index(min(u))] == 0.5
-        and u[-1] > min(u)
+        and u[-1] > min(u) > 0
+        and [f"{u[shares.index(share)]:+.2f}" for share in (0.25, 0.5, 1.0)] == ["+0.20", "+0.08", "+0.13"]
+        and [f"{-x:.2f}" for x in (fall.mean, fall.high, fall.low)] == ["0.12", "0.03", "0.20"]
         and worse[0].high < 0 < worse[1].low
         and all("undecided" in line for line in verdict(9, RESULTS).evidence[1:])
     )
@@ -159,37 +173,36 @@ def vivid_goes_too_far() -> bool:
 
 
 def same_runs() -> bool:
-    """What at least five of the recipe's six runs read at equal cost is the same in the results of these claims."""
+    """At equal cost, at least five of the recipe's first six runs are the same ones in the results of these claims."""
     pairs = {"fig7": "segvr-tar", "fig8": "instructvideo", "figA1": "tuned-D20", "figA7": "reduced"}
     read = [read_result(name)["arms"][arm]["moments"] for name, arm in pairs.items()]  # type: ignore[index]
-    at = [next(m for m in moments if m["step"] == 48)["by_run"]["reward"] for moments in read]
+    at = [next(m for m in moments if m["step"] == 48)["by_run"]["reward"][:6] for moments in read]
     return all(sum(a == b for a, b in zip(rows, at[0], strict=True)) >= 5 for rows in at)
 
 
-def nothing_is_decided_overall() -> bool:
+def overall_is_a_little_better() -> bool:
     result = read_result("fig8")
     assert result is not None
-    net = {row.question: row.net for row in simulated_study(result) if row.second == "instructvideo"}
-    return net["quality"][1] > 0 > net["alignment"][2] and net["overall"][1] < 0 < net["overall"][2]
+    perfect = {row.question: row.net for row in simulated_study(result) if row.second == "perfect"}
+    return annotators_are_split() and f"{100 * perfect['overall'][0]:+.0f}" == "+19"
 
 
 SENTENCES: dict[str, Callable[[], bool]] = {
     "Where it says *not yet*, there are three with earlier ones": earlier_models_have_three_runs,
     "without TAR no difference within the margin set before": no_harm_without_tar,
-    "all three do (watermark 0.16 to 0.02, as the judge reads it), but u half way is open": lambda: (
+    "**reproduced** (watermark 0.14 to 0.03, as the judge reads it)": lambda: (
         watermark_fades() and rises("fig8", "instructvideo", "sharpness", "colourfulness")
     ),
     "**reproduced** for reward (+0.032, +0.024 to +0.039)": keeps_gain,
     "the style comes, but u falls by 1.70 (1.44 to 1.96)": vivid_goes_too_far,
-    "the reward rises to the end (+0.033), u is best after a quarter": lambda: (
-        truth_is_best_early() and f"{changed('fig8', 'instructvideo').mean:+.3f}" == "+0.033"
+    "the reward rises to the end (+0.034), u is best after a quarter": lambda: (
+        truth_is_best_early() and f"{changed('fig8', 'instructvideo').mean:+.3f}" == "+0.034"
     ),
-    "In runs of 96 steps u has gained +0.19 (+0.07 to +0.31) after 24 steps and +0.05 (-0.13 to +0.24) after 48, when "
-    "the judge reads 80 % of the animals instead of 99 % and skies grow stripes": truth_is_best_early,
-    "six runs of the paper's recipe gain +0.19 (+0.07 to +0.31) by then": truth_is_best_early,
-    "prefer the tuned clips for quality (net +12 points) and the untouched for alignment (net -7)": (
-        annotators_are_split
-    ),
+    "In runs of 96 steps u has gained +0.20 (+0.13 to +0.27) after 24 steps and +0.08 (-0.03 to +0.20) after 48, when "
+    "the judge reads 84 % of the animals instead of 99 % and skies grow stripes": truth_is_best_early,
+    "ten runs of the paper's recipe gain +0.20 (+0.13 to +0.27) by then": truth_is_best_early,
+    "prefer the tuned clips for quality (net +11 points), the untouched for alignment (net -6) and the tuned overall "
+    "(net +4)": annotators_are_split,
     "leaves 18 % of the animals after 48 steps": vivid_goes_too_far,
 }
 ON_VERDICTS: dict[str, Callable[[], bool]] = {
@@ -200,10 +213,14 @@ ON_VERDICTS: dict[str, Callable[[], bool]] = {
     "animals are lost; but the intervals overlap": shorter_chain_leads_by_about_the_margin,
     "Each of its steps costs 2.2 times as much": shorter_chain_leads_by_about_the_margin,
     "Claims 4, 5, 7, 8 and 9 share runs of the paper's recipe": same_runs,
-    "on average utility is highest after a quarter, lowest half way, and has risen again at the end, by no more "
-    "than chance would give; a fall has been neither shown nor ruled out": utility_turns_back,
-    "quality improves, alignment suffers, where the paper's people saw it improve, and overall nothing is decided": (
-        nothing_is_decided_overall
+    "on average utility is highest after a quarter (+0.20 against the untouched model), lowest half way (+0.08), and "
+    "at the end a little higher again (+0.13). At no time is it below where it started, and what the questions ask, "
+    "a fall by the end, has been neither shown nor ruled out. Between a quarter and half of the run utility does fall, "
+    "by 0.12 (0.03 to 0.20)": utility_turns_back,
+    "quality improves, alignment suffers, where the paper's people saw it improve, and overall the tuned clips are "
+    "preferred by a little, net +4 points of a possible +19": overall_is_a_little_better,
+    "After six runs its interval still reached below the bound; four more, which the rule asked for, have settled it": (
+        half_way_is_settled
     ),
 }
 
