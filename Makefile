@@ -56,7 +56,7 @@ notebooks: $(READY)  ## run every notebook of the book
 	$(if $(NOTEBOOKS),HF_HUB_OFFLINE=1 $(BIN)/python -m pytest $(XDIST) $(NBVAL) $(NOTEBOOKS),@echo "no notebooks yet")
 
 book: $(READY)  ## build the site into _build/html
-	$(BIN)/jupyter-book build . --all -W --keep-going
+	$(BIN)/python scripts/build_book.py --workers $(WORKERS)
 
 book-test: $(READY)  ## look at every page of the built site in a browser (needs `make book` and Chromium)
 	@test -f _build/html/index.html || { echo "make: no site in _build/html: run 'make book' first" >&2; exit 1; }
