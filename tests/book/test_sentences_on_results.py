@@ -7,6 +7,7 @@ replaced and a sentence no longer holds, this test names it: rewrite the sentenc
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -66,6 +67,22 @@ def truth_is_best_early() -> bool:
         and [d.mean for d in reward] == sorted(d.mean for d in reward)
         and len(arm["seeds"]) == 10
     )
+
+
+def twice_the_rate_of_the_demo() -> bool:
+    result = read_result("fig8")
+    assert result is not None
+    arm, demo = result["arms"]["instructvideo"], json.loads((RESULTS / "demo.json").read_text(encoding="utf-8"))
+    return (arm["lr"], len(arm["seeds"]), arm["steps"]) == (2e-3, 10, 96) and arm["lr"] == 2 * demo["config"]["lr"]
+
+
+def sharpness_rises_late() -> bool:
+    """Most of it comes after the first quarter, and with it the artefacts; colour comes earlier."""
+    result = read_result("fig8")
+    assert result is not None
+    sides = ("instructvideo@0.25", "instructvideo")
+    sharp, artefacts = ([paired(result, "base", side, c).mean for side in sides] for c in ("sharpness", "artefact"))
+    return sharp[0] < sharp[1] / 3 and artefacts[0] < artefacts[1] / 2
 
 
 def stripes_are_strange() -> bool:
@@ -189,7 +206,7 @@ def overall_is_a_little_better() -> bool:
 
 SENTENCES: dict[str, Callable[[], bool]] = {
     "Where it says *not yet*, there are three with earlier ones": earlier_models_have_three_runs,
-    "without TAR no difference within the margin set before": no_harm_without_tar,
+    "without TAR the difference is within the margin that was set before": no_harm_without_tar,
     "**reproduced** (watermark 0.14 to 0.03, as the judge reads it)": lambda: (
         watermark_fades() and rises("fig8", "instructvideo", "sharpness", "colourfulness")
     ),
@@ -198,9 +215,10 @@ SENTENCES: dict[str, Callable[[], bool]] = {
     "the reward rises to the end (+0.034), u is best after a quarter": lambda: (
         truth_is_best_early() and f"{changed('fig8', 'instructvideo').mean:+.3f}" == "+0.034"
     ),
-    "In runs of 96 steps u has gained +0.20 (+0.13 to +0.27) after 24 steps and +0.08 (-0.03 to +0.20) after 48, when "
+    "In these ten runs u has gained +0.20 (+0.13 to +0.27) after 24 steps and +0.08 (-0.03 to +0.20) after 48, when "
     "the judge reads 84 % of the animals instead of 99 % and skies grow stripes": truth_is_best_early,
-    "ten runs of the paper's recipe gain +0.20 (+0.13 to +0.27) by then": truth_is_best_early,
+    "which a measure of sharpness takes for detail": sharpness_rises_late,
+    "one of ten runs of 96 steps at a learning rate of 2e-3, twice the demo's": twice_the_rate_of_the_demo,
     "prefer the tuned clips for quality (net +11 points), the untouched for alignment (net -6) and the tuned overall "
     "(net +4)": annotators_are_split,
     "leaves 18 % of the animals after 48 steps": vivid_goes_too_far,
