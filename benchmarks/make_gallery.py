@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 
 from ivtutorial.lab.world import facts as world
 from ivtutorial.lab.world.drawing.subjects import ALL
@@ -20,6 +20,7 @@ from ivtutorial.video.sheet import contact_sheet
 from ivtutorial.video.writer import to_uint8, write_video
 
 PAIRS = range(0, 64, 8)  # every eighth prompt, whatever it shows
+SIDE, NEAR, FAR, LINE = 192, 4, 28, 20  # pixels: a frame, between before and after, between pairs, a line of text
 
 
 def clips_of(folder: Path) -> list[dict[str, Any]]:
@@ -46,6 +47,26 @@ def save_pairs(pairs: list[tuple[dict[str, Any], dict[str, Any]]], path: Path) -
     print(path)
 
 
+def pairs_sheet(pairs: list[tuple[Image.Image, Image.Image]], prompts: list[str]) -> Image.Image:
+    """Frames of SIDE pixels, before and after, two pairs a row, each with its prompt below it."""
+    font, width = ImageFont.load_default(size=16), 2 * SIDE + NEAR
+    height = SIDE + 3 * LINE + FAR
+    sheet = Image.new("RGB", (2 * width + 3 * FAR // 2, -(-len(pairs) // 2) * height), "white")
+    draw = ImageDraw.Draw(sheet)
+    for k, (frames, prompt) in enumerate(zip(pairs, prompts, strict=True)):
+        left, top = FAR // 4 + k % 2 * (width + FAR), k // 2 * height + FAR // 4
+        for x, word, frame in zip((left, left + SIDE + NEAR), ("before", "after"), frames, strict=True):
+            sheet.paste(frame.resize((SIDE, SIDE), Image.Resampling.NEAREST), (x, top))
+            draw.text((x + SIDE // 2, top + SIDE + 3), word, fill=(90, 90, 90), font=font, anchor="ma")
+        lines = [""]
+        for word in prompt.split():
+            longer = f"{lines[-1]} {word}".strip()
+            lines = [*lines[:-1], longer] if font.getlength(longer) <= width else [*lines, word]
+        for n, line in enumerate(lines, 1):
+            draw.text((left, top + SIDE + 3 + n * LINE), line, fill=(20, 20, 20), font=font)
+    return sheet
+
+
 def save_moving(sheets: list[Image.Image], path: Path) -> None:
     """Write sheets as an endless picture of 8 frames a second, for pages that cannot play a video."""
     sheets[0].save(path, save_all=True, append_images=sheets[1:], duration=125, loop=0, quality=85, method=6)
@@ -69,9 +90,9 @@ def main() -> None:
         )
         save(sheet, options.out / f"{name}.png")
     pairs = [(before[k], after[k]) for k in PAIRS if k < len(before)]
-    shown = [frames["frames"] for pair in pairs for frames in pair]
-    titles = [f"{word}: {r['prompt']}" for pair in pairs for word, r in zip(("before", "after"), pair, strict=True)]
-    sheets = [contact_sheet(shown, titles, columns=4, frame=k, scale=3, lines=3) for k in range(len(shown[0]))]
+    prompts = [row["prompt"] for row, _ in pairs]
+    shown = [[[Image.fromarray(frame) for frame in to_uint8(row["frames"])] for row in pair] for pair in pairs]
+    sheets = [pairs_sheet([(first[k], second[k]) for first, second in shown], prompts) for k in range(len(shown[0][0]))]
     save(sheets[8], options.out / "before_after.png", None)
     save_moving(sheets, options.out / "before_after.webp")
     save_pairs(pairs[:4], options.out / "before_after.mp4")

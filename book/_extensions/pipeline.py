@@ -35,7 +35,7 @@ STATIONS = (
     Station("last τD steps", "05_editing", 5, 248, 6),
     Station("frames", "06_segvr", 6, 248, 86),
     Station("reward", "03_human_preference", 3, 126, 86),
-    Station("weights", "07_tar", 7, 4, 86),
+    Station("weighting", "07_tar", 7, 4, 86),
     Station("LoRA", "08_lora", 8, 248, 166),
 )
 ALL = tuple(station.name for station in STATIONS)
@@ -49,7 +49,7 @@ HERE: dict[str, tuple[tuple[str, ...], str]] = {
     "04_naive_is_expensive": (("last τD steps",), "what a gradient through all steps would cost"),
     "05_editing": (("noise", "last τD steps"), "start from a noised clip, take the last steps only"),
     "06_segvr": (("frames",), "which frames are rewarded"),
-    "07_tar": (("weights",), "how much each of them counts"),
+    "07_tar": (("weighting",), "how much each frame counts"),
     "08_lora": (("LoRA",), "the few weights that are trained"),
     "09_putting_it_together": (ALL, "the whole loop, trained"),
     "10_full_size": (ALL, "the whole loop on a GPU"),

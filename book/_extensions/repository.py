@@ -1,7 +1,8 @@
 """Sphinx extension: the repository's address stands in pyproject.toml, and no reader meets a placeholder.
 
 As long as the address is the placeholder `OWNER` (see `scripts/set_repository.py`), pages tell a reader to install from
-a copy of the repository, which works anywhere, and have no button to Colab, which needs an address.
+a copy of the repository, which works anywhere, and have no button to Colab, which needs an address. A few sentences
+differ, too: `SENTENCES`.
 """
 
 from __future__ import annotations
@@ -20,6 +21,25 @@ WITHOUT = (
     (f"git clone {PLACEHOLDER}", "git clone /path/to/ivtutorial"),
     (PLACEHOLDER, "/path/to/ivtutorial"),
 )
+# Sentences of setup.md, each on a line of its own there -> what they are without an address.
+SENTENCES = (
+    (
+        "Clone the repository and install everything into its folder:",
+        "Put the path or the address of your copy of the repository in place of `/path/to/ivtutorial`; everything is "
+        "installed into its folder:",
+    ),
+    (
+        "Press the rocket at the top of a chapter and choose *Colab*.",
+        "This copy of the book has no address on the web, so its pages have no button to Colab. Make a wheel of the "
+        "repository (`python -m pip wheel --no-deps .`), and download a chapter from its page (the arrow at the top, "
+        "*.ipynb*). On Colab choose *File, Upload notebook* for the chapter; upload the wheel to the panel *Files*.",
+    ),
+    (
+        "In an environment with torch 2.6 and torchvision 0.21 or newer, built for your CUDA:",
+        "In an environment with torch 2.6 and torchvision 0.21 or newer, built for your CUDA, with the path of your "
+        "copy of the repository in place of `/path/to/ivtutorial`:",
+    ),
+)
 
 
 def without_placeholder(text: str) -> str:
@@ -29,7 +49,9 @@ def without_placeholder(text: str) -> str:
         >>> without_placeholder("git clone https://github.com/OWNER/ivtutorial")
         'git clone /path/to/ivtutorial'
     """
-    for before, after in WITHOUT:
+    if PLACEHOLDER not in text:
+        return text
+    for before, after in (*SENTENCES, *WITHOUT):
         text = text.replace(before, after)
     return text
 

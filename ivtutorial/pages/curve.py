@@ -23,7 +23,29 @@ def running_mean(values: Sequence[float], width: int) -> list[float]:
     return [float(np.mean(values[max(0, i - half) : i + half + 1])) for i in range(len(values))]
 
 
-def svg_curve(points: Points, marks: Points = (), width: int = 640, height: int = 280) -> str:
+def round_ticks(low: float, high: float, least: float = 0.0) -> list[tuple[float, str]]:
+    """Round numbers of an axis with their texts, at most six.
+
+    Args:
+        low: end of the axis. high: the other end, above it.
+        least: how far apart they must be.
+
+    Example:
+        >>> [text for _, text in round_ticks(0.298, 0.421)]
+        ['0.30', '0.35', '0.40']
+        >>> [text for _, text in round_ticks(0, 15, least=1)]
+        ['0', '5', '10', '15']
+    """
+    power = math.floor(math.log10(max((high - low) / 5, least)))
+    unit = next(k for k in (1, 2, 5, 10) if k * 10.0**power >= max((high - low) / 5 * (1 - 1e-9), least))
+    step, digits = unit * 10.0**power, max(0, -power - (unit == 10))
+    first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
+    return [(k * step, f"{k * step:.{digits}f}") for k in range(first, last + 1)]
+
+
+def svg_curve(
+    points: Points, marks: Points = (), width: int = 640, height: int = 280, window: int | None = None
+) -> str:
     """Dots for the steps with their running mean, and a line through `marks`.
 
     Args:
@@ -31,6 +53,7 @@ def svg_curve(points: Points, marks: Points = (), width: int = 640, height: int 
         marks: (step, reward) of something measured now and then; may be empty.
         width: in the drawing's own units; the page scales it.
         height: the same.
+        window: steps of a running mean, 1 for a line through the dots; None takes a twelfth of them, at least 3.
 
     Returns:
         An `<svg>` element with a description in words, or a paragraph if there are fewer than two points.
@@ -49,13 +72,15 @@ def svg_curve(points: Points, marks: Points = (), width: int = 640, height: int 
     def up(y: float) -> float:
         return height - _BOTTOM - (y - y_low) / (y_high - y_low) * (height - _TOP - _BOTTOM)
 
-    smooth = running_mean([y for _, y in points], max(3, len(points) // 12))
+    smooth = running_mean([y for _, y in points], window or max(3, len(points) // 12))
     mean = [(x, y) for (x, _), y in zip(points, smooth, strict=True)]
     middle = (width + _LEFT - _RIGHT) / 2
     return (
         f'<svg class="curve" viewBox="0 0 {width} {height}" role="img" aria-label="{_describe(mean, marks)}">'
         + _grid(across, up, (x_low, x_high), (y_low, y_high), width - _RIGHT, height - _BOTTOM)
         + f'<text x="{middle}" y="{height - 6}" text-anchor="middle">training step</text>'
+        + f'<text transform="translate(10 {(height - _BOTTOM + _TOP) / 2}) rotate(-90)" text-anchor="middle">'
+        + "reward</text>"
         + f"<g>{_dots(points, across, up, 2)}{_line(mean, across, up)}</g>"
         + f'<g class="marks">{_line(marks, across, up)}{_dots(marks, across, up, 4)}</g></svg>'
     )
@@ -80,12 +105,12 @@ def _grid(
 ) -> str:
     lines = "".join(
         f'<path class="grid" d="M{_LEFT} {up(v):.1f}H{right}"/>'
-        f'<text x="{_LEFT - 6}" y="{up(v) + 4:.1f}" text-anchor="end">{v:.3g}</text>'
-        for v in np.linspace(*y_range, 5)
+        f'<text x="{_LEFT - 6}" y="{up(v) + 4:.1f}" text-anchor="end">{text}</text>'
+        for v, text in round_ticks(*y_range)
     )
     steps = "".join(
-        f'<text x="{across(v):.1f}" y="{bottom + 16}" text-anchor="middle">{v:.0f}</text>'
-        for v in np.linspace(*x_range, 5)
+        f'<text x="{across(v):.1f}" y="{bottom + 16}" text-anchor="middle">{text}</text>'
+        for v, text in round_ticks(*x_range, least=1)
     )
     return lines + steps
 

@@ -133,8 +133,8 @@ DEMO = {
     "reward_before": 0.5,
     "reward_after": 0.525,
     "ci95": [0.01, 0.04],
-    "judge_before": {"subject": 0.75, "watermark": 0.4, "blur": 0.2, "wash": 0.2},
-    "judge_after": {"subject": 0.5, "watermark": 0.1, "blur": 0.1, "wash": 0.25},
+    "judge_before": {"subject": 0.75, "movement": 0.5, "watermark": 0.4, "blur": 0.2, "wash": 0.2},
+    "judge_after": {"subject": 0.5, "movement": 0.5, "watermark": 0.1, "blur": 0.1, "wash": 0.25},
     "prompts": 8,
     "utility": {"before": 1.5, "after": 1.25, "ci95": [-0.5, 0.0]},
     "preferred": {"share": 0.45, "ci95": [0.4, 0.5], "perfect": 0.7},
@@ -147,12 +147,14 @@ DEMO = {
 
 def test_the_front_page_shows_losses_as_well_as_gains():
     """Strengths as shares of what they were (0.4 to 0.1: -75 %), shares of clips in points (75 % to 50 %: -25)."""
-    rows = extension("first_pages").number_rows(DEMO)
-    assert rows[2] == "| **reward**, which was trained for | 0.500 | 0.525 | +0.025 (95 %: +0.010 to +0.040) |"
-    assert rows[3].endswith("| 1.50 | 1.25 | -0.25 (95 %: -0.50 to +0.00) |")
-    assert [row.split(" | ")[-1] for row in rows[4:8]] == ["-75 % |", "-50 % |", "+25 % |", "-25 points |"]
-    assert "45 %" in rows[8] and "perfect clips: 70 %" in rows[8]
-    assert rows[-1].endswith("8 held-out prompts, 24 steps of training, one run (seed 0); a laptop, 2026-11-27.")
+    paper = {**DEMO, "reward_after": 0.49, "utility": {"before": 1.5, "after": 1.75}}
+    rows = extension("first_pages").number_rows(DEMO, paper)
+    assert rows[2] == "| **reward**: a cosine, at most 1 | 0.500 | 0.525 | +0.025 (+0.010 to +0.040) |"
+    assert rows[3].endswith("| 1.50 | 1.25 | -0.25 (-0.50 to +0.00) |")
+    assert [row.split(" | ")[-1] for row in rows[4:9]] == ["-75 % |", "-50 % |", "+25 % |", "-25 points |", "none |"]
+    assert rows[9].endswith("70 % if all were perfect |  | 45 % | (40 % to 50 %) |")
+    assert rows[-1].startswith("8 held-out prompts, 24 steps of training, one run (seed 0); a laptop, 2026-11-27.")
+    assert "changes the reward by -0.010 and the utility by +0.25" in rows[-1]
 
 
 def test_a_pair_of_the_front_page_has_its_whole_prompt():
@@ -193,6 +195,24 @@ def test_no_reader_meets_a_placeholder(path: Path):
 def test_an_address_stays_as_it_is():
     text = 'git clone https://github.com/someone/ivtutorial\npip install "ivtutorial @ git+https://github.com/a/b"'
     assert extension("repository").without_placeholder(text) == text
+
+
+def test_the_sentences_of_a_copy_without_address_replace_those_of_the_page():
+    repository = extension("repository")
+    page = (ROOT / "book" / "setup.md").read_text(encoding="utf-8")
+    copy = repository.without_placeholder(page)
+    for before, after in repository.SENTENCES:
+        assert page.splitlines().count(before) == 1 and before not in copy.splitlines() and after in copy
+    online = page.replace("OWNER/", "someone/")
+    assert repository.without_placeholder(online) == online
+
+
+def test_the_versions_of_torch_that_the_page_names_are_the_lowest():
+    project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    lowest = [re.search(rf'"{name}>=([\d.]+)"', project) for name in ("torch", "torchvision")]
+    [torch, vision] = [match[1] for match in lowest if match]
+    page = (ROOT / "book" / "setup.md").read_text(encoding="utf-8")
+    assert f"torch {torch} and torchvision {vision} or newer" in page
 
 
 def test_a_page_of_the_appendix_is_stored_without_what_sphinx_knows():

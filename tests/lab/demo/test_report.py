@@ -12,7 +12,7 @@ import pytest
 from ivtutorial.errors import InputError
 from ivtutorial.evaluation.comparison import difference
 from ivtutorial.lab.demo.report import Report, ShownPair, TableRow, render_report, write_demo_report
-from ivtutorial.pages.curve import running_mean, svg_curve
+from ivtutorial.pages.curve import round_ticks, running_mean, svg_curve
 
 PROMPT = 'a "red" <fox> & a $title'
 VOID = {"meta", "link", "br", "path", "circle", "polyline", "input"}
@@ -145,6 +145,27 @@ def test_the_curve_is_drawn_to_scale() -> None:
     (x0, y0), (x1, y1), (x2, y2) = dots
     assert x0 == 56 and x2 == 640 - 12 and x1 == pytest.approx((x0 + x2) / 2)
     assert y0 > y1 > y2 and y1 == pytest.approx((y0 + y2) / 2, abs=0.1)
+
+
+def test_a_window_of_one_step_draws_and_names_the_rewards_themselves() -> None:
+    """The line goes through the dots, and the description begins with the first reward, not with a mean."""
+    picture = svg_curve([(0, 1.0), (1, 4.0), (2, 1.5)], window=1)
+    dots = re.findall(r'<circle cx="([\d.]+)" cy="([\d.]+)" r="2"', picture)
+    assert f'<polyline points="{" ".join(",".join(dot) for dot in dots)}"/>' in picture
+    assert "Reward of edited training clips: 1.000 at first, 1.500 after 2 steps." in picture
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "least", "texts"),
+    [
+        (0.298, 0.421, 0.0, ["0.30", "0.35", "0.40"]),
+        (-0.05, 3.1, 0.0, ["0", "1", "2", "3"]),
+        (1, 24, 1.0, ["5", "10", "15", "20"]),
+        (0, 2, 1.0, ["0", "1", "2"]),
+    ],
+)
+def test_an_axis_has_round_numbers(low: float, high: float, least: float, texts: list[str]) -> None:
+    assert [text for _, text in round_ticks(low, high, least)] == texts
 
 
 def test_steps_that_are_not_finite_are_left_out() -> None:
