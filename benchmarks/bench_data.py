@@ -29,7 +29,7 @@ from ivtutorial.models.named import open_model
 from ivtutorial.system.files import data_path
 
 RESULT = Path("data/results/bench_data.json")
-COLUMNS = {"name": "part", "clips_per_second": "clips/s", "seconds": "s", "step_mb": "MB"}
+COLUMNS = {"name": "part", "clips_per_second": "clips/s", "seconds": "s", "step_mb": "MiB"}
 CACHED, AGAIN = "batch", "batch, encoded again"
 ROWS = ("read the list", "check and sheets", "decode", "encode", "first start", "next start", CACHED, AGAIN)
 BATCH = 4
@@ -108,7 +108,9 @@ def main() -> None:
     settings["clips"] = "shipped" if shipped else str(options.clips)
     speed = {row["name"]: row["clips_per_second"] for row in rows}
     comparisons = (
-        {"a kept latent against encoding again": speed[CACHED] / speed[AGAIN]} if {CACHED, AGAIN} <= set(speed) else {}
+        {"speed-up of kept latents over encoding again": speed[CACHED] / speed[AGAIN]}
+        if {CACHED, AGAIN} <= set(speed)
+        else {}
     )
     table = {
         "settings": settings,

@@ -46,9 +46,9 @@ RESULT = Path("data/results/bench_finetune.json")
 COLUMNS = {
     "name": "blocks, precision",
     "seconds": "s a step",
-    "spread": "+-",
+    "spread": "range, s",
     "loss": "loss",
-    "grad_norm": "gradient",
+    "grad_norm": "gradient norm",
 }
 VARIANTS = ("stock, fp32", "ours, fp32", "ours, bf16", "ours, bf16, compiled")
 
@@ -130,7 +130,7 @@ def main() -> None:
         rows = measure(options)
         settings = {"batch": options.batch, "repeats": options.repeats, "seed": options.seed, "threads": 1}
         first, *rest = rows
-        comparisons = {f"{first['name']} / {r['name']}, seconds a step": first["seconds"] / r["seconds"] for r in rest}
+        comparisons = {f"speed-up of {r['name']}, over {first['name']}": first["seconds"] / r["seconds"] for r in rest}
         save_table(options.out, "cpu", {"settings": settings, "rows": rows, "comparisons": comparisons}, options.seed)
     print(show_tables(options.out, COLUMNS))
 

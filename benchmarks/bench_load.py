@@ -18,7 +18,7 @@ import torch
 from measure import Meter, in_own_process, save_table, show_tables
 
 RESULT = Path("data/results/bench_load.json")
-COLUMNS = {"name": "what", "seconds": "s", "step_mb": "MB", "parameters": "parameters"}
+COLUMNS = {"name": "what", "seconds": "s", "step_mb": "MiB", "parameters": "parameters"}
 ROWS = ("import", "model fp32", "model fp16", "reward fp32", "reward fp16", "first caption", "adapter")
 
 

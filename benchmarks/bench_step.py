@@ -42,9 +42,10 @@ RESULT = Path("data/results/bench_step.json")
 COLUMNS = {
     "name": "setting",
     "seconds": "s a step",
+    "spread": "range, s",
     "relative": "relative",
-    "step_mb": "MB a step",
-    "peak_mb": "MB in all",
+    "step_mb": "MiB a step",
+    "peak_mb": "MiB in all",
 }
 
 
@@ -196,11 +197,11 @@ def comparisons(rows: list[dict[str, Any]]) -> dict[str, float]:
     seconds = {row["name"]: row["seconds"] for row in rows if "seconds" in row}
     memory = {row["name"]: row["step_mb"] for row in rows if "step_mb" in row}
     pairs = {
-        "editing / full chain, seconds (the chain alone: 0.6)": (seconds, BASE, FULL_CHAIN),
-        "choose then decode / decode all, seconds": (seconds, BASE, DECODE_ALL),
-        "choose then decode / decode all, memory": (memory, BASE, DECODE_ALL),
-        "ours / as the authors do it, seconds": (seconds, BASE, AUTHORS),
-        "ours / as the authors do it, memory": (memory, BASE, AUTHORS),
+        "time of an edit, as a share of the full chain's (the chain alone: 0.6)": (seconds, BASE, FULL_CHAIN),
+        "time of choosing before decoding, as a share of decoding all frames": (seconds, BASE, DECODE_ALL),
+        "memory of choosing before decoding, as a share of decoding all frames": (memory, BASE, DECODE_ALL),
+        "time of the base, as a share of the authors' way": (seconds, BASE, AUTHORS),
+        "memory of the base, as a share of the authors' way": (memory, BASE, AUTHORS),
     }
     return {name: table[a] / table[b] for name, (table, a, b) in pairs.items() if a in table and table.get(b)}
 

@@ -1,4 +1,4 @@
-"""Milliseconds a clip and pass of the UNet: stock blocks and ours, in fp32 and bf16, interleaved in one process.
+"""Milliseconds per clip of a pass of the UNet: stock blocks and ours, in fp32 and bf16, interleaved in one process.
 
     python benchmarks/bench_unet.py          # the shipped model, one thread
     python benchmarks/bench_unet.py --model modelscope --device cuda
@@ -34,9 +34,9 @@ RESULT = Path("data/results/bench_unet.json")
 COLUMNS = {
     "name": "blocks, precision",
     "work": "work",
-    "batch": "clips",
-    "ms": "ms a clip and pass",
-    "relative": "times faster",
+    "batch": "clips at once",
+    "ms": "ms per clip",
+    "relative": "speed-up",
     "difference": "difference",
 }
 STOCK = "stock, fp32"

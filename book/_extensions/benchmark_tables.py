@@ -2,8 +2,8 @@
 
 The numbers are those of data/results/NAME.json. A device that was never measured has no table, and what has no value
 no number.
-`benchmark count_step`, `count_wan` and `count_cogvideox` show what was counted without a GPU, `benchmark on_a_gpu` what
-one measured.
+`benchmark count_step`, `count_wan` and `count_cogvideox` show what was counted without a GPU, `whole_runs` what that
+makes for whole runs, and `on_a_gpu` what a GPU measured.
 """
 
 from __future__ import annotations
@@ -14,23 +14,25 @@ from typing import Any
 
 from made_parts import MadeLines
 
+from ivtutorial.training.presets import preset_for
+
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "data" / "results"
 DEVICES = {"cpu": "On a CPU", "gpu": "On a GPU"}
 COLUMNS = {
     "bench_step": {
-        "name": "setting", "seconds": "seconds", "relative": "relative", "step_mb": "MiB for the step",
-        "peak_mb": "MiB in all",
+        "name": "setting", "seconds": "seconds", "spread": "range, s", "relative": "relative",
+        "step_mb": "MiB for the step", "peak_mb": "MiB in all",
     },
     "bench_load": {"name": "what", "seconds": "seconds", "step_mb": "MiB", "parameters": "parameters"},
     "bench_data": {"name": "part", "clips_per_second": "clips a second", "seconds": "seconds", "step_mb": "MiB"},
     "bench_unet": {
-        "name": "blocks, precision", "work": "work", "batch": "clips", "ms": "ms a clip and pass",
-        "relative": "times as fast", "difference": "difference",
+        "name": "blocks, precision", "work": "work", "batch": "clips at once", "ms": "ms per clip",
+        "relative": "speed-up", "difference": "difference",
     },
     "bench_finetune": {
-        "name": "blocks, precision", "seconds": "seconds a step", "spread": "from fastest to slowest", "loss": "loss",
-        "grad_norm": "gradient",
+        "name": "blocks, precision", "seconds": "seconds a step", "spread": "range, s", "loss": "loss",
+        "grad_norm": "gradient norm",
     },
 }  # fmt: skip
 
@@ -52,11 +54,12 @@ def lines(name: str, tables: dict[str, Any]) -> list[str]:
     Returns:
         Lines; above each table where its numbers come from, below it the comparisons.
     """
-    columns, result = COLUMNS[name], []
+    result: list[str] = []
     for device, title in DEVICES.items():
         table = tables.get(device)
         if table is None:
             continue
+        columns = _told(COLUMNS[name], table["rows"])
         result += [f"**{title}.** {_source(table)}", ""]
         result += [f"| {' | '.join(columns.values())} |", f"|{'---|' * len(columns)}"]
         result += [f"| {' | '.join(_cells(row, columns))} |" for row in table["rows"]] + [""]
@@ -71,7 +74,8 @@ def counted_lines(table: dict[str, Any]) -> list[str]:
         table: what count_step.json holds.
     """
     cards = list(table["cards"])
-    head = ["setting", "clips in a pass", "TFLOP", "GiB at the peak", *cards]
+    sizes = [f"{card} ({table['cards'][card]['gib']}\u00a0GiB)" for card in cards]
+    head = ["setting", "clips at once", "TFLOP", "GiB at the peak", *sizes]
     result = _counted_head(table, head)
     for row in [*table["rows"], *table["clips"]]:
         bounds = [_bounds(row["cards"][card]) for card in cards]
@@ -87,13 +91,31 @@ def counted_clip_lines(table: dict[str, Any]) -> list[str]:
     Args:
         table: what count_wan.json holds.
     """
-    head = ["frames", "pixels", "setting", "precision", "clips in a pass", "TFLOP", "GiB at the peak"]
+    head = ["frames", "pixels", "setting", "precision", "clips at once", "TFLOP", "GiB at the peak"]
     result = _counted_head(table, head)
     for row in table["rows"]:
         pixels = f"{row['height']}\u00a0x\u00a0{row['width']}"  # on one line
         clip = [str(row["frames"]), pixels, row["name"], row["precision"], str(row["clips"])]
         numbers = [f"{row['tflop']:,.0f}", f"{row['peak_gib']:.1f}"]
         result.append(f"| {' | '.join([*clip, *numbers])} |")
+    return [*result, ""]
+
+
+def run_lines(table: dict[str, Any]) -> list[str]:
+    """Whole runs in Markdown: for each card the preset that it gets, and at least how long 200 and 20,000 steps take.
+
+    Args:
+        table: what count_step.json holds.
+    """
+    rows = {row["name"]: row for row in table["rows"]}
+    result = _counted_head(table, ["card", "preset", "memory at the peak", "a step", "200 steps", "20,000 steps"])
+    for card, sheet in table["cards"].items():
+        name = preset_for(sheet["gib"], sheet["bf16"])
+        row = rows[f"preset {name}"]
+        seconds = row["cards"][card]["floor"]
+        times = [_seconds(seconds), f"{200 * seconds / 3600:.1f} h", f"{20_000 * seconds / 86_400:.1f} days"]
+        cells = [f"{card}, {sheet['gib']} GiB", f"`{name}`", f"{row['peak_gib']:.1f} GiB", *times]
+        result.append(f"| {' | '.join(cells)} |")
     return [*result, ""]
 
 
@@ -123,9 +145,10 @@ def gpu_lines(table: dict[str, Any]) -> list[str]:
     return result if table else []
 
 
+SOURCES = {"whole_runs": "count_step"}
 MISSING = {"skipped", "failed", "out_of_memory"}
 STEP = {
-    "name": "a pass of", "clips": "clips", "seconds": "seconds", "clip_seconds": "seconds a clip",
+    "name": "a step with", "clips": "clips at once", "seconds": "seconds", "clip_seconds": "seconds a clip",
     "peak_gib": "GiB at the peak", "taken_gib": "GiB taken", "of_peak": "of the card's peak",
 }  # fmt: skip
 
@@ -158,6 +181,7 @@ COUNTED = {
     "count_step": counted_lines,
     "count_wan": counted_clip_lines,
     "count_cogvideox": counted_clip_lines,
+    "whole_runs": run_lines,
     "on_a_gpu": gpu_lines,
 }
 
@@ -169,7 +193,18 @@ def _counted_head(table: dict[str, Any], head: list[str]) -> list[str]:
 
 def _bounds(entry: dict[str, Any]) -> str:
     reason = entry.get("reason")
-    return str(reason) if reason else f"{entry['floor']:.1f} s ({entry['compute']:.1f})"
+    return str(reason) if reason else f"{_seconds(entry['floor'])} ({_seconds(entry['compute']).removesuffix(' s')})"
+
+
+def _seconds(value: float) -> str:
+    """With one decimal place, below a second with two digits that count."""
+    return f"{value:.1f} s" if value >= 1 else f"{value:.2g} s"
+
+
+def _told(columns: dict[str, str], rows: list[dict[str, Any]]) -> dict[str, str]:
+    """The columns, without that of the kind of work where all rows are of one kind."""
+    one_kind = len({row.get("work") for row in rows}) == 1
+    return {key: head for key, head in columns.items() if key != "work" or not one_kind}
 
 
 def _source(table: dict[str, Any]) -> str:
@@ -193,7 +228,7 @@ class Benchmark(MadeLines):
 
     def sources(self) -> list[Path]:
         """What the script measured; not there before it has run."""
-        return [RESULTS / f"{self.arguments[0]}.json"]
+        return [RESULTS / f"{SOURCES.get(self.arguments[0], self.arguments[0])}.json"]
 
     def lines(self) -> list[str]:
         """A table a device."""

@@ -8,7 +8,7 @@
 | `decode_chunk`, `recompute_decode` | activations of all frames but `decode_chunk` | decoding them once more |
 | `recompute_reward` | activations of the reward for all frames but one | one more forward pass of the reward |
 | `offload_text` | both text towers, once every caption is encoded | nothing, unless new captions come |
-| `compile` | nothing | a minute of compilation for faster steps; the shapes must stay the same |
+| `compile` | nothing | one to two minutes of compilation for faster steps; the shapes must stay the same |
 
 None of it changes what is computed, up to rounding. Attention uses torch's fused kernels (SDPA) in any case, and only
 the last K steps of a chain are recorded at all.

@@ -133,7 +133,7 @@ def test_the_page_shows_a_row_for_each_setting_and_a_column_for_each_card() -> N
     lines = tables.counted_lines(TABLE)
     assert lines[0].startswith("**Counted, not measured.**") and "```{benchmark} count_step\n```" in PAGE
     head = next(line for line in lines if line.startswith("| setting"))
-    assert all(f"| {card} " in head for card in TABLE["cards"])
+    assert all(f"| {card} ({sheet['gib']}\u00a0GiB) " in head for card, sheet in TABLE["cards"].items())
     assert sum(line.startswith(("| preset", "| nothing", "| as the")) for line in lines) == len(ROWS)
     assert sum(line.startswith("| a clip") for line in lines) == len(TABLE["clips"])
     assert any("| no bf16 |" in line for line in lines)

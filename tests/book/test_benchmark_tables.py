@@ -23,7 +23,7 @@ MEASURED = {"rows": ROWS, "hardware": "A processor, 2 cores", "date": "2026-01-0
 def test_what_was_measured_is_shown_and_nothing_else():
     result = tables.lines("bench_step", {"cpu": {**MEASURED, "comparisons": {"a / b": 0.6}}, "gpu": None})
     assert "A processor, 2 cores, 2026-01-01, seed 0, load of the machine at the start 0.1." in result[0]
-    assert "| base | 2 | 1 | 1,234 | 20 |" in result and "- a / b: 0.6" in result
+    assert "| base | 2 |  | 1 | 1,234 | 20 |" in result and "- a / b: 0.6" in result
     assert not any("GPU" in line for line in result), "no table, and no line about one"
 
 
@@ -39,7 +39,24 @@ def test_what_has_no_value_has_no_number():
 def test_a_row_that_ran_out_of_memory_is_marked():
     rows = [*ROWS, {"name": "large", "out_of_memory": True}]
     result = tables.lines("bench_step", {"cpu": None, "gpu": {**MEASURED, "rows": rows}})
-    assert f"| large {'| out of memory ' * 4}|" in result
+    assert f"| large {'| out of memory ' * 5}|" in result
+
+
+def test_the_kind_of_work_is_a_column_where_there_are_two():
+    rows = [{"name": "ours", "work": "forward", "batch": 8, "ms": 2.0}]
+    one = tables.lines("bench_unet", {"cpu": {**MEASURED, "rows": rows}})
+    two = tables.lines("bench_unet", {"cpu": {**MEASURED, "rows": [*rows, {**rows[0], "work": "step"}]}})
+    assert "| ours | 8 | 2 |  |  |" in one and "| ours | step | 8 | 2 |  |  |" in two
+
+
+def test_a_bound_has_digits_that_count_and_a_whole_run_is_hours_or_days():
+    bounds = {"floor": 36.0, "compute": 0.0864}
+    row = {"name": "preset t4", "precision": "fp16", "clips": 2, "tflop": 1.0, "peak_gib": 7.4}
+    row["cards"] = {"T4": bounds}
+    table = {"rows": [row], "clips": [], "date": "", "versions": {"torch": ""}}
+    table["cards"] = {"T4": {"gib": 15, "bf16": False}}
+    assert tables.counted_lines(table)[-2].endswith("| 7.4 | 36.0 s (0.086) |")
+    assert tables.run_lines(table)[-2] == "| T4, 15 GiB | `t4` | 7.4 GiB | 36.0 s | 2.0 h | 8.3 days |"
 
 
 def test_what_a_gpu_measured_is_shown_row_by_row_and_nothing_before():

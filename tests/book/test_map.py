@@ -35,10 +35,11 @@ def test_every_equation_and_table_of_the_paper_has_a_row():
 
 @pytest.mark.parametrize("row", ROWS, ids=first_cell)
 def test_a_row_names_functions_that_exist(row: str):
-    names = re.findall(r"\{py:(func|class|mod)\}`~?([\w.]+)`", row)
+    names = re.findall(r"\{py:(func|class|meth|mod)\}`~?([\w.]+)`", row)
     assert names
     for kind, name in names:
         module, _, attribute = (name, "", "") if kind == "mod" else name.rpartition(".")
+        module = module.rpartition(".")[0] if kind == "meth" else module
         path = ROOT / (module.replace(".", "/") + ".py")
         path = path if path.exists() else path.with_suffix("") / "__init__.py"
         assert path.exists() and (kind == "mod" or attribute in names_of(path)), name
@@ -48,7 +49,7 @@ def test_a_row_names_functions_that_exist(row: str):
 def test_the_file_of_an_equation_names_it(row: str):
     """From the code back to the paper: "Eq. 5", or "Eq. 3, 4" and "Eq. 6-8" for several."""
     number = first_cell(row).removeprefix("Eq. ")
-    role = re.search(r"\{py:\w+\}`([\w.]+)\.\w+`", row)
+    role = re.search(r"\{py:\w+\}`([a-z_.]+)\.\w+(?:\.\w+)?`", row)
     assert role is not None
     path = ROOT / (role[1].replace(".", "/") + ".py")
     cited = re.findall(r"Eq\. ([\d, -]+)", path.read_text(encoding="utf-8"))
