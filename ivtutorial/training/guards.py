@@ -7,10 +7,11 @@
 | `data_weight` | L_data = E abs(target - net(z_t, t, c))^2 on the training clips (Eq. 1)  | keep denoising them |
 | `kl_weight`   | KL = D E_t abs(mu_theta - mu_base)^2 / (2 std_t^2), D steps of the chain | keep the old steps  |
 
-The authors' code has a relative of the first as an option, off by default: `data_align_method` multiplies each clip's
-1 - R by exp(-10 L), where L is a loss of reconstruction. The second is the penalty of Y. Fan et al., DPOK (NeurIPS
-2023, arXiv 2305.16381), for one DDIM step with eta = 1, whose KL divergence is the squared distance of the two means
-over twice the variance, here a mean over the latent's numbers.
+The authors' code has an option that looks like the first, off by default: `data_align_method` multiplies each clip's
+1 - R by exp(-10 L), where L is the denoising error on that clip without gradient. It weighs clips and holds nothing
+back. The second is the penalty of Y. Fan et al., DPOK (NeurIPS 2023, arXiv 2305.16381), for one DDIM step with eta = 1,
+whose KL divergence is the squared distance of the two means over twice the variance, here a mean over the latent's
+numbers.
 
 Where this differs from DPOK: states are noised training clips and not the chain's own, and one timestep is drawn for
 the batch instead of summing over all D, so a step costs 4 evaluations a clip more and not 4 D (with guidance).

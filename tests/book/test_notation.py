@@ -1,4 +1,7 @@
-"""The notation page holds: each letter is in the chapter that the page names, in none before it, and has one row."""
+"""The notation page holds: each letter is in the chapter that the page names, in none before it, and has one row.
+
+And the index at its top leads to that row.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ import yaml
 ROOT = Path(__file__).resolve().parents[2]
 BOOK = ROOT / "book"
 PAGE = (BOOK / "notation.md").read_text(encoding="utf-8")
+LETTERS = PAGE[PAGE.index("\n## Letters\n") : PAGE.index("(letters-with-two-meanings)=")].replace(r"\|", "¦")
 PROSE_CHAPTERS = {"small_world": "2", "what_the_paper_leaves_out": "16"}
 # Letters that once had two meanings: the pages whose formulas may have them.
 ONLY = {
@@ -56,10 +60,10 @@ def chapters() -> list[str]:
     return [name for name in names if (re.match(r"\d\d_", name) and name != "00_start") or name in PROSE_CHAPTERS]
 
 
-def rows() -> list[list[str]]:
+def rows(tables: str = LETTERS) -> list[list[str]]:
     """Cells of the rows of the tables that say where a letter is first."""
-    lines = PAGE[: PAGE.index("## What is written in words")].replace(r"\|", "¦").splitlines()
-    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("| $")]
+    lines = [line for line in tables.splitlines() if line.startswith("| $")]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
 
 
 def symbols(cell: str) -> list[str]:
@@ -85,6 +89,27 @@ def test_the_last_column_names_the_chapters_that_bring_the_letters_first(row: li
 def test_a_letter_has_one_row() -> None:
     count = Counter(symbol for row in rows() for symbol in symbols(row[0]))
     assert {symbol for symbol, times in count.items() if times > 1} == set()
+
+
+def plain(symbol: str) -> str:
+    """A symbol's letter or word: without accent, index, argument or prime; of a relation the first letter."""
+    symbol = re.sub(r"\\(?:bar|hat|overline|mathrm)(?![a-z]) *", "", symbol).replace("{", "").replace("}", "")
+    return re.split(r"[_^'(\[ ]", symbol)[0]
+
+
+def test_the_index_leads_to_the_tables_of_every_letter() -> None:
+    index = PAGE[PAGE.index("## Find a letter") : PAGE.index("## Conventions")]
+    entry = r"\$([^$]+)\$((?:\s+\[\d\])+)"
+    leads = {plain(symbol): set(re.findall(r"\d", numbers)) for symbol, numbers in re.findall(entry, index)}
+    tables = re.findall(r"\(letters-(\w+)\)=\n### (\d)\. (.*?)(?=\n\(letters|\Z)", LETTERS, re.DOTALL)
+    assert re.findall(r"\n\[(\d)\]: #letters-(\w+)", index) == [(number, label) for label, number, _ in tables]
+    held = {letter: {"1"} for letter in "CHhw"}  # sizes, which have no row of their own
+    for _, number, table in tables:
+        for symbol in re.findall(r"\$([^$]+)\$", " ".join(row[0] for row in rows(table))):
+            held.setdefault(plain(symbol), set()).add(number)
+    assert leads == held
+    latin = re.findall(entry, index[: index.index("**Greek.**")].replace(r"\ell", "l"))
+    assert latin == sorted(latin, key=lambda found: plain(found[0]).lower())
 
 
 def base(symbol: str) -> str:

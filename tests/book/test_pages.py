@@ -48,3 +48,15 @@ def test_no_column_of_results_that_do_not_exist(path: Path):
 def test_headings_are_linked_by_label(path: Path):
     """`page.md#heading` looks right and resolves to nothing in the built site; a label, `(name)=`, resolves."""
     assert re.findall(r"\]\([\w/]*\.(?:md|ipynb)#[^)]*\)", path.read_text(encoding="utf-8")) == []
+
+
+def test_every_difference_from_the_paper_has_one_place_in_the_guide_and_its_row() -> None:
+    text = (BOOK / "what_the_paper_leaves_out.md").read_text(encoding="utf-8")
+    guide = text[text.index("## What matters most") : text.index("## Timesteps and the chain")]
+    table = "".join(line for line in guide.splitlines() if line.startswith("| **"))
+    items = [int(number) for number in re.findall(r"^\*\*(\d+)\. ", text, re.MULTILINE)]
+    placed = [int(number) for found in re.findall(r"\((\d[\d, ]*)\)", table) for number in found.split(",")]
+    assert items == sorted(placed) == list(range(1, 42)), "forty-one, says the page"
+    tables = "\n".join(re.findall(r":class: differences\n(.*?)\n:::", text, re.DOTALL))
+    rows = [int(number) for number in re.findall(r"^\| (\d+) ", tables, re.MULTILINE)]
+    assert rows == list(range(1, 38)), "the last four are about data and evaluation, without a table"
