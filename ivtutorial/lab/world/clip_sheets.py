@@ -92,7 +92,7 @@ def bad_clips() -> list[SheetClip]:
             np.concatenate([clean[:8], duck[8:]]),
             caption,
             "A cut in mid-clip",
-            "The caption is wrong for half of the frames. Begin after the cut, with the column start.",
+            "The caption is wrong for half of the frames. Let the clip begin after the cut (column start).",
             "two with a red fox in the snow, then two with a yellow duck in the forest",
         ),
         SheetClip(
@@ -106,21 +106,21 @@ def bad_clips() -> list[SheetClip]:
             _titled(clean),
             caption,
             "A title over the picture",
-            "Large letters hide the subject, and an edit keeps traces of them. Leave the clip out.",
+            "Unlike a faint watermark, large letters hide the subject, and edits keep traces. Leave the clip out.",
             "a red fox in the snow behind the words SUBSCRIBE NOW in large letters",
         ),
         SheetClip(
             clean,
             _caption(ClipFacts("cat", "black", "beach", "rest", "left", seed=1)),
             "The caption of another clip",
-            "The reward compares the frames with it, so it pulls towards a cat on a beach.",
+            "The reward compares the frames with it, so it pulls towards a cat on a beach. Correct the list.",
             "a red fox walks to the left through the snow",
         ),
         SheetClip(
             np.repeat(clean[:1], len(clean), axis=0),
             caption,
             "A still",
-            "Nothing moves, and a reward of single frames does not mind.",
+            "Nothing moves, and a reward that sees single frames cannot tell. Leave the clip out.",
             "a red fox in the snow, the same frame each time",
         ),
     ]

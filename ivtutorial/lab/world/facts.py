@@ -59,7 +59,7 @@ MOVEMENTS = ("rest", "walk left", "walk right", "run left", "run right", "jump",
 
 
 def is_held_out(subject: str, colour: str, scene: str) -> bool:
-    """Whether no model ever trains on this combination (about one in eight); it tests composition."""
+    """Whether the text-to-video model never trains on this combination (about one in eight); it tests composition."""
     digest = hashlib.sha256(f"{subject}|{colour}|{scene}".encode()).digest()
     return digest[0] < 32
 
@@ -72,7 +72,7 @@ def draw_facts(
     Args:
         rng: draws everything.
         subjects: what to choose from.
-        held_out: False for combinations that models may train on, True for the others, None for both.
+        held_out: False for combinations that the text-to-video model may train on, True for the others, None for both.
         subject: fixes the subject's name.
 
     Raises:

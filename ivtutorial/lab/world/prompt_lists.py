@@ -5,7 +5,7 @@
 | `in_domain`   | 270     | the 45 species, 6 each, one for each action; combinations that models know     |
 | `new_animals` | 22      | the 6 species that fine-tuning never sees                                     |
 | `things`      | 46      | no animals                                                                    |
-| `unseen`      | 90      | the 45 species in colour-and-scene combinations that no model ever trained on |
+| `unseen`      | 90      | the 45 species in combinations that the video model never trained on          |
 | `demo`        | 64      | some of `in_domain`, every species among them                                 |
 
 The paper has 263, 22 and 46 of the first three. All are written by code from fixed seeds; none repeats what a

@@ -1,7 +1,8 @@
 """Web quality: the faults of video gathered from the web, each known, seeded and strong enough to see.
 
 ModelScopeT2V learnt from WebVid-10M, whose clips carry a watermark across the picture and the marks of cheap cameras
-and hard compression; so its samples have them too. The reduced base model learns from clips treated here.
+and hard compression; so its samples have them too. The fine-tuning clips and the annotators' frames are treated here;
+the reduced base model learns from clips with milder faults (`ivtutorial.lab.reduced_models.train_all.pool`).
 """
 
 from __future__ import annotations

@@ -67,3 +67,18 @@ def test_posters_show_everything_and_say_it_in_words():
     assert held.count("<img alt=") == 32 and held.count("held out</b>") == held.count(': held out"')
     assert 'alt="grey, snow: held out"' in held
     assert posters.fault_row().count('class="film"') == 9 and posters.movement_row().count('class="film"') == 6
+
+
+def test_the_poster_frames_what_fine_tuning_never_sees():
+    poster = posters.zoo_poster()
+    assert [poster.count(f'class="zoo {kind}"') for kind in ("", "new", "thing")] == [45, 6, 14]
+    assert poster.count(', new animal"') == 6 and poster.count(', thing"') == 14
+
+
+def test_samples_stand_below_drawings_of_their_prompts():
+    """Four of each; what the judge reads below a sample begins with its colour and subject, which are right."""
+    drawings, samples = np.split(np.array(re.findall(r"<figcaption>(.*?)</figcaption>", posters.base_samples())), 2)
+    assert len(drawings) == len(samples) == 4
+    for drawing, sample in zip(drawings, samples, strict=True):
+        read = re.fullmatch(r"sample; read: (\w+ \w+), \w+, [\w ]+; watermark [01]\.\d\d", sample)
+        assert read and drawing.startswith("drawing: ") and f" {read[1]} " in drawing

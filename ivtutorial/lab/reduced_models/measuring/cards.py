@@ -65,15 +65,16 @@ from an image model.""",
 
 Scores how well a frame fits a caption and how good it looks: the cosine of a CLIP model (open_clip, its own
 small configuration) that was trained contrastively and then on pairs judged by simulated annotators, as HPSv2
-was on people's choices. Their taste: alignment (species, scene, colour) counts 3, visible faults (watermark,
-blur and washed-out colour most) count 4; choices are noisy (Bradley-Terry). Open it with
+was on people's choices; a sixth of the last pairs are samples of the video model that both judges rank alike.
+The annotators' taste: alignment (species, scene, colour) counts 3, visible faults (watermark, blur and
+washed-out colour most) count 4; choices are noisy (Bradley-Terry). Open it with
 `ivtutorial.rewards.clip.ClipReward.from_folder` or as `local-dir:` in open_clip. It likes contrast; do not
 use it as its own judge.""",
     "judge_2": """# The second judge of the reduced world
 
 Reads what the first judge reads, with other layers and from another seed: where the two agree, neither is fooled alone;
-`disagreement` is a column of every table. For measuring only. Open it with
-`ivtutorial.lab.world.judges.panel.open_panel`.""",
+`disagreement` is a column of every table. Fine-tuning never sees it; the reward was trained in part on pairs of samples
+that both judges rank alike. Open it with `ivtutorial.lab.world.judges.panel.open_panel`.""",
     "features": """# Features of the reduced world
 
 A small network whose features compare pictures; it reads species, colour, facing and where the subject is, from single
@@ -83,9 +84,9 @@ frames of both qualities. It has two uses: the autoencoder's perceptual loss, an
     "judge": """# The judge of the reduced world
 
 Reads subject, colour, scene, movement and the strength of visible faults from a clip of 16 frames of 64 x 64
-pixels. Trained on renders of both qualities, whose truth is known. It is for measuring only: fine-tuning
-never sees it, which is what makes it able to show over-optimisation. Open it with
-`ivtutorial.lab.world.judges.judge.Judge.load`.""",
+pixels. Trained on renders of both qualities, whose truth is known. Fine-tuning never sees it, which is what
+makes it able to show over-optimisation; the reward was trained in part on pairs of samples that both judges
+rank alike. Open it with `ivtutorial.lab.world.judges.judge.Judge.load`.""",
 }
 
 
@@ -115,11 +116,17 @@ def card(name: str, folder: Path, results: Mapping[str, Any]) -> str:
     """The text of one card."""
     parts = [ABOUT[name], "## Training", training_table(folder)]
     if name in BARS:
-        parts += ["## Measured", bar_table(name, results), _more(name, results), _source(results)]
+        parts += ["## Measured", bar_table(name, results), KEY, _more(name, results), _source(results)]
     parts += ["## Limits and licence", LIMITS]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
+KEY = "*Bar*: the least that was wanted (of a size: the most). *Aim*: what was hoped for."
+# Above the table of what a judge reads, in the card of the video model and in its own.
+HEADS = (
+    "Share of clips in which the judge's reading agrees with the facts, or for samples with the prompt:",
+    "Share of clips in which the judge's reading agrees with the facts:",
+)
 LIMITS = """Everything it knows is one procedural world; it says nothing about real video. All data was drawn
 by code of this repository, so no one's pictures are in it. Apache-2.0, like the code."""
 
@@ -189,7 +196,7 @@ def _more(name: str, results: Mapping[str, Any]) -> str:
         where |= {f"samples, {s}": f"samples/{s}" for s in ("seen", "unseen")}
         rows = [(label, {k: _look_up(results, f"{at}/{k}")[1] for k in READINGS}) for label, at in where.items()]
     head = [
-        "The judge reads rightly:",
+        HEADS[name.startswith("judge")],
         "",
         "| clips | " + " | ".join(READINGS) + " |",
         "|---" * (len(READINGS) + 1) + "|",

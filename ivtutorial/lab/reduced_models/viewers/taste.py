@@ -1,8 +1,8 @@
 """What the reward learns from beyond renders: samples of the model whose scores it will raise.
 
 A reward that has seen only drawings tells species apart by what drawings show. On the model's own samples, blurred and
-half right, its slope on the right species was nil across captions. So a third of its last lessons are samples: pairs of
-which both judges prefer the same one, and single samples beside themselves with a further fault.
+half right, its slope on the right species was nil across captions. So every third of its last lessons is on samples:
+half of the pairs are those of which both judges prefer the same one, half a sample beside itself with further faults.
 """
 
 from __future__ import annotations

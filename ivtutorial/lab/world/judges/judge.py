@@ -1,4 +1,5 @@
-"""The judge: what is really to be seen in a clip. It reads truth, never reward, and fine-tuning never sees it.
+"""The judge: what is really to be seen in a clip. It reads truth, never reward, and fine-tuning never sees it; only the
+reward learnt in part from pairs of samples that two judges rank alike (`ivtutorial.lab.reduced_models.viewers.taste`).
 
 A small network reads subject, colour, scene, movement and the strength of the visible faults. It learnt from renders of
 both qualities, so that it reads a faulty clip as well as a clean one and a change of quality alone does not change what
