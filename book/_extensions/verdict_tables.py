@@ -16,8 +16,9 @@ from docutils.parsers.rst import directives
 from made_parts import MadeLines
 from sphinx.util.docutils import SphinxDirective
 
-from ivtutorial.lab.experiments.answers.gains import shown_changes
+from ivtutorial.lab.experiments.answers.gains import shown_changes, undecided_words
 from ivtutorial.lab.experiments.answers.plots import claim_figure, shown_answers
+from ivtutorial.lab.experiments.answers.results import read_result
 from ivtutorial.lab.experiments.answers.simulated_study import shown_simulated_study
 from ivtutorial.lab.experiments.answers.verdicts import MISSING, Claim, verdict, verdicts
 
@@ -34,11 +35,12 @@ def summary(claims: Sequence[Claim]) -> list[str]:
 
 def evidence(claim: Claim) -> list[str]:
     """Lines of Markdown: the claim, its verdict, and what it rests on, a line for each condition."""
-    said = f"{claim.source[:1].upper()}{claim.source[1:]}: {claim.text}. In the small world: **{claim.verdict}**."
+    who = "This book" if claim.source == "ours" else f"The paper ({claim.source})"
+    said = f"{who} says: {claim.text}. In the small world: **{claim.verdict}**."
     if claim.verdict == MISSING:
         said += " What will be asked:"
         items = [item.partition(f": {MISSING}")[0] for item in claim.evidence if f": {MISSING}" in item]
-        return [said, "", *(f"- {item}" for item in items), "", "What older or shorter runs gave:", ""]
+        return [said, "", *(f"- {item}" for item in items), ""]
     return [said, "", *(f"- {item}" for item in claim.evidence), ""]
 
 
@@ -77,10 +79,20 @@ class Verdict(_FromResults):
         return [*super().run(), nodes.raw("", shown_answers(number, words, RESULTS), format="html")]
 
 
+def closed(title: str, content: list[nodes.Node]) -> list[nodes.Node]:
+    """The content in a box that is closed until a reader opens it; as it is without a title."""
+    box = nodes.admonition("", nodes.title(title, title), *content, classes=["dropdown", "note"])
+    return [box] if title else content
+
+
 def _table(directive: SphinxDirective, name: str, text: str) -> list[nodes.Node]:
-    """HTML with a table, in the theme's style; its page is made again when the result changes."""
+    """HTML with a table, in the theme's style, in a closed box where its runs decide nothing.
+
+    The page is made again when the result changes.
+    """
     directive.env.note_dependency(str(RESULTS / f"{name}.json"))
-    return [nodes.raw("", text.replace("<table>", '<table class="table">'), format="html")]
+    table = nodes.raw("", text.replace("<table>", '<table class="table">'), format="html")
+    return closed(undecided_words(read_result(name, RESULTS)), [table])
 
 
 class Changes(SphinxDirective):

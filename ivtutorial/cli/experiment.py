@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from pathlib import Path
 from typing import Annotated
@@ -33,8 +34,9 @@ def experiment_command(
     results: Annotated[
         Path | None,
         typer.Option(
-            help="Also write NAME.json and the picture into this folder, and take over the runs that its files hold of "
-            "the same settings, weights and precision; with 'verdicts', read them."
+            help="Also write NAME.json and the picture into this folder, unless the file there holds runs that the new "
+            "result lacks, and take over the runs that its files hold of the same settings, weights and precision; "
+            "with 'verdicts', read them."
         ),
     ] = None,
     models: Annotated[
@@ -93,23 +95,25 @@ def _one(
             {"out": str(out)}, f"Not one run was done within {hours:g} hours: give it more, --hours.", json_output
         )
     folder = out / (plan.name + ("-quick" if quick else ""))
-    if results is not None:
-        _publish(folder, results / folder.name)
+    kept = "" if results is None else _publish(folder, results / folder.name)
     text = frontier_text(result) if plan.kind == "frontier" else gain_text(result)
-    lines = [text, *rates_tried(result), f"{folder / 'result.json'}", f"{folder / 'plot.png'}"]
-    show({"out": str(folder), **result}, "\n".join(lines), json_output)
+    lines = [text, *rates_tried(result), f"{folder / 'result.json'}", f"{folder / 'plot.png'}", *filter(None, [kept])]
+    show({"out": str(folder), "kept": kept, **result}, "\n".join(lines), json_output)
 
 
 def _all(out: Path, results: Path | None, how: tuple[int, Path | None, str, str, float], json_output: bool) -> None:
     from ivtutorial.lab.experiments.whole_plan import run_plan
 
+    kept: dict[str, str] = {}  # of an experiment with several blocks, what its last one says
+
     def publish(folder: Path) -> None:
         if results is not None:
-            _publish(folder, results / folder.name)
+            kept[folder.name] = _publish(folder, results / folder.name)
 
     workers, models, precision, device, hours = how
     lines = run_plan(out, hours, workers, models, precision, device, publish=publish, results=results)
-    show({"blocks": lines}, "\n".join(lines), json_output)
+    stay = [*filter(None, kept.values())]
+    show({"blocks": lines, "kept": stay}, "\n".join([*lines, *stay]), json_output)
 
 
 def _plan(processes: int | None, json_output: bool) -> None:
@@ -146,13 +150,28 @@ def _verdicts(results: Path | None, json_output: bool) -> None:
     show(content, "\n".join([markdown(claims), *lines]), json_output)
 
 
-def _publish(folder: Path, target: Path) -> None:
-    """Copy the result, and its picture as SVG, or as PNG where it shows frames, in place of those that are kept."""
+def _publish(folder: Path, target: Path) -> str:
+    """Copy the result, and its picture as SVG, or as PNG where it shows frames, in place of those that are stored.
+
+    A stored result with runs that the new one lacks stays; then the text says so, else it is empty.
+    """
+    from ivtutorial.lab.experiments.answers.results import read_result
+    from ivtutorial.lab.experiments.carried import lost_runs
     from ivtutorial.system.files import atomic_write, atomic_write_text
 
-    atomic_write_text(target.with_suffix(".json"), (folder / "result.json").read_text(encoding="utf-8"))
+    text, stored = (folder / "result.json").read_text(encoding="utf-8"), target.with_suffix(".json")
+    before = read_result(target.name, target.parent) if stored.is_file() else None
+    if before is not None and (lost := lost_runs(before, new := json.loads(text))):
+        was, now = before.get("precision"), new.get("precision")
+        same = was == now or before.get("weights") != new.get("weights")
+        why = "" if same else f" It was made in {was}, this one in {now}: --precision {was} takes its runs over."
+        return (
+            f"{stored} stays as it is, for it holds more runs: {'; '.join(lost)}. The new result is in {folder}.{why}"
+        )
+    atomic_write_text(stored, text)
     plot = next(folder / f"plot{end}" for end in (".svg", ".png") if (folder / f"plot{end}").is_file())
     with atomic_write(target.with_suffix(plot.suffix)) as file:
         file.write(plot.read_bytes())
     for end in {".svg", ".png"} - {plot.suffix}:
         target.with_suffix(end).unlink(missing_ok=True)  # of an earlier result
+    return ""

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import re
 import sys
+from dataclasses import replace
 from pathlib import Path
+
+from docutils import nodes
 
 from ivtutorial.lab.experiments.answers.questions import read_questions
 from ivtutorial.lab.experiments.answers.verdicts import MISSING, Claim
@@ -22,7 +25,8 @@ CLAIM = Claim(3, "lambda = 1 is best", "Fig. 5c", "undecided", ("one: reproduced
 
 def test_a_claim_is_shown_with_its_verdict_and_all_its_evidence():
     lines = tables.evidence(CLAIM)
-    assert "Fig. 5c" in lines[0] and "**undecided**" in lines[0] and "lambda = 1 is best" in lines[0]
+    assert lines[0] == "The paper (Fig. 5c) says: lambda = 1 is best. In the small world: **undecided**."
+    assert tables.evidence(replace(CLAIM, source="ours"))[0].startswith("This book says: ")
     assert [line for line in lines if line.startswith("- ")] == [f"- {one}" for one in CLAIM.evidence]
     assert tables.summary([CLAIM])[-1] == "| [3](#claim-3) | lambda = 1 is best | Fig. 5c | **undecided** |"
     assert tables.summary([CLAIM, CLAIM])[0] == "Of 2 claims: 2 undecided."
@@ -43,6 +47,13 @@ def test_of_what_is_not_yet_measured_the_questions_are_listed():
     claim = Claim(1, "a claim", "Fig. 1", MISSING, (f"is it so?: {MISSING} (+0.1; a single run)", "of a quick version"))
     lines = tables.evidence(claim)
     assert lines[2:3] == ["- is it so?"] and not any("quick" in line or "single" in line for line in lines)
+
+
+def test_runs_that_decide_nothing_stand_in_a_closed_box():
+    table = nodes.raw("", "<table>", format="html")
+    assert tables.closed("", [table]) == [table]
+    [box] = tables.closed("Older runs", [table])
+    assert box["classes"] == ["dropdown", "note"] and box.children[0].astext() == "Older runs" and table in box.children
 
 
 def test_every_experiment_is_named():

@@ -78,6 +78,32 @@ def carried_run(
     return None
 
 
+def lost_runs(stored: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """What would be lost if a new result took the place of a stored one: arms, each with how many runs it has in both.
+
+    Nothing where the stored one keeps averages only: no verdict can be made of them, and no run be taken over.
+
+    Args:
+        stored: content of a result.json.
+        new: content of another one, of the same experiment.
+
+    Example:
+        >>> stored = {"arms": {"edit": {"by_run": {}, "seeds": [0, 1]}, "older": {"values": {}}}}
+        >>> lost_runs(stored, {"arms": {"edit": {"by_run": {}, "seeds": [0]}}})
+        ['edit 2, now 1']
+    """
+    there, here = _seeds(stored), _seeds(new)
+    return [
+        f"{name} {len(seeds)}, now {len(here.get(name, ()))}"
+        for name, seeds in there.items()
+        if seeds - here.get(name, set())
+    ]
+
+
+def _seeds(result: Mapping[str, Any]) -> dict[str, set[int]]:
+    return {name: set(arm["seeds"]) for name, arm in result["arms"].items() if "by_run" in arm}
+
+
 def _same_arms(result: Mapping[str, Any], plan: Experiment, arm: Arm) -> list[Mapping[str, Any]]:
     """What a result has of arms that train and measure the very same."""
     stored, own = result["plan"], plan.to_dict()

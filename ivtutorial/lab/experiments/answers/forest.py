@@ -13,9 +13,9 @@ from ivtutorial.lab.experiments.answers.course import at_equal_cost, cost, diffe
 from ivtutorial.lab.experiments.answers.results import change_by_run, paired
 from ivtutorial.lab.experiments.answers.words import arm_words, column_words, list_words
 from ivtutorial.lab.world.annotators import preferred
-from ivtutorial.notebook.style import BLUE, GREY, ORANGE
+from ivtutorial.notebook.style import BLUE, GREEN, GREY, ORANGE
 
-WORD_COLOURS = {"reproduced": BLUE, "not reproduced": ORANGE}
+WORD_LOOKS = {"reproduced": (BLUE, "o"), "equivalent": (GREEN, "D"), "not reproduced": (ORANGE, "s")}
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Row:
 
     Attributes:
         label: in words. mean, low, high: the difference with its interval, ends None where there is none.
-        dots: each run's mean. margin: half-width that counts as equal. colour: of the dot.
+        dots: each run's mean. margin: half-width that counts as equal. colour, marker: of the mean.
         bound: what the difference should lie above. thick: a narrower interval, such as that of 90 %.
     """
 
@@ -37,6 +37,7 @@ class Row:
     colour: str = BLUE
     bound: float = 0.0
     thick: tuple[float, float] | None = None
+    marker: str = "o"
 
 
 def draw_changes(figure: Any, result: Mapping[str, Any], columns: Sequence[str]) -> None:
@@ -59,20 +60,19 @@ def draw_changes(figure: Any, result: Mapping[str, Any], columns: Sequence[str])
 
 
 def draw_answers(figure: Any, answers: Mapping[str, Sequence[Contrast]], twins: Mapping[str, Row | None]) -> None:
-    """A panel a column, a row a question of a claim, and in each panel what the same arm twice differs by.
+    """A panel a quantity, a row a question of a claim, and in each panel what the same arm twice differs by.
 
     Args:
         figure: of matplotlib.
-        answers: column -> contrasts that have a difference.
-        twins: column -> the row of the A/A arm, or None.
+        answers: title of the panel -> contrasts that have a difference.
+        twins: title of the panel -> the row of the A/A arm, or None.
     """
     panels = []
-    for column, contrasts in answers.items():
+    for title, contrasts in answers.items():
         rows = [_answer_row(contrast) for contrast in contrasts if contrast.difference is not None]
-        twin = twins.get(column)
+        twin = twins.get(title)
         if rows:
-            # What is better is another matter than what speaks for the claim, which is what a question counts.
-            panels.append((column_words(column).partition(" (")[0], [*rows, *([twin] if twin else [])]))
+            panels.append((title, [*rows, *([twin] if twin else [])]))
     draw_forest(figure, panels)
 
 
@@ -107,10 +107,11 @@ def draw_forest(figure: Any, panels: Sequence[tuple[str, Sequence[Row]]]) -> Non
             ends = None
             if row.low is not None and row.high is not None:
                 ends = [[max(row.mean - row.low, 0.0)], [max(row.high - row.mean, 0.0)]]
-            axis.errorbar(row.mean, k, xerr=ends, fmt="o", color=row.colour, capsize=3, ms=5)
+            axis.errorbar(row.mean, k, xerr=ends, fmt=row.marker, color=row.colour, capsize=3, ms=5)
         axis.set_yticks(range(len(rows)), [row.label for row in rows])
         axis.set_ylim(len(rows) - 0.5, -0.5)
         axis.locator_params(axis="x", nbins=4)  # longer numbers would run into each other
+        _mark_bounds(axis, {row.bound for row in rows})
         axis.set_title(title, fontsize=10.5, loc="left")
         axis.spines[["top", "right"]].set_visible(False)
 
@@ -130,9 +131,18 @@ def _change_row(result: Mapping[str, Any], side: str, column: str, where: str, s
 def _answer_row(contrast: Contrast) -> Row:
     d = contrast.difference
     assert d is not None
-    colour = WORD_COLOURS.get(contrast.word, GREY)
-    label = _broken(contrast.text)
-    return Row(label, d.mean, d.low, d.high, (), contrast.margin, colour, contrast.bound, (d.low90, d.high90))
+    colour, marker = WORD_LOOKS.get(contrast.word, (GREY, "o"))
+    label, thick = _broken(contrast.text), (d.low90, d.high90)
+    return Row(label, d.mean, d.low, d.high, (), contrast.margin, colour, contrast.bound, thick, marker)
+
+
+def _mark_bounds(axis: Any, bounds: set[float]) -> None:
+    """A tick at each bound, in place of those that would run into it."""
+    low, high = axis.get_xlim()
+    near = 0.12 * (high - low)
+    others = [x for x in axis.get_xticks() if low <= x <= high and all(abs(x - bound) > near for bound in bounds)]
+    axis.set_xticks(sorted([*others, *bounds]))
+    axis.set_xlim(low, high)
 
 
 def _broken(text: str, width: int = 30) -> str:

@@ -63,12 +63,14 @@ def frontier_questions(result: Mapping[str, Any]) -> list[Contrast]:
     for name in result["arms"]:
         if name != PAPER:
             after = interval(change(result, PAPER, name, "utility"))
-            contrasts.append(
-                Contrast(f"{arm_words(name)}: u above the paper's at equal cost", after, margin=EQUAL_WITHIN)
-            )
+            text = f"{arm_words(name)}: u above that of the paper's recipe at equal cost"
+            contrasts.append(Contrast(text, after, margin=EQUAL_WITHIN))
     early = change(result, PAPER, OURS, "utility", (None, 0)) if OURS in result["arms"] else None
     if early is not None:
-        text = f"{arm_words(OURS)}: after a fifth of the cost, u within {EQUAL_WITHIN} of the paper's at its end"
+        text = (
+            f"{arm_words(OURS)}: after a fifth of the cost, u at most {EQUAL_WITHIN} below that of the paper's recipe "
+            "at its end"
+        )
         contrasts.append(Contrast(text, interval(early), bound=-EQUAL_WITHIN))
     return contrasts
 

@@ -7,7 +7,7 @@
 | wins ... losses | shares of the annotators' choices between the tuned and the untouched clip, see `simulated_study` |
 | subject      | clips whose subject the judge reads rightly, before and after; the second judge's               |
 | disagreement | share of the readings in which the two judges differ                                            |
-| artefact     | how far a clip is from every clean render of its facts                                          |
+| artefact     | how far a clip is from every render of its facts                                                |
 
 A column that a result does not have, for want of a second judge say, is left out.
 """
@@ -35,6 +35,7 @@ from ivtutorial.lab.experiments.plans.catalogue import EXPERIMENTS
 from ivtutorial.lab.world.annotators import with_ties
 
 TRUTH = ("reward", "utility", "utility_2", "subject", "subject_2", "disagreement", "artefact")
+MOST_PLACES = {"reward": 3}  # decimals in tables of changes; more say nothing that a reader needs
 SHORT = {"utility": "u", "utility_2": "u (2nd)", "subject_2": "subject (2nd)", "disagreement": "disagree"}
 
 
@@ -149,15 +150,36 @@ def shown_changes(
     if not pairs or not kept:
         return f"<p><em>{to_be_measured(name)}</em></p>"
     head = "".join(f"<th>{column_words(column)}</th>" for column in kept)
-    body = "".join(_change_row(result, a, b, kept, where) for a, b in pairs)
+    columns_of = {column: [paired(result, a, b, column, where) for a, b in pairs] for column in kept}
+    places = {column: _places(column, changes) for column, changes in columns_of.items()}
+    body = ""
     if first == BASE:
-        body = _untouched_row(result, pairs[0][1], kept, where) + body
+        cells = "".join(f"<td>{changes[0].before:.{places[c]}f}</td>" for c, changes in columns_of.items())
+        body = f"<tr><th>untouched, its values</th><td>0</td>{cells}</tr>"
+    for k, (_, b) in enumerate(pairs):
+        numbers = {c: (changes[k].mean, changes[k].low, changes[k].high) for c, changes in columns_of.items()}
+        cells = "".join(f"<td>{_cell(values, places[c])}</td>" for c, values in numbers.items())
+        body += f"<tr><th>{arm_words(b.partition('@')[0])}</th><td>{steps_of(result, b)}</td>{cells}</tr>"
     against = "the untouched model" if first == BASE else arm_words(first)
     return (
         f"{wide_table(f'<th></th><th>steps</th>{head}', body)}"
         f"<p>Change against {against}{cost_words(result, pairs)}; {runs_words(result)}."
         f"{missing_words(missing)}</p>"
     )
+
+
+def undecided_words(result: Mapping[str, Any] | None) -> str:
+    """Why the runs of a result decide nothing, as the title of a box; empty where they may, or where there is none.
+
+    Args:
+        result: content of result.json, or None where there is none yet.
+    """
+    if result is None:
+        return ""
+    if not any("by_run" in arm for arm in result["arms"].values()):
+        return "Older runs, which decide nothing"
+    few = result["quick"] or max(_runs(result, name) for name in result["arms"]) < LEAST_RUNS
+    return "Too few runs to decide anything" if few else ""
 
 
 def runs_words(result: Mapping[str, Any] | None) -> str:
@@ -172,7 +194,8 @@ def runs_words(result: Mapping[str, Any] | None) -> str:
     runs = str(counts[0]) if len(set(counts)) == 1 else f"{min(counts)} to {max(counts)}"
     prompts = "95 % intervals, for other prompts and not for other runs"
     if not any("by_run" in arm for arm in result["arms"].values()):
-        words = f"averages of {runs} runs of an earlier version of the small models, {prompts}"
+        models = "an earlier version of the small models, whose rewards cannot be compared with the present ones"
+        words = f"averages of {runs} runs of {models}; {prompts}"
     elif max(counts) == 1:
         words = f"a single run, {prompts}"
     else:
@@ -221,27 +244,27 @@ def _has(result: Mapping[str, Any], column: str, where: str | None) -> bool:
     return True
 
 
-def _change_row(result: Mapping[str, Any], a: str, b: str, columns: Sequence[str], where: str | None) -> str:
-    changes = [paired(result, a, b, column, where) for column in columns]
-    cells = "".join(f"<td>{_cell((d.mean, d.low, d.high))}</td>" for d in changes)
-    return f"<tr><th>{arm_words(b.partition('@')[0])}</th><td>{steps_of(result, b)}</td>{cells}</tr>"
+def _places(column: str, changes: Sequence[Difference]) -> int:
+    """Decimals of a column: as many as its widest interval bears; two where nothing has changed."""
+    bear = [digits(d.high - d.low) for d in changes if d.high > d.low]
+    return min([*bear, MOST_PLACES.get(column, 7)]) if bear else 2
 
 
-def _untouched_row(result: Mapping[str, Any], arm: str, columns: Sequence[str], where: str | None) -> str:
-    """The untouched model's own values, with the digits of the changes below them."""
-    changes = [paired(result, BASE, arm, column, where) for column in columns]
-    cells = "".join(f"<td>{d.before:.{digits(d.high - d.low)}f}</td>" for d in changes)
-    return f"<tr><th>untouched, its values</th><td>0</td>{cells}</tr>"
-
-
-def _cell(numbers: tuple[float, float | None, float | None] | None) -> str:
+def _cell(numbers: tuple[float, float | None, float | None] | None, places: int | None = None) -> str:
     if numbers is None:
         return "-"
     mean, low, high = numbers
     if low is None or high is None:
         return f"{mean:+.4f}"
-    places = digits(high - low)
-    return f"{mean:+.{places}f} ({low:+.{places}f}, {high:+.{places}f})"
+    places = digits(high - low) if places is None else places
+    mean_text, *ends = (_signed(value, places) for value in (mean, low, high))
+    return f"{mean_text} ({', '.join(ends)})"
+
+
+def _signed(value: float, places: int) -> str:
+    """With its sign, which a zero has not."""
+    text = f"{value:+.{places}f}"
+    return text if float(text) else text[1:]
 
 
 def _runs(result: Mapping[str, Any], name: str) -> int:

@@ -17,7 +17,7 @@ import numpy as np
 from ivtutorial.lab.experiments.answers.contrasts import BASE, TWINS, change, interval, own_prompts
 from ivtutorial.lab.experiments.answers.curves import FIGURE_WIDTH, draw_curves, look, new_figure
 from ivtutorial.lab.experiments.answers.forest import Row, draw_answers, draw_changes, twin_row
-from ivtutorial.lab.experiments.answers.questions import read_questions
+from ivtutorial.lab.experiments.answers.questions import Question, read_questions
 from ivtutorial.lab.experiments.answers.results import read_result, result_file, to_be_measured
 from ivtutorial.lab.experiments.answers.story import Course, draw_paths
 from ivtutorial.lab.experiments.answers.verdicts import answers_to, decide, verdict
@@ -140,11 +140,7 @@ def claim_figure(number: int, folder: str | Path | None = None) -> Any | None:
     for question, answer in zip(rule.questions, answers, strict=True):
         if answer.difference is None:
             continue
-        name = (
-            question.column
-            if question.measure in ("change", "equal reward")
-            else f"{question.measure}: {question.column}"
-        )
+        name = _panel_words(question)
         by_column.setdefault(name, []).append(answer)
         result = read_result(question.experiment, where)
         if question.experiment in TWINS and result is not None and question.measure == "change":
@@ -156,6 +152,18 @@ def claim_figure(number: int, folder: str | Path | None = None) -> Any | None:
     draw_answers(figure, by_column, twins)
     figure.suptitle(f"Claim {number} ({decide(answers)}); right of the line speaks for it", fontsize=11)
     return figure
+
+
+def _panel_words(question: Question) -> str:
+    """What a question counts. What is better is another matter than what speaks for the claim, so it is left out."""
+    column = column_words(question.column).partition(" (")[0]
+    return {
+        "slope": f"{column}: slope, change per run",
+        "passes": f"passes to the same gain in {column}, log of the ratio",
+        "spread": f"{column}: how far runs lie apart",
+        "memory": "memory of a step, log of the ratio",
+        "equal reward": f"{column}, at equal reward",
+    }.get(question.measure, column)
 
 
 def _frontier(figure: Any, result: Mapping[str, Any], columns: Sequence[str]) -> None:

@@ -13,7 +13,14 @@ import pytest
 from ivtutorial.errors import InputError
 from ivtutorial.lab.experiments.answers.curves import new_figure
 from ivtutorial.lab.experiments.answers.forest import draw_forest, twin_row
-from ivtutorial.lab.experiments.answers.gains import gain_html, gain_rows, gain_text, runs_words, shown_changes
+from ivtutorial.lab.experiments.answers.gains import (
+    gain_html,
+    gain_rows,
+    gain_text,
+    runs_words,
+    shown_changes,
+    undecided_words,
+)
 from ivtutorial.lab.experiments.answers.plots import (
     claim_figure,
     draw,
@@ -141,7 +148,7 @@ def test_arms_are_compared_where_they_cost_the_same(tmp_path: Path) -> None:
     assert "untouched model, at equal cost" in untouched and "<td>24</td>" in untouched
     [own] = re.findall(r"its values</th><td>0</td><td>([-+.\d]+)</td>", untouched)
     values = next(iter(result["base_values"].values()))["reward"]
-    assert float(own) == pytest.approx(float(np.mean(values)), abs=1e-4), "and what they are changes of comes first"
+    assert own == f"{np.mean(values):.3f}", "and what they are changes of comes first"
     with pytest.raises(InputError, match="no arm 'third'"):
         shown_changes("fig5b", ["reward"], arms=["third"], folder=tmp_path)
     assert "ivtutorial experiment fig5c" in shown_changes("fig5c", ["reward"], folder=tmp_path)
@@ -175,6 +182,42 @@ def test_a_table_of_ends_says_that_costs_differ(tmp_path: Path) -> None:
     (tmp_path / "fig5b.json").write_text(json.dumps(result))
     page = shown_changes("fig5b", ["reward"], first="long", folder=tmp_path)
     assert "against long at the end, where costs differ by up to 3 times" in page
+
+
+def test_numbers_of_a_column_have_the_same_decimals(tmp_path: Path) -> None:
+    """As many as the widest interval bears, of a reward three; a zero has no sign, and what never moves has two."""
+    arms = {"wide": {"flicker": [0, 0, 0, 0.2]}, "still": {"reward": [0.0] * 4}}
+    result = made_up_result(arms, noise=0.02)
+    for arm in ("wide", "still"):
+        result["arms"][arm]["by_run"]["in_domain-20"]["subject"] = result["base_values"]["in_domain-20"]["subject"]
+    (tmp_path / "fig5b.json").write_text(json.dumps(result))
+    page = shown_changes("fig5b", ["reward", "flicker", "subject"], folder=tmp_path)
+    rows = [re.findall(r"<td>([^<]+)</td>", row)[1:] for row in page.split("<tr>")[2:]]
+    assert len(rows) == 3
+    for column in zip(*rows):
+        assert len({len(number.partition(".")[2]) for cell in column for number in re.findall(r"\d+\.\d+", cell)}) == 1
+    assert [row[2] for row in rows[1:]] == ["0.00 (0.00, 0.00)"] * 2
+
+
+def test_runs_that_decide_nothing_are_told_from_others() -> None:
+    six, five = (made_up_result({"a": RISE}, runs=runs) for runs in (6, 5))
+    assert undecided_words(six) == "" == undecided_words(None)
+    assert undecided_words(five) == "Too few runs to decide anything" == undecided_words({**six, "quick": True})
+    del five["arms"]["a"]["by_run"]
+    assert undecided_words(five) == "Older runs, which decide nothing"
+
+
+def test_a_bound_that_is_not_zero_has_a_tick(tmp_path: Path) -> None:
+    """Each verdict has a colour and a mark of its own, and a panel says what its numbers are."""
+    vivid = {"sharpness": [0.1, 0.2, 0.3, 0.4], "colourfulness": [0.1, 0.2, 0.3, 0.4], "utility": [-1, -2, -3, -4]}
+    result = made_up_result({"reduced": RISE, "vivid": vivid}, "figA7")
+    (tmp_path / "figA7.json").write_text(json.dumps(result))
+    *_, utility = claim_figure(8, tmp_path).axes
+    assert -0.1 in utility.get_xticks().tolist() and utility.get_title(loc="left") == "truth: utility u"
+    marks = [line.get_marker() for line in utility.get_lines() if line.get_marker() in "osD"]
+    assert marks == ["s"], "not reproduced"
+    (tmp_path / "fig8.json").write_text(json.dumps(made_up_result({"instructvideo": vivid}, "fig8")))
+    assert claim_figure(5, tmp_path).axes[0].get_title(loc="left") == "sharpness: slope, change per run"
 
 
 def test_what_intervals_hold_for_is_said_below_them() -> None:
