@@ -9,12 +9,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
 from ivtutorial.evaluation.comparison import Difference
-from ivtutorial.lab.demo.config import DemoConfig
 from ivtutorial.lab.experiments.answers.contrasts import MISSING, interval, own_prompts
 from ivtutorial.lab.experiments.answers.course import difference_of
 from ivtutorial.lab.experiments.answers.gains import changes_of
@@ -25,14 +23,7 @@ from ivtutorial.lab.experiments.plans.blocks import FIRST, costs
 from ivtutorial.lab.experiments.plans.catalogue import BUDGET, POINTS, RATE, REFERENCE
 from ivtutorial.lab.experiments.plans.frontier import frontier
 from ivtutorial.training.config import FinetuneConfig
-
-ROOT = Path(__file__).resolve().parents[2]
-RESULTS = ROOT / "data" / "results"
-
-
-def text_of(name: str) -> str:
-    """A page's text in one line."""
-    return " ".join((ROOT / name).read_text(encoding="utf-8").split())
+from tests.book.sentences import RESULTS, ROOT, held
 
 
 def changed(name: str, arm: str, column: str = "reward", first: str = "base", where: str | None = None) -> Difference:
@@ -309,25 +300,6 @@ def overall_is_a_little_better() -> bool:
     return annotators_are_split() and f"{100 * perfect['overall'][0]:+.0f}" == "+19"
 
 
-def demo_moves_as_before() -> bool:
-    """Movement and watermark as the judge reads them, before and after `make demo`."""
-    demo = json.loads((RESULTS / "demo.json").read_text(encoding="utf-8"))
-    before, after = demo["judge_before"], demo["judge_after"]
-    return before["movement"] == after["movement"] and before["watermark"] / 2 > after["watermark"] > 0.05
-
-
-def demo_is_slower_than_the_first_loop() -> bool:
-    loop = (ROOT / "examples" / "reward_rises.py").read_text(encoding="utf-8")
-    return "lr=3e-3" in loop and DemoConfig().lr == 1e-3
-
-
-def chapters_need_less_than_5_gb() -> bool:
-    """And all of them together ten minutes; what setup.md says of a laptop and of `make book`."""
-    chapters = json.loads((RESULTS / "chapters.json").read_text(encoding="utf-8"))["reduced"]["chapters"].values()
-    most, seconds = max(c["memory_mib"] for c in chapters), sum(c["seconds"] for c in chapters)
-    return 4e9 < most * 2**20 < 5e9 and round(seconds / 60) == 10
-
-
 SENTENCES: dict[str, Callable[[], bool]] = {
     "Where it says *not yet*, there are three with earlier ones": earlier_models_have_three_runs,
     "without TAR the difference is within the margin that was set before": no_harm_without_tar,
@@ -400,53 +372,16 @@ ON_OTHER_REWARDS: dict[str, Callable[[], bool]] = {
 }
 
 
-def index_shows_the_prompts_that_it_names() -> bool:
-    listed = [row["prompt"] for row in json.loads((ROOT / "data/prompts/demo.json").read_text(encoding="utf-8"))]
-    shown = json.loads((ROOT / "data/gallery/before_after.json").read_text(encoding="utf-8"))
-    return len(listed) == 64 and shown == [listed[number - 1] for number in (1, 9, 17, 25)]
-
-
-def t4_needs_two_hours() -> bool:
-    rows = json.loads((RESULTS / "count_step.json").read_text(encoding="utf-8"))["rows"]
-    [row] = [row for row in rows if row["name"] == "preset t4"]
-    return 2 <= 200 * row["cards"]["T4"]["floor"] / 3600 < 2.5 and row["peak_gib"] < 15
-
-
-ON_INDEX: dict[str, Callable[[], bool]] = {
-    "They are numbers 1, 9, 17 and 25 of a list of 64": index_shows_the_prompts_that_it_names,
-    "Two CPU cores, 5 GB of memory, 6 GB of disk": chapters_need_less_than_5_gb,
-    "By our count it fits, and 200 training steps take two hours at least on a T4": t4_needs_two_hours,
-}
-ON_START: dict[str, Callable[[], bool]] = {
-    "over all 64 prompts a {term}`judge` still reads some": demo_moves_as_before,
-    "here the judge finds the right one as often as before": demo_moves_as_before,
-    "at three times the learning rate": demo_is_slower_than_the_first_loop,
-    "Python 3.10 to 3.13, 5 GB of memory, 6 GB of disk": chapters_need_less_than_5_gb,
-}
-ON_SETUP: dict[str, Callable[[], bool]] = {
-    "| 6 GB, most of it PyTorch | 5 GB |": chapters_need_less_than_5_gb,
-    "ten minutes of processor time": chapters_need_less_than_5_gb,
-}
 PAGES = {
     "README.md": SENTENCES,
     "book/verdicts.md": ON_VERDICTS,
     "book/15_other_rewards.ipynb": ON_OTHER_REWARDS,
-    "book/index.md": ON_INDEX,
-    "book/00_start.md": ON_START,
-    "book/setup.md": ON_SETUP,
 }
 
 
 @pytest.mark.parametrize(("name", "sentence"), [(name, sentence) for name, rows in PAGES.items() for sentence in rows])
 def test_a_page_says_what_the_results_say(name: str, sentence: str) -> None:
-    assert sentence in text_of(name), (
-        f"{name} no longer says {sentence!r}: take its row out, or write what it says now."
-    )
-    try:
-        holds = PAGES[name][sentence]()
-    except KeyError as missing:
-        pytest.fail(f"{name} says {sentence!r}, and the results no longer have {missing}: rewrite the sentence.")
-    assert holds, f"{name} says {sentence!r}, and the results in data/results say otherwise: rewrite the sentence."
+    held(name, sentence, PAGES[name][sentence])
 
 
 @pytest.mark.parametrize("claim", verdicts(RESULTS)[:9], ids=lambda claim: str(claim.number))
