@@ -268,5 +268,5 @@ ON_VERDICTS: dict[str, Callable[[], bool]] = {
 
 
 @pytest.mark.parametrize("sentence", ON_VERDICTS)
-def test_the_page_says_what_the_results_say(sentence: str) -> None:
+def test_the_page_of_verdicts_says_what_the_results_say(sentence: str) -> None:
     assert fault("book/verdicts.md", sentence, ON_VERDICTS[sentence]) == ""

@@ -122,6 +122,6 @@ CHAPTERS = {"05_editing.ipynb": ON_EDITING, "17_more_reward.ipynb": ON_MORE_REWA
 @pytest.mark.parametrize(
     ("name", "sentence"), [(name, sentence) for name, rows in CHAPTERS.items() for sentence in rows]
 )
-def test_a_chapter_says_what_the_results_say(name: str, sentence: str) -> None:
+def test_chapters_5_and_17_say_what_the_results_say(name: str, sentence: str) -> None:
     assert sentence in prose(name), f"{name} no longer says {sentence!r}: take its row out, or write what it says now."
     assert CHAPTERS[name][sentence](), f"{name} says {sentence!r}, and data/results says otherwise: rewrite it."
