@@ -17,10 +17,11 @@ from made_parts import MadeLines
 from sphinx.util.docutils import SphinxDirective
 
 from ivtutorial.lab.experiments.answers.gains import shown_changes, undecided_words
-from ivtutorial.lab.experiments.answers.plots import claim_figure, shown_answers
+from ivtutorial.lab.experiments.answers.plots import claim_figure
 from ivtutorial.lab.experiments.answers.results import read_result
 from ivtutorial.lab.experiments.answers.simulated_study import shown_simulated_study
 from ivtutorial.lab.experiments.answers.verdicts import MISSING, Claim, verdict, verdicts
+from ivtutorial.pages.embed import vector_picture
 
 RESULTS = Path(__file__).resolve().parents[2] / "data" / "results"
 
@@ -70,13 +71,14 @@ class Verdict(_FromResults):
     def run(self) -> list[nodes.Node]:
         """The lines, and a forest plot as soon as there are intervals to draw."""
         number = int(self.arguments[0])
-        if claim_figure(number, RESULTS) is None:
+        figure = claim_figure(number, RESULTS)
+        if figure is None:
             return super().run()
         words = (
             f"The answers to the questions of claim {number}. The line is the bound; to its right a number speaks for "
             "the claim. Thin: the 95 % interval. Thick: that of 90 %, which decides on equivalent. Grey: the margin."
         )
-        return [*super().run(), nodes.raw("", shown_answers(number, words, RESULTS), format="html")]
+        return [*super().run(), nodes.raw("", vector_picture(figure, words), format="html")]
 
 
 def closed(title: str, content: list[nodes.Node]) -> list[nodes.Node]:

@@ -17,9 +17,10 @@ together again with the shares of the next level. With shares 1 - s and s that i
 sqrt(1 - abar) it is the paper's. So `method/` has one chain, and a schedule says what differs: the shares at a
 timestep, the grid, and in its configuration what the network's output means.
 
-The grid is this formula and is not read from a scheduler of diffusers: `FlowMatchEulerDiscreteScheduler` applies the
-shift twice, so that its last step, the only one with gradient for K = 1, is 15 times smaller than with the grid that
-Wan was released with (0.009 instead of 0.136 for D = 20, shift = 3).
+The grid is this formula and is not read from a scheduler of diffusers: `FlowMatchEulerDiscreteScheduler` spreads
+its levels down to its lowest training level instead of 1 / D, and shifts them then. So its last step, the only one with
+gradient for K = 1, is 15 times smaller than with the grid that Wan was released with (0.009 instead of 0.136 for
+D = 20, shift = 3).
 
 Share of the steps or noise level
 ---------------------------------

@@ -87,12 +87,30 @@ def test_the_chapter_says_what_was_counted() -> None:
     assert f"24 GiB are not enough: {large:.1f} GiB for a single clip" in text
     long = ROWS["preset 16gb, tiny decoder", (81, 480, 832)]["peak_gib"]
     assert f"the same clip takes {tiny:.1f} GiB, and one of Wan's usual 81 frames {long:.1f} GiB" in text
-    assert f"{SMALL['peak_gib']:.1f} GiB are counted for a short, small clip, {tiny:.1f} GiB at 480 x 832" in text
+    assert f"a short clip takes {SMALL['peak_gib']:.1f} GiB at 256 x 256, and {tiny:.1f} GiB at 480 x 832" in text
+    assert f"tune at 480 x 832 with the tiny decoder, in {tiny:.1f} GiB" in text
     for frames, height, width in CLIPS:
         rows = {name: ROWS[f"preset {name}", (frames, height, width)] for name in ("16gb", *OTHERS)}
         small, *cells = [f"{row['peak_gib']:.1f}" for row in rows.values()]
         line = f"| {frames} frames, {height} x {width} | {small} | {' | '.join(cells)} | "
         assert line + f"{rows['16gb']['tflop'] / 1000:.1f} |" in text
+
+
+def test_the_chapter_says_what_the_arithmetic_takes() -> None:
+    from tests.book.test_notebooks import prose
+
+    text = prose(ROOT / "book" / "18_flow_matching.ipynb")
+    large = ROWS["preset 16gb, tiny decoder", (17, 480, 832)]
+    assert round(large["tflop"] / SMALL["tflop"]) == 6
+    assert f"six times as long for a step ({large['tflop'] / 1000:.1f} PFLOP)" in text
+    seconds = SMALL["tflop"] / 165
+    assert f"more than {int(seconds)} seconds for {SMALL['tflop'] / 1000:.1f} PFLOP, so at least" in text
+    assert f"at least {int(200 * seconds / 60)} minutes for 200 steps" in text
+    counted = json.loads((ROOT / "data" / "results" / "count_step.json").read_text(encoding="utf-8"))
+    assert counted["cards"]["RTX 4090"]["tflops"] == 165
+    cards = [card for row in counted["rows"] if row["name"].startswith("preset") for card in row["cards"].values()]
+    ratios = [card["floor"] / card["compute"] for card in cards if "floor" in card]
+    assert f"a step takes {min(ratios):.1f} to {max(ratios):.1f} times as long as its arithmetic alone" in text
 
 
 def test_cogvideox_needs_a_larger_card_in_the_texts_too() -> None:

@@ -41,7 +41,7 @@ def test_the_grid_by_hand() -> None:
 
 def test_the_last_step_is_the_largest_of_a_shifted_grid() -> None:
     """The gain of a step is its length, s_i - s_{i-1}: 36/44 - 33/42 = 0.032 for the 12th last of 20 and
-    3/22 = 0.136 for the last, so that K = 1 trains the strongest one."""
+    3/22 = 0.136 for the last, so that K = 1 trains the longest one."""
     levels = (*flow_levels(20, 3.0), 0.0)
     lengths = [a - b for a, b in zip(levels, levels[1:], strict=False)]
     assert lengths == sorted(lengths) and sum(lengths) == pytest.approx(1.0)

@@ -9,8 +9,9 @@
 | cache     | of its family   | what each causal convolution remembers of the latents so far                   |
 
 Chunks before a chosen one are decoded without gradient, the chosen one with, chunks after the last one not at all. So
-the values are those of the full decode, and the memory is that of one chunk. The gradient is the full one's part that
-passes through the frame's own chunk: what earlier latents contribute by way of the cache is left out.
+the values are those of the full decode, and the memory is that of the chosen chunks; with recomputing, of one. The
+gradient is the full one's part that passes through the frame's own chunk: what earlier latents contribute by way of the
+cache is left out.
 
 With recomputing, a chunk runs again in the backward pass from the same cache, since none is ever changed: decoding a
 chunk returns a new one. (Wan's autoencoder changes its own, the reason why it does not support gradient checkpointing.)

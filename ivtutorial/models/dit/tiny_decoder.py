@@ -9,7 +9,8 @@
 The network is TAEHV's (Boer Bohan 2025), whose file for Wan 2.1 is `taew2_1.safetensors`: nine blocks of flat
 convolutions, each of which sees a frame and the frame before; three times twice the sides, twice also twice the frames.
 It has ten million weights where the autoencoder's decoder has seventy, and its frames are a little softer. So it may
-serve the gradient, and what is sampled, judged and shown comes from the full decoder.
+serve the gradient, for which the reward sees its frames; what is sampled, evaluated and shown comes from the full
+decoder.
 
 The setting is `decoder` of `ivtutorial.training.config.FinetuneConfig`.
 """

@@ -83,7 +83,8 @@ class Contrast:
     def __str__(self) -> str:
         d = self.difference
         if d is None:
-            mean = "" if self.mean is None else f"{self.mean:+.4f}; "
+            side = "for" if self.mean is not None and self.mean > self.bound else "against"
+            mean = "" if self.mean is None else f"{self.mean:+.2g} would speak {side} it; "
             return f"{self.text}: {self.word} ({mean}{self.note})"
         few = f"; {d.runs} runs, {LEAST_RUNS} are needed" if d.runs < LEAST_RUNS else ""
         mean, low, high, low90, high90 = (
@@ -134,7 +135,8 @@ def table_of(
             arm = result["arms"][name]
             rows = (arm["by_run"] if "by_run" in arm else arm["values"])[at][column]
     except (KeyError, IndexError, StopIteration) as error:
-        raise InputError(f"the result of {result.get('experiment')} has no {error} by run.") from error
+        whose = f"the result of {result['experiment']}" if "experiment" in result else "this result"
+        raise InputError(f"{whose} has no {error} by run.") from error
     return np.atleast_2d(np.asarray(rows, dtype=np.float64))
 
 

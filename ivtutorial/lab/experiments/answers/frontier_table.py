@@ -5,7 +5,7 @@
 | reward    | what was trained for, change from the untouched model                                             |
 | u         | the annotators' utility, from the judge's readings: 3 alignment - 4 severity of faults            |
 | preferred | how often simulated annotators prefer the tuned model's clip to the untouched one's               |
-| seconds   | of training, measured. passes: of the UNet, counted, decoding and reward included                 |
+| passes    | of the UNet, counted, decoding and reward included; seconds of training are in the rows alone     |
 | peak      | memory of one step, counted: the most bytes of tensors alive at a time                            |
 """
 
@@ -77,11 +77,11 @@ def frontier_questions(result: Mapping[str, Any]) -> list[Contrast]:
 
 def frontier_text(result: Mapping[str, Any]) -> str:
     """Rows and questions as lines of text."""
-    lines = [f"{'':24} {'lr':>8} {'seconds':>8} {'passes':>7} {'peak MB':>8} {'reward':>8} {'u':>7} {'preferred':>9}"]
+    lines = [f"{'':24} {'lr':>8} {'passes':>7} {'peak MB':>8} {'reward':>8} {'u':>7} {'preferred':>9}"]
     for row in frontier_rows(result):
         peak = "-" if row["peak_mb"] is None else f"{row['peak_mb']:.0f}"
         lines.append(
-            f"{arm_words(row['arm']):24} {row['lr']:8.2g} {row['seconds']:8.0f} {row['passes']:7.0f} {peak:>8} "
+            f"{arm_words(row['arm']):24} {row['lr']:8.2g} {row['passes']:7.0f} {peak:>8} "
             f"{row['reward'][0]:+8.4f} {row['utility'][0]:+7.3f} {row['preferred'][0]:9.1%}"
         )
     return "\n".join([*lines, *map(str, frontier_questions(result))])

@@ -192,7 +192,7 @@ def runs_words(result: Mapping[str, Any] | None) -> str:
         return "still to be measured"
     counts = [_runs(result, name) for name in result["arms"]]
     runs = str(counts[0]) if len(set(counts)) == 1 else f"{min(counts)} to {max(counts)}"
-    prompts = "95 % intervals, for other prompts and not for other runs"
+    prompts = "95 % intervals over prompts only (other runs may differ by more)"
     if not any("by_run" in arm for arm in result["arms"].values()):
         models = "an earlier version of the small models, whose rewards cannot be compared with the present ones"
         words = f"averages of {runs} runs of {models}; {prompts}"
@@ -200,7 +200,7 @@ def runs_words(result: Mapping[str, Any] | None) -> str:
         words = f"a single run, {prompts}"
     else:
         few = "" if min(counts) >= LEAST_RUNS else f" (of fewer than {LEAST_RUNS} runs, they decide nothing)"
-        words = f"{runs} runs, 95 % intervals for other prompts and other runs{few}"
+        words = f"{runs} runs, 95 % intervals over prompts and runs{few}"
     return f"quick version, {words}" if result["quick"] else words
 
 

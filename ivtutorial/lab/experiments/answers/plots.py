@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from ivtutorial.lab.experiments.answers.contrasts import BASE, TWINS, change, interval, own_prompts
+from ivtutorial.lab.experiments.answers.contrasts import BASE, LEAST_RUNS, TWINS, change, interval, own_prompts
 from ivtutorial.lab.experiments.answers.curves import FIGURE_WIDTH, draw_curves, look, new_figure
 from ivtutorial.lab.experiments.answers.forest import Row, draw_answers, draw_changes, twin_row
 from ivtutorial.lab.experiments.answers.questions import Question, read_questions
@@ -84,14 +84,14 @@ def shown_strip(name: str, words: str, folder: str | Path | None = None) -> str:
 def shown_answers(number: int, words: str, folder: str | Path | None = None) -> str:
     """The answers to a claim's questions on a page: a forest plot with margins and the A/A row; see `shown`.
 
-    In words where no question has an interval yet.
+    Below it the answers in words, folded; without a plot where no question has an interval yet.
     """
-    figure = claim_figure(number, folder)
-    if figure is not None:
-        return vector_picture(figure, words)
-    claim = verdict(number, folder)
+    figure, claim = claim_figure(number, folder), verdict(number, folder)
     lines = "".join(f"<li>{escape(line)}</li>" for line in claim.evidence)
-    return f"<p>Claim {number}, {escape(claim.text)}: <b>{claim.verdict}</b>.</p><ul>{lines}</ul>"
+    folded = f"<details><summary>Its questions, one by one</summary><ul>{lines}</ul></details>"
+    needs = "" if figure is not None else f" A verdict needs {LEAST_RUNS} runs of the present models."
+    text = f"<p>Claim {number}, {escape(claim.text)}: <b>{claim.verdict}</b>.{needs}</p>{folded}"
+    return text if figure is None else vector_picture(figure, words) + text
 
 
 def draw(result: Mapping[str, Any], strips: Strips | None = None) -> Any:

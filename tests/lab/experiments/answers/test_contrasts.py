@@ -59,6 +59,22 @@ def contrast(values: Any, **settings: Any) -> Contrast:
     return Contrast("a claim", interval(values), **settings)
 
 
+def test_a_mean_without_an_interval_says_on_which_side_of_the_bound_it_lies() -> None:
+    said = str(Contrast("a claim", None, mean=0.58333, note="an average of 3 older runs"))
+    assert said == "a claim: not yet measured (+0.58 would speak for it; an average of 3 older runs)"
+    assert "-0.0048 would speak against it" in str(Contrast("a claim", None, mean=-0.00478))
+    assert "-0.05 would speak for it" in str(Contrast("a claim", None, bound=-0.1, mean=-0.05))
+
+
+def test_a_result_without_a_name_is_called_this_result() -> None:
+    result = made_up({"a": 0.1})
+    with pytest.raises(InputError, match="the result of frontier has no 'b' by run"):
+        change(result, "a", "b", "reward")
+    del result["experiment"]
+    with pytest.raises(InputError, match="this result has no 'b' by run"):
+        change(result, "a", "b", "reward")
+
+
 def test_words_by_hand() -> None:
     """Six runs of eight prompts around a difference, with a spread of a hundredth."""
     noise = 0.01 * np.random.default_rng(1).normal(size=(6, 8))

@@ -65,7 +65,8 @@ def test_answers_of_a_claim_stand_beside_what_chance_does(folder: Path) -> None:
     labels = texts(first)
     assert "the same again (A/A)" in labels and sum("InstructVideo" in label for label in labels) >= 4
     assert len(first.collections) >= 4, "bands of the margins"
-    assert 'alt="a forest"' in shown_answers(1, "a forest", folder)
+    page = shown_answers(1, "a forest", folder)
+    assert 'alt="a forest"' in page and page.count("<li>") >= 6 and "A verdict needs" not in page
 
 
 def test_a_twin_differs_by_chance_alone() -> None:
@@ -83,6 +84,17 @@ def test_curves_have_a_panel_a_column_and_say_what_the_axes_are(folder: Path) ->
     assert set(thick) >= {"InstructVideo", "RWR", "the same again (A/A)"}
     assert thick["InstructVideo"][-1, 1] == pytest.approx(0.04, abs=0.01)
     assert thick["InstructVideo"][-1, 0] == pytest.approx(48 * 119.2 / 1000)
+
+
+def test_the_axis_of_cost_says_what_was_counted(folder: Path) -> None:
+    """Older plans have no cost of a scored frame."""
+    result = json.loads((folder / "fig5a.json").read_text())
+    for arm in result["plan"]["arms"]:
+        arm["frame_passes"] = 0.45
+    assert "reward included" in draw(result).axes[-1].get_xlabel()
+    for arm in result["plan"]["arms"]:
+        del arm["frame_passes"]
+    assert "reward not included" in draw(result).axes[-1].get_xlabel()
 
 
 def test_bars_are_a_forest_with_a_dot_for_each_run(folder: Path) -> None:
@@ -140,7 +152,7 @@ def test_arms_are_compared_where_they_cost_the_same(tmp_path: Path) -> None:
     page = shown_changes("fig5b", ["reward", "colour"], first="long", folder=tmp_path)
     [mean] = re.findall(r"<td>([-+.\d]+) \(", page)
     assert float(mean) == pytest.approx(0.02, abs=1e-4) and "colour" not in page, "columns that are there"
-    assert "against long, at equal cost" in page and "8 runs, 95 % intervals for other prompts and other runs" in page
+    assert "against long, at equal cost" in page and "8 runs, 95 % intervals over prompts and runs" in page
     assert "<td>48</td>" in page, "the short arm's end"
     untouched = shown_changes("fig5b", ["reward"], folder=tmp_path)
     means = [float(mean) for mean in re.findall(r"<td>([-+.\d]+) \(", untouched)]
@@ -224,7 +236,7 @@ def test_what_intervals_hold_for_is_said_below_them() -> None:
     single, few = (made_up_result({"a": RISE}, runs=runs) for runs in (1, 3))
     assert "a single run" in runs_words(single) and "decide nothing" in runs_words(few)
     del few["arms"]["a"]["by_run"]
-    assert "averages of 3 runs" in runs_words(few) and "not for other runs" in runs_words(few)
+    assert "averages of 3 runs" in runs_words(few) and "over prompts only" in runs_words(few)
     assert runs_words({**few, "quick": True}).startswith("quick version")
 
 
@@ -233,7 +245,7 @@ def test_a_claim_without_intervals_is_answered_in_words(tmp_path: Path) -> None:
     del result["arms"]["plain"]["by_run"]
     (tmp_path / "fig7.json").write_text(json.dumps(result))
     page = shown_answers(4, "a forest", tmp_path)
-    assert "<b>not yet measured</b>" in page and page.count("<li>") == 2
+    assert "<b>not yet measured</b>. A verdict needs 6 runs" in page and page.count("<li>") == 2
 
 
 def test_columns_that_were_not_measured_are_left_out() -> None:

@@ -1,0 +1,25 @@
+"""Sentences of pages, and the results in data/results that they quote."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+RESULTS = ROOT / "data" / "results"
+
+
+def text_of(name: str) -> str:
+    """A page's text in one line."""
+    return " ".join((ROOT / name).read_text(encoding="utf-8").split())
+
+
+def fault(name: str, sentence: str, holds: Callable[[], bool]) -> str:
+    """What is wrong with a sentence, empty if the page says it and the results do; a KeyError: the result is gone."""
+    if sentence not in text_of(name):
+        return f"{name} no longer says {sentence!r}: take its row out, or write what it says now."
+    try:
+        true = holds()
+    except KeyError as missing:
+        return f"{name} says {sentence!r}, and the results no longer have {missing}: rewrite the sentence."
+    return "" if true else f"{name} says {sentence!r}, and the results in data/results say otherwise: rewrite it."
