@@ -13,13 +13,8 @@ import pytest
 from ivtutorial.evaluation.comparison import Difference
 from ivtutorial.lab.experiments.answers.results import paired, read_result
 from ivtutorial.lab.experiments.answers.verdicts import verdict
-from tests.book.test_sentences_on_results import (
-    RESULTS,
-    changed,
-    earlier_models_have_three_runs,
-    no_harm_without_tar,
-    text_of,
-)
+from tests.book.sentences import RESULTS, text_of
+from tests.book.test_sentences_on_results import changed, earlier_models_have_three_runs, no_harm_without_tar
 
 ERRORS = ("warp_error", "flicker", "travel_error")
 
