@@ -3,7 +3,7 @@
 | version | file in `xswu/HPSv2` on the hub | use |
 |---|---|---|
 | v2.0 | HPS_v2_compressed.pt | the paper trains and reports with it |
-| v2.1 | HPS_v2.1_compressed.pt | trained on more and cleaner choices; its scores are higher |
+| v2.1 | HPS_v2.1_compressed.pt | trained on data of higher quality, its authors say; its scores are higher |
 
 The score is the plain cosine, near 0.2 to 0.3. Scores of different versions, or of different preprocessing, are not
 comparable, and scores of different captions hardly are.
