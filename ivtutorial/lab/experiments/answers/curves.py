@@ -51,7 +51,9 @@ def draw_curves(figure: Any, result: Mapping[str, Any], columns: Sequence[str]) 
         for k, name in enumerate(result["arms"]):
             _arm(axis, result, name, column, prices[name] / 1000, k, widest * (1.02 + 0.015 * k))
         axis.set_ylabel(f"change of\n{column_words(column)}")
-    axes[-1].set_xlabel("cost of training: thousands of passes of one clip,\ndecoding and reward included")
+    counted = all("frame_passes" in arm for arm in result["plan"]["arms"])  # older prices are of the UNet alone
+    frames = "included" if counted else "not counted"
+    axes[-1].set_xlabel(f"cost of training: thousands of passes of one clip,\ndecoding and reward {frames}")
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2, frameon=False)
 
 

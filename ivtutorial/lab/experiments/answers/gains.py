@@ -170,14 +170,14 @@ def runs_words(result: Mapping[str, Any] | None) -> str:
         return "still to be measured"
     counts = [_runs(result, name) for name in result["arms"]]
     runs = str(counts[0]) if len(set(counts)) == 1 else f"{min(counts)} to {max(counts)}"
-    prompts = "95 % intervals, for other prompts and not for other runs"
+    prompts = "95 % intervals that allow for new prompts but not for new runs"
     if not any("by_run" in arm for arm in result["arms"].values()):
         words = f"averages of {runs} runs of an earlier version of the small models, {prompts}"
     elif max(counts) == 1:
         words = f"a single run, {prompts}"
     else:
         few = "" if min(counts) >= LEAST_RUNS else f" (of fewer than {LEAST_RUNS} runs, they decide nothing)"
-        words = f"{runs} runs, 95 % intervals for other prompts and other runs{few}"
+        words = f"{runs} runs, 95 % intervals that allow for new prompts and new runs{few}"
     return f"quick version, {words}" if result["quick"] else words
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from ivtutorial.lab.experiments.answers.contrasts import BASE, TWINS, change, interval, own_prompts
+from ivtutorial.lab.experiments.answers.contrasts import BASE, MISSING, TWINS, change, interval, own_prompts
 from ivtutorial.lab.experiments.answers.curves import FIGURE_WIDTH, draw_curves, look, new_figure
 from ivtutorial.lab.experiments.answers.forest import Row, draw_answers, draw_changes, twin_row
 from ivtutorial.lab.experiments.answers.questions import read_questions
@@ -84,14 +84,18 @@ def shown_strip(name: str, words: str, folder: str | Path | None = None) -> str:
 def shown_answers(number: int, words: str, folder: str | Path | None = None) -> str:
     """The answers to a claim's questions on a page: a forest plot with margins and the A/A row; see `shown`.
 
-    In words where no question has an interval yet.
+    In words where no question has an interval yet; a reason that all questions share is said once.
     """
     figure = claim_figure(number, folder)
     if figure is not None:
         return vector_picture(figure, words)
     claim = verdict(number, folder)
-    lines = "".join(f"<li>{escape(line)}</li>" for line in claim.evidence)
-    return f"<p>Claim {number}, {escape(claim.text)}: <b>{claim.verdict}</b>.</p><ul>{lines}</ul>"
+    asked = [line.partition(f": {MISSING}") for line in claim.evidence]
+    reason, shown = "", claim.evidence
+    if asked[0][1] and len({why for _, _, why in asked}) == 1:
+        reason, shown = f"{escape(asked[0][2])}. The questions", tuple(text for text, _, _ in asked)
+    lines = "".join(f"<li>{escape(line)}</li>" for line in shown)
+    return f"<p>Claim {number}, {escape(claim.text)}: <b>{claim.verdict}</b>{reason}:</p><ul>{lines}</ul>"
 
 
 def draw(result: Mapping[str, Any], strips: Strips | None = None) -> Any:

@@ -112,7 +112,8 @@ class Question:
                 raise InputError("not kept of averages")
             rows = self.values(result)
         except InputError:
-            return Contrast(self.text, None, self.bound, self.margin, note="the stored runs do not hold it")
+            missing = "only averages of older runs are stored" if averages else "the stored runs do not hold it"
+            return Contrast(self.text, None, self.bound, self.margin, note=missing)
         both = interval(rows, own_prompts(result, self.where))
         return Contrast(self.text, both, self.bound, self.margin, float(rows.mean()), note)
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from ivtutorial.errors import InputError
-from ivtutorial.lab.experiments.answers.curves import new_figure
+from ivtutorial.lab.experiments.answers.curves import draw_curves, new_figure
 from ivtutorial.lab.experiments.answers.forest import draw_forest, twin_row
 from ivtutorial.lab.experiments.answers.gains import gain_html, gain_rows, gain_text, runs_words, shown_changes
 from ivtutorial.lab.experiments.answers.plots import (
@@ -133,7 +133,8 @@ def test_arms_are_compared_where_they_cost_the_same(tmp_path: Path) -> None:
     page = shown_changes("fig5b", ["reward", "colour"], first="long", folder=tmp_path)
     [mean] = re.findall(r"<td>([-+.\d]+) \(", page)
     assert float(mean) == pytest.approx(0.02, abs=1e-4) and "colour" not in page, "columns that are there"
-    assert "against long, at equal cost" in page and "8 runs, 95 % intervals for other prompts and other runs" in page
+    assert "against long, at equal cost" in page
+    assert "8 runs, 95 % intervals that allow for new prompts and new runs" in page
     assert "<td>48</td>" in page, "the short arm's end"
     untouched = shown_changes("fig5b", ["reward"], folder=tmp_path)
     means = [float(mean) for mean in re.findall(r"<td>([-+.\d]+) \(", untouched)]
@@ -181,7 +182,7 @@ def test_what_intervals_hold_for_is_said_below_them() -> None:
     single, few = (made_up_result({"a": RISE}, runs=runs) for runs in (1, 3))
     assert "a single run" in runs_words(single) and "decide nothing" in runs_words(few)
     del few["arms"]["a"]["by_run"]
-    assert "averages of 3 runs" in runs_words(few) and "not for other runs" in runs_words(few)
+    assert "averages of 3 runs" in runs_words(few) and "but not for new runs" in runs_words(few)
     assert runs_words({**few, "quick": True}).startswith("quick version")
 
 
@@ -191,6 +192,26 @@ def test_a_claim_without_intervals_is_answered_in_words(tmp_path: Path) -> None:
     (tmp_path / "fig7.json").write_text(json.dumps(result))
     page = shown_answers(4, "a forest", tmp_path)
     assert "<b>not yet measured</b>" in page and page.count("<li>") == 2
+
+
+def test_a_reason_that_all_questions_share_is_said_once(tmp_path: Path) -> None:
+    result = made_up_result({"instructvideo": RISE, "rwr": RISE})
+    for arm in result["arms"].values():
+        del arm["by_run"]
+    (tmp_path / "fig5a.json").write_text(json.dumps(result))
+    page = shown_answers(1, "a forest", tmp_path)
+    assert page.count("not yet measured") == page.count("only averages of older runs are stored") == 1
+    assert page.count("<li>") == 7 and "<li>InstructVideo gains more reward than RWR at equal cost</li>" in page
+
+
+def test_the_cost_axis_says_whether_decoding_is_counted() -> None:
+    """Older results have prices of the UNet alone."""
+    result = made_up_result({"a": RISE})
+    for words in ("not counted", "included"):
+        figure = new_figure(4, 3)
+        draw_curves(figure, result, ["reward"])
+        assert figure.axes[-1].get_xlabel().endswith(f"decoding and reward {words}")
+        result["plan"]["arms"][0]["frame_passes"] = 0.45
 
 
 def test_columns_that_were_not_measured_are_left_out() -> None:
