@@ -62,7 +62,8 @@ def test_a_command_of_the_book_is_understood(call: str) -> None:
     assert {word for word in words if word.startswith("--")} <= known
     parameters = command.make_context("ivtutorial", words).params
     if "settings" in parameters:
-        merge_settings(None, {}, {}, parameters["settings"] or [], False, parameters["preset"])
+        method = {"name": parameters.get("method")}
+        merge_settings(None, {}, method, parameters["settings"] or [], False, parameters["preset"])
 
 
 def test_every_training_command_at_full_size_names_a_preset() -> None:

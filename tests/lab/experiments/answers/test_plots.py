@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from ivtutorial.errors import InputError
-from ivtutorial.lab.experiments.answers.curves import new_figure
+from ivtutorial.lab.experiments.answers.curves import draw_curves, new_figure
 from ivtutorial.lab.experiments.answers.forest import draw_forest, twin_row
 from ivtutorial.lab.experiments.answers.gains import (
     gain_html,
@@ -246,6 +246,16 @@ def test_a_claim_without_intervals_is_answered_in_words(tmp_path: Path) -> None:
     (tmp_path / "fig7.json").write_text(json.dumps(result))
     page = shown_answers(4, "a forest", tmp_path)
     assert "<b>not yet measured</b>. A verdict needs 6 runs" in page and page.count("<li>") == 2
+
+
+def test_the_cost_axis_says_whether_decoding_is_counted() -> None:
+    """Older results have prices of the UNet alone."""
+    result = made_up_result({"a": RISE})
+    for words in ("not counted", "included"):
+        figure = new_figure(4, 3)
+        draw_curves(figure, result, ["reward"])
+        assert figure.axes[-1].get_xlabel().endswith(f"decoding and reward {words}")
+        result["plan"]["arms"][0]["frame_passes"] = 0.45
 
 
 def test_columns_that_were_not_measured_are_left_out() -> None:
