@@ -251,10 +251,10 @@ def test_a_claim_without_intervals_is_answered_in_words(tmp_path: Path) -> None:
 def test_the_cost_axis_says_whether_decoding_is_counted() -> None:
     """Older results have prices of the UNet alone."""
     result = made_up_result({"a": RISE})
-    for words in ("not counted", "included"):
+    for words in ("reward not included", "reward included"):
         figure = new_figure(4, 3)
         draw_curves(figure, result, ["reward"])
-        assert figure.axes[-1].get_xlabel().endswith(f"decoding and reward {words}")
+        assert figure.axes[-1].get_xlabel().endswith(f"decoding and {words}")
         result["plan"]["arms"][0]["frame_passes"] = 0.45
 
 
