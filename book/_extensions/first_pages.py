@@ -68,7 +68,7 @@ def below(demo: dict[str, Any], paper: dict[str, Any]) -> list[str]:
         f"{demo['hardware']}, {demo['date']}. The intervals are over the prompts of this run, and changes are computed "
         "before rounding. The gradient is that of the last sampling step but one, where it is strongest; that of the "
         f"last step, as in the paper, changes the reward by {reward:+.3f} and the utility by {utility:+.2f} "
-        "(`ivtutorial demo --paper`)."
+        "(`ivtutorial demo --paper --out runs/paper`)."
     ]
 
 

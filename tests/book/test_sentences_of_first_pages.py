@@ -45,11 +45,11 @@ def t4_needs_two_hours() -> bool:
 ON_INDEX: dict[str, Callable[[], bool]] = {
     "They are numbers 1, 9, 17 and 25 of a list of 64": index_shows_the_prompts_that_it_names,
     "Two CPU cores, 5 GB of memory, 6 GB of disk": chapters_need_less_than_5_gb,
-    "By our count it fits, and 200 training steps take two hours at least on a T4": t4_needs_two_hours,
+    "By our count it fits, and 200 training steps take at least two hours on a T4": t4_needs_two_hours,
 }
 ON_START: dict[str, Callable[[], bool]] = {
     "over all 64 prompts a {term}`judge` still reads some": demo_moves_as_before,
-    "here the judge finds the right one as often as before": demo_moves_as_before,
+    "over all 64 prompts the judge finds the movement of the prompt as often as before": demo_moves_as_before,
     "at three times the learning rate": demo_is_slower_than_the_first_loop,
     "Python 3.10 to 3.13, 5 GB of memory, 6 GB of disk": chapters_need_less_than_5_gb,
 }

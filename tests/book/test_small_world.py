@@ -121,7 +121,8 @@ def test_what_was_measured() -> None:
     assert f"in {right[0]:.0f} % of fresh clean clips and in {right[1]:.0f} % of spoilt ones" in TEXT
     assert all(judge[quality][name]["mean"] == 1 for quality in judge for name in ("colour", "scene", "movement"))
     eye = stored("named_by_eye")
-    assert f"two stills of each of {eye['cells']} samples named {eye['right']} of the animals" in TEXT
+    assert f"the list of the {eye['cells']} species and two stills of one sample of each" in TEXT
+    assert f"and named {eye['right']} rightly" in TEXT
     assert f"prefers the clean one in {100 * MEASURED['reward']['clean_over_web']['mean']:.0f} %" in TEXT
 
 

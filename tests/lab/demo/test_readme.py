@@ -30,7 +30,7 @@ def test_the_numbers_of_the_demo_in_readme() -> None:
         f"in {preferred['share']:.0%} of the pairs".replace("%", " %"),
         f"would win {preferred['perfect']:.0%}".replace("%", " %"),
         f"{less['watermark']} less watermark, {less['blur']} less blur and {less['wash']} less haze",
-        f"of each of {named['cells']} samples, the list of species and no captions named {named['right']}",
+        f"named {named['right']} of {named['cells']} animals right, from two stills of each sample",
         f"clip of {told_apart['pairs']} pairs, with neither captions nor labels",
         f"which one came after in {told_apart['right']} of {told_apart['pairs']} ([answers]",
         f"to u = {paper['utility']['after']:.2f} ({ends(paper['utility']['ci95'])}) in as many training steps",
