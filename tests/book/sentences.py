@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,8 +11,14 @@ RESULTS = ROOT / "data" / "results"
 
 
 def text_of(name: str) -> str:
-    """A page's text in one line."""
-    return " ".join((ROOT / name).read_text(encoding="utf-8").split())
+    """A page's text in one line; of a notebook its prose and the captions of its figures."""
+    text = (ROOT / name).read_text(encoding="utf-8")
+    if name.endswith(".ipynb"):
+        cells = json.loads(text)["cells"]
+        prose = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown"]
+        figures = [cell["metadata"].get("mystnb", {}).get("figure", {}) for cell in cells]
+        text = " ".join([*prose, *(figure.get("caption", "") for figure in figures)])
+    return " ".join(text.split())
 
 
 def fault(name: str, sentence: str, holds: Callable[[], bool]) -> str:
@@ -20,6 +27,6 @@ def fault(name: str, sentence: str, holds: Callable[[], bool]) -> str:
         return f"{name} no longer says {sentence!r}: take its row out, or write what it says now."
     try:
         true = holds()
-    except KeyError as missing:
+    except (KeyError, ValueError) as missing:
         return f"{name} says {sentence!r}, and the results no longer have {missing}: rewrite the sentence."
     return "" if true else f"{name} says {sentence!r}, and the results in data/results say otherwise: rewrite it."
