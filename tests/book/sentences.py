@@ -5,9 +5,27 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+
+from ivtutorial.evaluation.comparison import Difference
+from ivtutorial.lab.experiments.answers.gains import changes_of
+from ivtutorial.lab.experiments.answers.results import read_result
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "data" / "results"
+
+
+def result_of(name: str) -> dict[str, Any]:
+    """A stored result; a KeyError where there is none, so that no sentence stands on nothing."""
+    result = read_result(name)
+    if result is None:
+        raise KeyError(name)
+    return result
+
+
+def changed(name: str, arm: str, column: str = "reward", first: str = "base", where: str | None = None) -> Difference:
+    """Of an arm, at equal cost; a KeyError where it is not measured."""
+    return changes_of(result_of(name), column, first, [arm], where)[arm]
 
 
 def text_of(name: str) -> str:

@@ -6,24 +6,16 @@ As in `test_sentences_on_results`: when a result is replaced and a sentence no l
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 
 from ivtutorial.evaluation.comparison import Difference
 from ivtutorial.lab.experiments.answers.gains import changes_of, runs_words
-from ivtutorial.lab.experiments.answers.results import change_by_run, paired, read_result
+from ivtutorial.lab.experiments.answers.results import change_by_run, paired
 from ivtutorial.lab.experiments.answers.simulated_study import simulated_study
-from tests.book.sentences import fault
+from tests.book.sentences import fault, result_of
 
 ARM, SHORT, LONG = "instructvideo", "in_domain-20", "in_domain-50"
-
-
-def result_of(name: str) -> dict[str, Any]:
-    result = read_result(name)
-    if result is None:
-        raise KeyError(name)
-    return result
 
 
 def changed(column: str, where: str = SHORT, name: str = "tableA1") -> Difference:

@@ -8,26 +8,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 
 from ivtutorial.evaluation.comparison import Difference
 from ivtutorial.lab.demo.config import DemoConfig
 from ivtutorial.lab.experiments.answers.gains import changes_of
-from ivtutorial.lab.experiments.answers.results import read_result
 from ivtutorial.lab.experiments.plans.catalogue import experiment
-from tests.book.sentences import RESULTS, fault
-from tests.book.test_sentences_on_results import changed
+from tests.book.sentences import RESULTS, changed, fault, result_of
 
 SLOPES, OTHERS = ("instructvideo", "draft-1"), ("rwr", "ddpo", "supervised")
 LISTS = ("in_domain-20", "in_domain-50", "new_animals-20", "things-20")
-
-
-def stored(name: str) -> dict[str, Any]:
-    result = read_result(name)
-    assert result is not None
-    return dict(result)
 
 
 def is_open(d: Difference) -> bool:
@@ -37,7 +28,8 @@ def is_open(d: Difference) -> bool:
 def three_older_runs() -> bool:
     """Averages, of which no single run was kept."""
     return all(
-        len(stored(name)["plan"]["seeds"]) == 3 and not any("by_run" in arm for arm in stored(name)["arms"].values())
+        len(result_of(name)["plan"]["seeds"]) == 3
+        and not any("by_run" in arm for arm in result_of(name)["arms"].values())
         for name in ("fig5a", "table1")
     )
 
@@ -45,7 +37,7 @@ def three_older_runs() -> bool:
 def rates_at_the_ends() -> bool:
     """What each method took of its grid: the highest rate, the lowest or one between."""
     took = {}
-    for name, arm in stored("fig5a")["arms"].items():
+    for name, arm in result_of("fig5a")["arms"].items():
         grid = sorted(map(float, arm["tried"]))
         took[name] = (len(grid), grid.index(arm["lr"]))
     return took == {"instructvideo": (3, 2), "draft-1": (3, 2), "rwr": (3, 0), "ddpo": (3, 1), "supervised": (3, 0)}
@@ -57,12 +49,12 @@ def plan_searches_on() -> bool:
         plan.tuning_prompts == 24
         and plan.widen > 0
         and not set(plan.seeds) & set(plan.tuning_seeds)
-        and "tuning_seeds" not in stored("fig5a")["plan"]
+        and "tuning_seeds" not in result_of("fig5a")["plan"]
     )
 
 
 def budget_of_the_stored_runs() -> bool:
-    result = stored("fig5a")
+    result = result_of("fig5a")
     prices = {arm["name"]: arm["cost_of_a_step"] for arm in result["plan"]["arms"]}
     spent = {name: arm["steps"] * prices[name] for name, arm in result["arms"].items()}
     return (
@@ -89,7 +81,7 @@ def order_of_the_race() -> bool:
 
 
 def samples_of_their_own() -> bool:
-    result = stored("fig5a")
+    result = result_of("fig5a")
     plan = {arm["name"]: arm for arm in result["plan"]["arms"]}
     seen = [
         result["arms"][name]["steps"] * plan[name]["captions"] * plan[name]["method"]["group"]
@@ -118,7 +110,7 @@ def nobody_wins() -> bool:
 def gains_carry_over() -> bool:
     gained = [[f"{changed('table1', arm, where=where).mean:+.3f}" for arm in SLOPES] for where in LISTS]
     same = all(
-        stored("table1")["arms"][arm]["lr"] == stored("fig5a")["arms"][arm]["lr"]
+        result_of("table1")["arms"][arm]["lr"] == result_of("fig5a")["arms"][arm]["lr"]
         and changed("table1", arm, where=LISTS[0]).mean == changed("fig5a", arm).mean
         for arm in SLOPES
     )
@@ -135,7 +127,7 @@ def others_gain_little() -> bool:
 
 def open_on_every_list() -> bool:
     pairs = [changed("table1", "instructvideo", first="draft-1", where=where) for where in LISTS]
-    return all(map(is_open, pairs)) and all(changes_of(stored("table1"), "reward", where=where) for where in LISTS)
+    return all(map(is_open, pairs)) and all(changes_of(result_of("table1"), "reward", where=where) for where in LISTS)
 
 
 def t4_in_hours() -> bool:

@@ -17,9 +17,8 @@ from ivtutorial.lab.experiments.answers.gains import changes_of, runs_words
 from ivtutorial.lab.experiments.answers.results import paired, read_result
 from ivtutorial.lab.experiments.answers.story import story_courses
 from ivtutorial.lab.experiments.answers.verdicts import verdict
-from tests.book.sentences import RESULTS, fault
+from tests.book.sentences import RESULTS, changed, fault
 from tests.book.test_sentences_of_verdicts import judge_is_fooled
-from tests.book.test_sentences_on_results import changed
 
 
 def of(name: str, arm: str, column: str, first: str = "base") -> Difference:

@@ -8,33 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from ivtutorial.evaluation.comparison import Difference
 from ivtutorial.lab.experiments.answers.contrasts import TWINS
 from ivtutorial.lab.experiments.answers.gains import changes_of
-from ivtutorial.lab.experiments.answers.results import change_by_run, paired, read_result
+from ivtutorial.lab.experiments.answers.results import change_by_run, paired
 from ivtutorial.lab.experiments.answers.verdicts import verdict
 from ivtutorial.lab.experiments.plans.catalogue import experiment
 from ivtutorial.lab.experiments.plans.plan import FRAME_PASSES, step_cost
-from tests.book.sentences import fault
+from tests.book.sentences import changed, fault, result_of
 
 BOOK = Path(__file__).resolve().parents[2] / "book"
 ABLATIONS = ("fig5b", "fig5c", "fig7", "fig9", "figA1")
 MOVES = ("reward", "subject", "warp_error", "flicker", "travel_error")
-
-
-def result_of(name: str) -> dict[str, Any]:
-    result = read_result(name)
-    assert result is not None, f"{name} is gone"
-    return result
-
-
-def changed(name: str, arm: str, column: str, first: str = "base", where: str | None = None) -> Difference:
-    """At equal cost; a KeyError where it is not measured."""
-    return changes_of(result_of(name), column, first, [arm], where)[arm]
 
 
 def numbers(d: Difference, form: str = ".3f") -> list[str]:

@@ -13,8 +13,8 @@ import pytest
 from ivtutorial.evaluation.comparison import Difference
 from ivtutorial.lab.experiments.answers.results import paired, read_result
 from ivtutorial.lab.experiments.answers.verdicts import verdict
-from tests.book.sentences import RESULTS, fault
-from tests.book.test_sentences_on_results import changed, earlier_models_have_three_runs, no_harm_without_tar
+from tests.book.sentences import RESULTS, changed, fault
+from tests.book.test_sentences_on_results import earlier_models_have_three_runs, no_harm_without_tar
 
 ERRORS = ("warp_error", "flicker", "travel_error")
 

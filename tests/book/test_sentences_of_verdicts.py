@@ -16,10 +16,9 @@ from ivtutorial.lab.experiments.plans.blocks import FIRST, costs
 from ivtutorial.lab.experiments.plans.catalogue import BUDGET, POINTS, RATE, REFERENCE
 from ivtutorial.lab.experiments.plans.frontier import frontier
 from ivtutorial.training.config import FinetuneConfig
-from tests.book.sentences import RESULTS, fault
+from tests.book.sentences import RESULTS, changed, fault
 from tests.book.test_sentences_on_results import (
     annotators_are_split,
-    changed,
     vivid_goes_too_far,
 )
 

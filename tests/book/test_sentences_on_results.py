@@ -12,18 +12,11 @@ from collections.abc import Callable
 
 import pytest
 
-from ivtutorial.evaluation.comparison import Difference
 from ivtutorial.lab.experiments.answers.contrasts import MISSING
-from ivtutorial.lab.experiments.answers.gains import changes_of
 from ivtutorial.lab.experiments.answers.results import change_by_run, paired, read_result
 from ivtutorial.lab.experiments.answers.simulated_study import simulated_study
 from ivtutorial.lab.experiments.answers.verdicts import Claim, verdict, verdicts
-from tests.book.sentences import RESULTS, ROOT, fault
-
-
-def changed(name: str, arm: str, column: str = "reward", first: str = "base", where: str | None = None) -> Difference:
-    """At equal cost; a KeyError where it is not measured, so that no sentence stands on nothing."""
-    return changes_of(read_result(name), column, first, [arm], where)[arm]
+from tests.book.sentences import RESULTS, ROOT, changed, fault
 
 
 def rises(name: str, arm: str, *columns: str) -> bool:
