@@ -5,6 +5,7 @@ As in `test_sentences_on_results`: when a result is replaced and a sentence no l
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 
 import pytest
@@ -13,7 +14,7 @@ from ivtutorial.evaluation.comparison import Difference
 from ivtutorial.lab.experiments.answers.gains import changes_of, runs_words
 from ivtutorial.lab.experiments.answers.results import change_by_run, paired
 from ivtutorial.lab.experiments.answers.simulated_study import simulated_study
-from tests.book.sentences import fault, result_of
+from tests.book.sentences import RESULTS, fault, result_of
 
 ARM, SHORT, LONG = "instructvideo", "in_domain-20", "in_domain-50"
 
@@ -73,10 +74,23 @@ def faults_go_and_animals_too() -> bool:
     return max(watermark.high, subject.high) < 0 and result["arms"][ARM]["steps"] == 96
 
 
+def sixteen_prompts_a_run() -> bool:
+    result = result_of("tableA1")
+    sizes = {len(row) for where in (SHORT, LONG) for row in result["base_values"][where]["reward"]}
+    return sizes == {16} and set(result["own_prompts"]) == {SHORT, LONG}
+
+
+def the_judge_is_right_about_drawings() -> bool:
+    judge = json.loads((RESULTS / "reduced_models.json").read_text(encoding="utf-8"))["judge"]
+    return [f"{judge[quality]['subject']['mean']:.0%}" for quality in ("web", "clean")] == ["96%", "98%"]
+
+
 SENTENCES: dict[str, Callable[[], bool]] = {
     "The gain is as large with 50 steps (+0.032) as with 20 (+0.033), and each of the six runs has it": (
         gain_survives_longer_chains
     ),
+    "sampled 16 prompts about known animals for each run": sixteen_prompts_a_run,
+    "names the subject right in 96 to 98 % of fresh drawn clips": the_judge_is_right_about_drawings,
     "With 20 steps `flow` falls from 0.042 to 0.036 and `warp_error` rises from 0.023 to 0.035": alarms_ring,
     "whether subjects travel less is open": alarms_ring,
     "The judge recognises the animal in 88 % of the clips, where it was 99 %": animals_are_lost,

@@ -6,8 +6,10 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from ivtutorial.evaluation import student
 from ivtutorial.lab.experiments.answers.curves import courses, mean_course
 from ivtutorial.lab.experiments.answers.gains import changes_of
 from ivtutorial.lab.experiments.answers.results import change_by_run, read_result
@@ -50,7 +52,7 @@ def test_the_reward_rises_all_the_while_and_the_watermark_fades(text: str, fig8:
 
 
 def test_animals_are_lost_and_streaks_come(text: str, fig8: dict[str, Any]) -> None:
-    share, artefact, utility = (course(fig8, column) for column in ("subject", "artefact", "utility"))
+    share, artefact = (course(fig8, column) for column in ("subject", "artefact"))
     d = changes_of(fig8, "subject", "base", [ARM], None)[ARM]
     assert f"in {share[0] * 100:.0f} % of the clips before fine-tuning, in {share[48] * 100:.0f} % at step 48" in text
     assert (
@@ -58,4 +60,14 @@ def test_animals_are_lost_and_streaks_come(text: str, fig8: dict[str, Any]) -> N
         in text
     )
     assert artefact[36] - artefact[0] > 0.15 and "from about step 36, dark streaks appear in every sky" in text
-    assert f"is highest at step {max(utility, key=lambda step: utility[step]):.0f}" in text
+
+
+def test_utility_is_highest_early_and_the_fall_is_not_certain(text: str, fig8: dict[str, Any]) -> None:
+    utility, by_run = course(fig8, "utility"), courses(fig8, ARM, "utility")
+    best = max(utility, key=lambda step: utility[step])
+    rise = f"from {utility[0]:.2f} to {utility[best]:.2f} at step {best:.0f}, its highest value"
+    assert f"{rise}, and ends at {utility[96]:.2f}" in text and "over ten runs this fall is not certain" in text
+    falls = [dict(zip(*run, strict=True)) for run in by_run]
+    change = np.array([run[96] - run[best] for run in falls])
+    reach = student(0.95, len(change) - 1) * change.std(ddof=1) / len(change) ** 0.5
+    assert abs(change.mean()) < reach
