@@ -130,7 +130,7 @@ ON_PREFERENCE: dict[str, Callable[[], bool]] = {
     ),
     "prefers the clean one in 93 %, of a right and a wrong caption the right one in 94 %; in both we wanted at least "
     "96 %": reward_is_as_measured,
-    "it prefers the clean frame in 93 % of the pairs": reward_is_as_measured,
+    "of a clean and a visibly spoilt frame it prefers the clean one in 93 %": reward_is_as_measured,
     "the votes of nine simulated annotators on tens of thousands of drawn pairs": (
         reward_saw_tens_of_thousands_of_pairs
     ),
