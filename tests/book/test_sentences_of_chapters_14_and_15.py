@@ -17,6 +17,7 @@ from ivtutorial.lab.experiments.answers.gains import changes_of, runs_words
 from ivtutorial.lab.experiments.answers.results import paired, read_result
 from ivtutorial.lab.experiments.answers.story import story_courses
 from ivtutorial.lab.experiments.answers.verdicts import verdict
+from ivtutorial.lab.experiments.plans.plan import HELD_OUT
 from tests.book.sentences import RESULTS, changed, fault
 from tests.book.test_sentences_of_verdicts import judge_is_fooled
 
@@ -135,6 +136,7 @@ def style_of_fig8() -> bool:
         and f"{sharp[1].mean:.3f}" == "0.017"
         and claim.verdict == "reproduced"
         and all(": reproduced (" in line for line in claim.evidence)
+        and ["(+0.078, " in claim.evidence[0], "(+0.067, " in claim.evidence[1]] == [True, True]
     )
 
 
@@ -145,6 +147,7 @@ def claim_9_is_undecided() -> bool:
         claim.verdict == "undecided"
         and all(words in line for words, line in zip(wanted, claim.evidence, strict=True))
         and min(d.mean for d in u) > 0
+        and f"{max(d.mean for d in u) - u[-1].mean:.2f}" == "0.07"
         and max(along("subject")[-1].high, -along("artefact")[-1].low) < 0
     )
 
@@ -183,6 +186,14 @@ def guards_end_so() -> bool:
     )
 
 
+def early_stops_early() -> bool:
+    """The last moment of each run of the arm, and the prompts of a round."""
+    result = read_result("guards")
+    assert result is not None
+    last = {point["seed"]: point["step"] for point in result["arms"]["early-stop"]["curve"]}
+    return list(last.values()) == [24, 12, 6] and HELD_OUT == 6
+
+
 def guards_help_against_plain() -> bool:
     reward, animals = guards("reward", "plain"), guards("subject", "plain")
     good = ("half-scale", "early-stop", "data-term", "kl-term")
@@ -214,6 +225,7 @@ def rates_do_not_agree() -> bool:
     ends = [by_way[name, "reward"] for name in ("fig8", "guards")]
     return (
         [round(-100 * x) for x in animals] == [15, 29, 42]
+        and round(3 * (1 - by_way["fig8", "subject"][0.19] / by_way["fig8", "subject"][0.1]), 1) == 1.0
         and max(ends[0], key=lambda way: ends[0][way]) == 0.19
         and ends[1][0.12] > 0 > ends[1][0.24]
     )
@@ -236,7 +248,7 @@ def paths_are_those() -> bool:
 
 
 ON_14: dict[str, Callable[[], bool]] = {
-    "in all four rows it is higher at step 48 than at 24. Nor does $u$, the second number, except for the hedgehog "
+    "in all four rows it is higher at step 48 than at 24. $u$, the second number, falls for the hedgehog only "
     "(2.8 to 0.9)": strip_hides_it,
     "The reward rises to the end, by 0.034. Utility rises with it for 24 steps, by 0.20 (0.13 to 0.27); by step 48 it "
     "has lost 0.12 of that (0.03 to 0.20), and the judge reads 84 % of the animals, where it read 99 %. At the end "
@@ -248,21 +260,23 @@ ON_14: dict[str, Callable[[], bool]] = {
     "rise, by 0.079 and 0.073 at the end, and the watermark, as the judge reads it, fades from 0.14 to 0.03. Half way "
     "utility is not clearly below its start (+0.08, -0.03 to +0.20)": style_of_fig8,
     "one animal in ten is lost (0.99 to 0.89), and some of the sharpness is stripes: after 24 steps, before they are "
-    "plain, it has risen by 0.017 only": style_of_fig8,
+    "clearly visible, it has risen by 0.017 only": style_of_fig8,
+    "a straight line through all moments: +0.078 and +0.067": style_of_fig8,
     "all of them are answered with yes": style_of_fig8,
     "Utility is 0.04 lower where the reward is best than where utility is best (-0.03 to +0.12), and in the second "
-    "half of the runs it changes by +0.04 (-0.07 to +0.16). At no measured moment is its mean below the start": (
-        claim_9_is_undecided
-    ),
+    "half of the runs it changes by +0.04 (-0.07 to +0.16;": claim_9_is_undecided,
+    "The 0.04 is less than the 0.07 between peak and end": claim_9_is_undecided,
+    "At no measured moment is its mean below the start": claim_9_is_undecided,
     "a learning rate of 0.01, five times the usual one": guards_are_older_runs,
     "three runs of earlier small models, without the utility $u$": guards_are_older_runs,
     "| slower | the plain run at the usual rate (not yet run) |": guards_are_older_runs,
     "+0.035 of reward (0.017 to 0.055), and 15 points of the animals gone (4 to 27)": guards_end_so,
     "no reward gained (-0.013, -0.043 to +0.017), and 48 points of the animals gone": guards_end_so,
-    "Only with half of the adapter (squares) does the reward rise": guards_end_so,
+    "Only with half of the adapter (squares) is the reward higher at the end": guards_end_so,
     "the judge finds 48 points fewer of the right animals": guards_end_so,
     "(-0.004 and -0.009, both intervals reach zero), and 8 and 23 points of the animals are lost": guards_end_so,
     "at the untouched model's reward (-0.001), with 17 points of the animals gone": guards_end_so,
+    "Its runs stopped after 24, 12 and 6 steps (the table has the limit). With six prompts a round": early_stops_early,
     "Four guards keep 25 to 40 points more of the animals": guards_help_against_plain,
     "23 points fewer animals, and 0.020 less reward": guards_help_against_plain,
     "In all three the reward has risen by about 0.03, and 10, 29 and 23 points of the animals are gone": (
@@ -270,6 +284,7 @@ ON_14: dict[str, Callable[[], bool]] = {
     ),
     "In `fig8` 15 points are gone at a way of about 0.1, and the reward still rises at 0.19": rates_do_not_agree,
     "at 0.12 `fig5a` has lost 29 points and `guards` 42": rates_do_not_agree,
+    "in `fig8` a third of the loss comes back after 0.1": rates_do_not_agree,
     "(utility +0.19), then right and down (+0.05 after 48), and ends at +0.13": paths_are_those,
     "The fall in between is 0.14 of utility, and the bar spans 0.09": paths_are_those,
     "(The ten runs of `fig8` say 0.12, 0.03 to 0.20.)": best_clips_come_early,
@@ -289,6 +304,7 @@ ON_15: dict[str, Callable[[], bool]] = {
     "the judge gives $u = 2.9$, the highest of its row, and is fooled; over all prompts and runs $u$ falls by 1.70": (
         strip_is_of_the_ends
     ),
+    "for 96 steps on the reduced HPS, and for 48 on": strip_is_of_the_ends,
     "with 64 points fewer right animals": vivid_against_reduced,
     "81 points of the right animals": vivid_against_reduced,
     "Three ask for the style, and it is there; the fourth asks whether the clips are as good, and they are not": (
