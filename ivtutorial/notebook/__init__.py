@@ -3,7 +3,7 @@
 | module        | holds                                                                                   |
 |---------------|-----------------------------------------------------------------------------------------|
 | `scale`       | `open_scale`: the models and the clip size that `IVTUTORIAL_SCALE` stands for; `seeded` |
-| `exercises`   | `check`: is the function of an exercise right, and if not, which law does it break?     |
+| `exercises`   | `check`: is the function of an exercise right, and if not, which case fails?            |
 | `costs`       | `saved_bytes`: memory that back-propagation keeps; `print_cost`: what a chapter took    |
 | `style`       | colours, `use_style` for plots, `frame_row` for the frames of a clip beside a plot      |
 | `widgets`     | `film_strip`, `clip_row`, `stepper`: pieces of a page that need no kernel               |
