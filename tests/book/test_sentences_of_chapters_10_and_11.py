@@ -168,8 +168,8 @@ ROWS: dict[str, dict[str, Callable[[], bool]]] = {
         "These are three older runs, which decide nothing. The two methods with the gradient of the reward gained "
         "most: InstructVideo +0.026 and DRaFT-1 +0.030, where RWR, DDPO and supervised tuning gained at most "
         "+0.003.": slopes_gain_most,
-        "InstructVideo's lead over each of these three is clear of zero for new prompts; between InstructVideo and "
-        "DRaFT-1 it is open.": order_of_the_race,
+        "The interval of InstructVideo's lead over each of these three excludes zero; between InstructVideo and "
+        "DRaFT-1 the order is open.": order_of_the_race,
         "RWR and DDPO saw 48 and 32 samples of their own": samples_of_their_own,
         "so InstructVideo takes three steps for two of DRaFT-1": samples_of_their_own,
         "The paper takes hundreds of times as many steps": samples_of_their_own,
