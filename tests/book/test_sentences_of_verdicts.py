@@ -233,8 +233,8 @@ ON_VERDICTS: dict[str, Callable[[], bool]] = {
     "0.79)": utility_turns_back,
     "on average it is highest after a quarter of the run (+0.20 against the untouched model), has fallen to +0.08 half "
     "way, and ends at +0.13. At no measured moment is it below where it started, and a fall by the end, which a "
-    "question asks about, is neither shown nor ruled out. Between a quarter and half of the run utility does fall, by 0.12 "
-    "(0.03 to 0.20)": utility_turns_back,
+    "question asks about, is neither shown nor ruled out. Between a quarter and half of the run utility does fall, by "
+    "0.12 (0.03 to 0.20)": utility_turns_back,
     "The second judge sees less of a gain: +0.09 (-0.02 to +0.19) after a quarter and +0.01 (-0.12 to +0.14) at the "
     "end": second_judge_sees_less,
     "quality improves (net +11 of a possible +19), and alignment suffers (net -6), where the paper's raters saw it "
