@@ -232,9 +232,9 @@ ON_VERDICTS: dict[str, Callable[[], bool]] = {
     "Two things did get worse, and no question asks about them: right subjects (0.99 to 0.89) and *artefacts* (0.54 to "
     "0.79)": utility_turns_back,
     "on average it is highest after a quarter of the run (+0.20 against the untouched model), has fallen to +0.08 half "
-    "way, and ends at +0.13. At no measured moment is it below where it started, and what the questions ask, a fall by "
-    "the end, has been neither shown nor ruled out. Between a quarter and half of the run utility does fall, by 0.12 "
-    "(0.03 to 0.20)": utility_turns_back,
+    "way, and ends at +0.13. At no measured moment is it below where it started, and a fall by the end, which a "
+    "question asks about, is neither shown nor ruled out. Between a quarter and half of the run utility does fall, by "
+    "0.12 (0.03 to 0.20)": utility_turns_back,
     "The second judge sees less of a gain: +0.09 (-0.02 to +0.19) after a quarter and +0.01 (-0.12 to +0.14) at the "
     "end": second_judge_sees_less,
     "quality improves (net +11 of a possible +19), and alignment suffers (net -6), where the paper's raters saw it "
@@ -261,7 +261,7 @@ ON_VERDICTS: dict[str, Callable[[], bool]] = {
     "In claim 8, *not reproduced* is about a formula that does not read the caption": vivid_goes_too_far,
     "six runs for each claim take 28 core-hours, and the whole plan takes 44": six_runs_cost,
     "the same models, settings and precision, which is bf16": results_are_in_bf16,
-    "It sets 25 steps of the paper's recipe beside cheaper gradients": recipe_is_the_papers,
+    "It sets 25 steps of the paper's recipe (10 in the quick version) beside cheaper gradients": recipe_is_the_papers,
     "here utility was highest on average after a quarter of the run": utility_turns_back,
 }
 
