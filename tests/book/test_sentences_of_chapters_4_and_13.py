@@ -131,16 +131,33 @@ def every_frame_has_forty_steps() -> bool:
     return result_of("fig7")["arms"]["dense"]["steps"] == arms["dense"] == 40 and arms["mean"] == arms["again"] == 48
 
 
-def clean_clips_do_not_help() -> bool:
-    result = result_of("fig9")
-    reward, watermark = (changed("fig9", "clean", column, "web") for column in ("reward", "watermark"))
-    own, tuned = result["data"]["web"]["mean"], changed("fig9", "web", "reward")
+def samples_pass_their_clips() -> bool:
+    own = result_of("fig9")["data_values"]["clips-20"]["web"]["reward"]
+    d = changed("fig9", "web", "reward", where="clips-20")
+    rewards = [f"{value:.3f}" for value in (d.after, sum(own) / len(own), d.before)]
+    return rewards == ["0.436", "0.374", "0.399"] and d.low > 0
+
+
+def clean_clips_give_the_same_reward() -> bool:
+    answers = [line.partition(": ")[2].partition(" (")[0] for line in verdict(6).evidence[2:]]
+    clean, light = (changed("fig9", arm, "reward", "web") for arm in ("clean", "light"))
+    said = [f"{d.mean:.3f}, {d.low:.3f} to {d.high:.3f}" for d in (clean, light)]
     return (
-        three_older("fig9")
-        and own < tuned.before < tuned.after
-        and f"{reward.mean:.3f}, {reward.low:.3f} to {reward.high:.3f}" == "-0.007, -0.014 to 0.000"
-        and numbers(watermark, ".2f") == ["0.11", "0.04", "0.18"]
-        and watermark.low > 0
+        answers == ["equivalent", "undecided", "equivalent"]
+        and said == ["-0.002, -0.006 to 0.001", "-0.001, -0.004 to 0.002"]
+        and len(result_of("fig9")["arms"]["clean"]["seeds"]) == 6
+    )
+
+
+def clean_clips_keep_animals_and_watermarks() -> bool:
+    u, animals, watermark = (changed("fig9", "clean", column, "web") for column in ("utility", "subject", "watermark"))
+    before = changed("fig9", "clean", "watermark").before
+    return (
+        f"{u.mean:+.2f}, {u.low:+.2f} to {u.high:+.2f}" == "+0.10, -0.04 to +0.24"
+        and numbers(animals, ".2f") == ["0.09", "0.02", "0.16"]
+        and numbers(watermark, ".2f") == ["0.03", "0.00", "0.05"]
+        and min(animals.low, watermark.low) > 0
+        and [f"{x:.2f}" for x in (before, watermark.after, watermark.before)] == ["0.16", "0.05", "0.03"]
     )
 
 
@@ -208,10 +225,18 @@ ON_ABLATIONS: dict[str, Callable[[], bool]] = {
     ),
     "With *every frame* the answer is still undecided": errors_in_time_at_equal_reward,
     "so this arm has 40 steps and the others 48": every_frame_has_forty_steps,
-    "Clean clips gave no more reward than web clips (-0.007, -0.014 to 0.000), and samples kept more of the watermark "
-    "(+0.11, 0.04 to 0.18)": clean_clips_do_not_help,
-    "Samples have more reward than the web clips after tuning, and had more before": clean_clips_do_not_help,
-    "In three older runs clean clips gave no more reward and left more of the watermark": clean_clips_do_not_help,
+    "after tuning (0.436 against 0.374) and already before (0.399)": samples_pass_their_clips,
+    "Samples score higher than the clips they were tuned on, before tuning and more so": samples_pass_their_clips,
+    "clean clips gave the reward of web clips (-0.002, -0.006 to 0.001; the margin set before is 0.01), and so did "
+    "clips with half of the faults (-0.001, -0.004 to 0.002)": clean_clips_give_the_same_reward,
+    "Whether clean clips give more $u$ is open (+0.10, -0.04 to +0.24). They kept more animals recognisable (+0.09, "
+    "0.02 to 0.16) and left a little more of the watermark (+0.03, 0.00 to 0.05)": (
+        clean_clips_keep_animals_and_watermarks
+    ),
+    "0.16 fell to 0.05, and to 0.03 with web clips": clean_clips_keep_animals_and_watermarks,
+    "In six runs clean clips gave no more reward than web clips, kept more animals, and left a little more": lambda: (
+        clean_clips_give_the_same_reward() and clean_clips_keep_animals_and_watermarks()
+    ),
     "the reward has risen by 0.017 with $D = 20$ and by 0.018 with $D = 50$": longer_chains_cost_more,
     "At equal cost $D = 20$ gains 0.009 more and, with twice the updates, also loses more right subjects": (
         longer_chains_cost_more

@@ -19,6 +19,7 @@ from ivtutorial.training.config import FinetuneConfig
 from tests.book.sentences import RESULTS, changed, fault
 from tests.book.test_sentences_on_results import (
     annotators_are_split,
+    clips_score_lower_than_samples,
     vivid_goes_too_far,
 )
 
@@ -209,6 +210,15 @@ def same_runs() -> bool:
     return all(sum(a == b for a, b in zip(rows, at[0], strict=True)) >= 5 for rows in at)
 
 
+def made_again() -> bool:
+    """Rounding moves a run's mean reward by less than 0.002, less than a tenth of what separates runs."""
+    first, again = (
+        next(m for m in read_result(name)["arms"][arm]["moments"] if m["step"] == 48)["by_run"]["reward"][:6]  # type: ignore[index]
+        for name, arm in (("fig8", "instructvideo"), ("fig9", "web"))
+    )
+    return all(abs(sum(a) / len(a) - sum(b) / len(b)) < 0.002 for a, b in zip(first, again, strict=True))
+
+
 def overall_is_a_little_better() -> bool:
     result = read_result("fig8")
     assert result is not None
@@ -228,7 +238,17 @@ ON_VERDICTS: dict[str, Callable[[], bool]] = {
     "lead matters is open. The truth points the other way on average, +0.21 with 50 steps and +0.06 with 20, and fewer "
     "animals are lost; but the intervals overlap": shorter_chain_leads_by_about_the_margin,
     "Each of its training steps costs 2.2 times as much": shorter_chain_leads_by_about_the_margin,
-    "Claims 4, 5, 7, 8 and 9 share runs of the paper's recipe": same_runs,
+    "Claims 4, 5, 7, 8 and 9 share runs of the paper's recipe, and claim 6 has the same runs made again on another "
+    "processor, which rounds differently": lambda: same_runs() and made_again(),
+    "samples scored higher than the clips before tuning already, and tuning widened the lead": (
+        clips_score_lower_than_samples
+    ),
+    "all three sets gave the same within the margin set before. Whether cleaner clips give more u is open": lambda: (
+        [line.partition(": ")[2].partition(" (")[0] for line in verdict(6).evidence[2:]]
+        == ["equivalent", "undecided", "equivalent"]
+    ),
+    "they kept more animals recognisable": lambda: changed("fig9", "clean", "subject", "web").low > 0,
+    "a little more of it stayed": lambda: changed("fig9", "clean", "watermark", "web").low > 0,
     "Two things did get worse, and no question asks about them: right subjects (0.99 to 0.89) and *artefacts* (0.54 to "
     "0.79)": utility_turns_back,
     "on average it is highest after a quarter of the run (+0.20 against the untouched model), has fallen to +0.08 half "

@@ -92,8 +92,17 @@ def keeps_gain() -> bool:
 
 
 def earlier_models_have_three_runs() -> bool:
-    older = {"fig5a": "instructvideo", "fig5b": "tau-0.6", "fig5c": "lambda-1.0", "fig9": "web"}
+    older = {"fig5a": "instructvideo", "fig5b": "tau-0.6", "fig5c": "lambda-1.0"}
     return [len(runs_that_lose(name, arm, 0.0)) for name, arm in older.items()] == [3] * len(older)
+
+
+def clips_score_lower_than_samples() -> bool:
+    above = verdict(6).evidence[0]
+    result = read_result("fig9")
+    assert result is not None
+    own = result["data_values"]["clips-20"]["web"]["reward"]
+    before = changed("fig9", "web", where="clips-20").before
+    return ": reproduced (+0.062, 95 % +0.044 to +0.080)" in above and before > sum(own) / len(own)
 
 
 def annotators_are_split() -> bool:
@@ -127,6 +136,13 @@ def vivid_goes_too_far() -> bool:
 SENTENCES: dict[str, Callable[[], bool]] = {
     "Where it says *not yet*, there are three with earlier ones": earlier_models_have_three_runs,
     "without TAR the difference is within the margin that was set before": no_harm_without_tar,
+    "**undecided**: samples score higher (+0.062, +0.044 to +0.080), but they did before tuning too": (
+        clips_score_lower_than_samples
+    ),
+    "cleaner clips give the same reward, whether more u is open": lambda: (
+        [line.partition(": ")[2].partition(" (")[0] for line in verdict(6).evidence[2:]]
+        == ["equivalent", "undecided", "equivalent"]
+    ),
     "**reproduced** (watermark 0.14 to 0.03, as the judge reads it)": lambda: (
         watermark_fades() and rises("fig8", "instructvideo", "sharpness", "colourfulness")
     ),
