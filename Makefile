@@ -13,6 +13,8 @@ LOWEST := .venv-lowest
 # Two workers with one thread each: small models spend their time on barriers when threads share the cores.
 WORKERS   ?= 2
 XDIST     := -n $(WORKERS) --dist loadfile
+# In their own order: the files with the longest tests have the fewest, and would come last, on one worker.
+UNIT      := $(XDIST) --no-loadscope-reorder tests
 NBVAL     := --nbval-lax --nbval-current-env --nbval-cell-timeout=300 --nbval-kernel-startup-timeout=120
 NOTEBOOKS := $(wildcard book/*.ipynb)
 LOCK      := --universal --python-version 3.10 --extra dev --extra book --no-emit-index-url --no-header --no-annotate
@@ -47,10 +49,10 @@ types: $(READY)  ## mypy
 	$(BIN)/mypy ivtutorial
 
 unit: $(READY)  ## pytest tests/ (a larger set of golden values: IVTUTORIAL_GOLDEN=folder)
-	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest $(XDIST) tests
+	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest $(UNIT)
 
 test-kernels: $(READY)  ## unit tests with the kernels and threads of other processors (long; KERNELS=avx2: some of them)
-	HF_HUB_OFFLINE=1 $(BIN)/python scripts/test_kernels.py $(if $(KERNELS),--only $(KERNELS)) -- $(XDIST) tests
+	HF_HUB_OFFLINE=1 $(BIN)/python scripts/test_kernels.py $(if $(KERNELS),--only $(KERNELS)) -- $(UNIT)
 
 notebooks: $(READY)  ## run every notebook of the book
 	$(if $(NOTEBOOKS),HF_HUB_OFFLINE=1 $(BIN)/python -m pytest $(XDIST) $(NBVAL) $(NOTEBOOKS),@echo "no notebooks yet")
@@ -66,7 +68,7 @@ colab-test: $(READY)  ## ask pip whether installing the package would change a n
 	$(BIN)/python scripts/check_colab.py
 
 test-lowest: $(LOWEST)/.ready  ## unit tests with the oldest allowed versions (PYTHON from 3.10 to 3.12)
-	$(LOWEST)/bin/python -m pytest $(XDIST) tests  # not HF_HUB_OFFLINE=1: old diffusers then refuse local folders too
+	$(LOWEST)/bin/python -m pytest $(UNIT)  # not HF_HUB_OFFLINE=1: old diffusers then refuse local folders too
 
 kit: $(READY)  ## an archive for a machine without network, with what it lacks (dist/ivtutorial-kit.tar.gz, dist/run.sh)
 	$(BIN)/python scripts/make_kit.py --uv $(UV)
