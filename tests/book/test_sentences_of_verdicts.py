@@ -238,7 +238,9 @@ ON_VERDICTS: dict[str, Callable[[], bool]] = {
     "lead matters is open. The truth points the other way on average, +0.21 with 50 steps and +0.06 with 20, and fewer "
     "animals are lost; but the intervals overlap": shorter_chain_leads_by_about_the_margin,
     "Each of its training steps costs 2.2 times as much": shorter_chain_leads_by_about_the_margin,
-    "Claims 4 to 9 share runs of the paper's recipe (claim 6 with other rounding)": lambda: same_runs() and made_again(),
+    "Claims 4 to 9 share runs of the paper's recipe (claim 6 with other rounding)": lambda: (
+        same_runs() and made_again()
+    ),
     "samples scored higher than the clips before tuning already, and tuning widened the lead": (
         clips_score_lower_than_samples
     ),
