@@ -160,11 +160,11 @@ ROWS: dict[str, dict[str, Callable[[], bool]]] = {
         "three rates, RWR and supervised tuning the lowest. These runs are of an earlier version of the small models": (
             lambda: rates_at_the_ends() and three_older_runs()
         ),
-        "adds rates until the best is no longer at an end, and tunes on 24 prompts and on seeds that it does not "
+        "adds up to three more while the best is at an end, and tunes on 24 prompts and on seeds that it does not "
         "report.": plan_searches_on,
         "of a stored run is 2,800 passes, counted without decoding and scoring. In whole steps that is 2,688 passes "
         "for InstructVideo and 3,072 for RWR, the extremes.": budget_of_the_stored_runs,
-        "The present plan has 11,443 passes a run, and twice that for RWR and DDPO": budget_of_the_plan,
+        "The present plan has 11,443 passes a run for InstructVideo and DRaFT-1, twice that for RWR and DDPO": budget_of_the_plan,
         "These are three older runs, which decide nothing. The two methods with the gradient of the reward gained "
         "most: InstructVideo +0.026 and DRaFT-1 +0.030, where RWR, DDPO and supervised tuning gained at most "
         "+0.003.": slopes_gain_most,
