@@ -164,7 +164,9 @@ ROWS: dict[str, dict[str, Callable[[], bool]]] = {
         "report.": plan_searches_on,
         "of a stored run is 2,800 passes, counted without decoding and scoring. In whole steps that is 2,688 passes "
         "for InstructVideo and 3,072 for RWR, the extremes.": budget_of_the_stored_runs,
-        "The present plan has 11,443 passes a run for InstructVideo and DRaFT-1, twice that for RWR and DDPO": budget_of_the_plan,
+        "The present plan has 11,443 passes a run for InstructVideo and DRaFT-1, twice that for RWR and DDPO": (
+            budget_of_the_plan
+        ),
         "These are three older runs, which decide nothing. The two methods with the gradient of the reward gained "
         "most: InstructVideo +0.026 and DRaFT-1 +0.030, where RWR, DDPO and supervised tuning gained at most "
         "+0.003.": slopes_gain_most,
