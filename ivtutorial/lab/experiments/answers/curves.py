@@ -103,7 +103,7 @@ def _arm(axis: Any, result: Mapping[str, Any], name: str, column: str, price: fl
         for steps, levels in courses(result, name, column)
     ]
     for run in runs:
-        axis.plot(*run, color=look(k)["color"], alpha=0.25, lw=0.8)
+        axis.plot(*run, color=look(k)["color"], alpha=0.25, lw=0.8, marker="none")
     axis.plot(*mean_course(runs), lw=2, ms=5, label=arm_words(name), **look(k))
     end = result["arms"][name]["final"][where][column]
     ends = [[end["mean"] - end["low"]], [end["high"] - end["mean"]]]

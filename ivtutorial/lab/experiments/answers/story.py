@@ -189,7 +189,8 @@ def _with_cost(course: Course, first: Course) -> Course:
 def _chance(axis: Any, twin: Course, end: tuple[float, float]) -> None:
     """A bar from the end of a twin to where its original has cost as much."""
     there = [float(difference_of(twin.result, BASE, str(twin.twin_of), column).mean()) for column in AXES]
-    axis.plot([there[0], end[0]], [there[1], end[1]], color=GREY, lw=5, alpha=0.5, solid_capstyle="round", zorder=1)
+    joined = [there[0], end[0]], [there[1], end[1]]
+    axis.plot(*joined, color=GREY, lw=5, alpha=0.5, solid_capstyle="round", zorder=1, marker="none")
 
 
 def _contours(axis: Any) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from ivtutorial.errors import InputError
 from ivtutorial.lab.experiments.answers.curves import draw_curves, new_figure
-from ivtutorial.lab.experiments.answers.forest import draw_forest, twin_row
+from ivtutorial.lab.experiments.answers.forest import Row, draw_forest, twin_row
 from ivtutorial.lab.experiments.answers.gains import (
     gain_html,
     gain_rows,
@@ -29,6 +29,7 @@ from ivtutorial.lab.experiments.answers.plots import (
     shown_answers,
     write_plot,
 )
+from ivtutorial.notebook.style import use_style
 from tests.lab.experiments.made_up import made_up_result
 
 RISE = {"reward": [0.01, 0.02, 0.03, 0.04], "utility": [0.1, 0.2, 0.3, 0.1]}
@@ -272,3 +273,16 @@ def test_an_empty_forest_has_a_note() -> None:
     figure = new_figure(3, 1)
     draw_forest(figure, [])
     assert [text.get_text() for text in figure.texts] == ["Nothing was measured yet."]
+
+
+def test_lines_have_no_markers_of_the_books_style() -> None:
+    """A bound and the bar of 90 % are lines; in a chapter every line would get the next marker of the style."""
+    import matplotlib
+
+    with matplotlib.rc_context():
+        use_style()
+        figure = new_figure(4, 3)
+        row = Row("one", 0.1, 0.0, 0.2, thick=(0.05, 0.15), margin=0.1)
+        draw_forest(figure, [("reward", [row, row])])
+    lines = [line for line in figure.axes[0].lines if len(line.get_xdata()) > 1]
+    assert len(lines) == 4 and {line.get_marker() for line in lines} <= {"none", "None"}
