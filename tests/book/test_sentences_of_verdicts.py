@@ -266,7 +266,7 @@ ON_VERDICTS: dict[str, Callable[[], bool]] = {
     "claims read the same runs), have settled it": half_way_is_settled,
     "it has risen by 0.017 (0.001 to 0.032), and by 0.079 at the end. Most of the change in colour and watermark comes "
     "early: after the same quarter colourfulness has risen by 0.052 of 0.073, and the watermark fallen by 0.084 of "
-    "0.117": (looks_along_the_run),
+    "0.117": looks_along_the_run,
     "In all four arms of the table flicker falls, by 28 to 34 %, and warping error rises, by 32 to 38 %": (
         time_changes_in_every_arm
     ),

@@ -17,6 +17,7 @@ from ivtutorial.lab.experiments.answers.results import change_by_run, paired, re
 from ivtutorial.lab.experiments.answers.simulated_study import simulated_study
 from ivtutorial.lab.experiments.answers.verdicts import Claim, verdict, verdicts
 from tests.book.sentences import RESULTS, ROOT, changed, fault
+from tests.book.test_sentences_of_chapters_4_and_13 import clean_clips_give_the_same_reward, samples_pass_their_clips
 
 
 def rises(name: str, arm: str, *columns: str) -> bool:
@@ -97,12 +98,7 @@ def earlier_models_have_three_runs() -> bool:
 
 
 def clips_score_lower_than_samples() -> bool:
-    above = verdict(6).evidence[0]
-    result = read_result("fig9")
-    assert result is not None
-    own = result["data_values"]["clips-20"]["web"]["reward"]
-    before = changed("fig9", "web", where="clips-20").before
-    return ": reproduced (+0.062, 95 % +0.044 to +0.080)" in above and before > sum(own) / len(own)
+    return ": reproduced (+0.062, 95 % +0.044 to +0.080)" in verdict(6).evidence[0] and samples_pass_their_clips()
 
 
 def annotators_are_split() -> bool:
@@ -139,10 +135,7 @@ SENTENCES: dict[str, Callable[[], bool]] = {
     "**undecided**: samples score higher (+0.062, +0.044 to +0.080), but they did before tuning too": (
         clips_score_lower_than_samples
     ),
-    "cleaner clips give the same reward, whether more u is open": lambda: (
-        [line.partition(": ")[2].partition(" (")[0] for line in verdict(6).evidence[2:]]
-        == ["equivalent", "undecided", "equivalent"]
-    ),
+    "cleaner clips give the same reward, whether more u is open": clean_clips_give_the_same_reward,
     "**reproduced** (watermark 0.14 to 0.03, as the judge reads it)": lambda: (
         watermark_fades() and rises("fig8", "instructvideo", "sharpness", "colourfulness")
     ),

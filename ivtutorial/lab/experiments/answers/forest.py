@@ -98,13 +98,11 @@ def draw_forest(figure: Any, panels: Sequence[tuple[str, Sequence[Row]]]) -> Non
     axes = figure.subplots(len(panels), 1, squeeze=False, gridspec_kw={"height_ratios": heights})[:, 0]
     for axis, (title, rows) in zip(axes, panels, strict=True):
         for k, row in enumerate(rows):
-            axis.plot(
-                [row.bound] * 2, [k - 0.5, k + 0.5], color="grey", lw=1, marker="none"
-            )  # the book's style has some
+            axis.vlines(row.bound, k - 0.5, k + 0.5, color="grey", lw=1)
             if row.margin is not None:
                 axis.fill_betweenx([k - 0.4, k + 0.4], -row.margin, row.margin, color="#DDDDDD", lw=0)
             if row.thick is not None:
-                axis.plot(row.thick, [k, k], color=row.colour, lw=4, alpha=0.5, solid_capstyle="butt", marker="none")
+                axis.hlines(k, *row.thick, color=row.colour, lw=4, alpha=0.5)
             axis.plot(row.dots, [k + 0.22] * len(row.dots), ".", color=GREY, ms=3)
             ends = None
             if row.low is not None and row.high is not None:
