@@ -109,7 +109,7 @@ def test_the_texts_say_what_was_counted() -> None:
     readme = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
     t4, h100 = ROWS["preset t4"], ROWS["preset h100"]["cards"]["H100"]
     assert f"{t4['tflop']:,.0f} TFLOP, its tensors need {t4['peak_gib']:.1f} GiB with the preset `t4`" in readme
-    assert f"{t4['cards']['T4']['floor']:.0f} s on a T4 and {h100['floor']:.1f} s on an H100" in readme
+    assert f"{t4['cards']['T4']['floor']:.0f} s on a T4, and {h100['floor']:.1f} s on an H100" in readme
 
 
 def test_a_clip_outside_training_is_counted_too_and_chapters_quote_it() -> None:
