@@ -125,11 +125,9 @@ ON_DIFFUSION: dict[str, Callable[[], bool]] = {
     "*counted*: 4.3 GiB, and at least 6.4 s on a T4 or 0.5 s on an H100": a_clip_at_full_size_is_as_counted,
 }
 ON_PREFERENCE: dict[str, Callable[[], bool]] = {
-    "agrees with the taste in 87 % where the two differ in their faults and in 96 % where they differ in one fact": (
-        reward_is_as_measured
-    ),
-    "prefers the clean one in 93 %, of a right and a wrong caption the right one in 94 %; in both we wanted at least "
-    "96 %": reward_is_as_measured,
+    "| two pictures that differ in their faults | the annotators' taste | 87 % | | two that differ in one fact | the "
+    "annotators' taste | 96 % | | a clean and a visibly spoilt picture | the clean one | 93 % | | two captions of one "
+    "picture | the right caption | 94 % | In the last two we wanted at least 96 %": reward_is_as_measured,
     "of a clean and a visibly spoilt frame it prefers the clean one in 93 %": reward_is_as_measured,
     "the votes of nine simulated annotators on tens of thousands of drawn pairs": (
         reward_saw_tens_of_thousands_of_pairs
