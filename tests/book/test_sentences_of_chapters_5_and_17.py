@@ -11,6 +11,11 @@ import pytest
 from ivtutorial.lab.experiments.answers.frontier_table import frontier_rows
 from ivtutorial.lab.experiments.answers.gains import changes_of
 from ivtutorial.lab.experiments.answers.results import read_result
+from ivtutorial.lab.experiments.plans.plan import FRAME_PASSES, Arm, step_cost
+from ivtutorial.method.instructvideo import InstructVideo
+from ivtutorial.rivals.quick_edit import QuickEdit
+from ivtutorial.training.config import FinetuneConfig
+from ivtutorial.training.presets import PRESETS, preset
 from tests.book.sentences import RESULTS, fault
 
 HIGH = ("tau-0.5", "tau-0.6", "tau-0.7", "tau-0.9")
@@ -76,6 +81,28 @@ def two_phases_halve_three_steps() -> bool:
     return (round(one["step_mb"]), round(two["step_mb"])) == (2029, 1010) and two["relative"] > 1.2 * one["relative"]
 
 
+def an_update_costs() -> bool:
+    paper, quick = (step_cost(Arm("an arm", method)) for method in (InstructVideo(), QuickEdit()))
+    costs = [f"{x:.1f}" for x in (paper, quick, 4 * paper, 4 * quick)]
+    return costs == ["29.8", "6.9", "119.2", "27.6"] and f"{quick / paper:.2f}" == "0.23" and FRAME_PASSES == 0.45
+
+
+def an_update_of_a_lora_costs() -> bool:
+    return f"{(4 + 2 * FRAME_PASSES) / (26 + 4 * FRAME_PASSES):.2f}" == "0.18"
+
+
+def quick_edit_takes_a_quarter() -> bool:
+    """With every preset."""
+    rates = {
+        tuple(
+            FinetuneConfig.from_dict({**preset(name), "method": {"name": method}}).lr
+            for method in ("QuickEdit", "InstructVideo")
+        )
+        for name in PRESETS
+    }
+    return rates == {(2.5e-6, 1e-5)}
+
+
 def prefix_serves_four_updates() -> bool:
     """At the higher rate; at the lower all eight."""
     rates = json.loads((RESULTS / "prefix_bias.json").read_text())["rates"]
@@ -104,7 +131,17 @@ ON_MORE_REWARD: dict[str, Callable[[], bool]] = {
         quick_edit_leads_in_a_first_look
     ),
     "Direct-Align takes a fifth of the time and saves no memory": direct_align_takes_a_fifth_of_the_time,
-    "where several steps carry gradient, 2029 to 1010 MB, and cost time": two_phases_halve_three_steps,
+    "saves memory where several steps carry gradient: from 2029 to 1010 MB. It costs time": (
+        two_phases_halve_three_steps
+    ),
+    r"costs $28 + 4 \cdot 0.45 = 29.8$ passes, QuickEdit $6 + 2 \cdot 0.45 = 6.9$, a share of 0.23": an_update_costs,
+    r"become $2 \cdot (11 + 2) = 26$ and the 6 become $2 \cdot 2 = 4$, and QuickEdit's share is 0.18": (
+        an_update_of_a_lora_costs
+    ),
+    "costs 119.2 passes by the paper's recipe and 27.6 by QuickEdit, so QuickEdit makes about four times as many": (
+        an_update_costs
+    ),
+    "takes a quarter of the preset's rate, 2.5e-6 in place of the paper's 1e-5": quick_edit_takes_a_quarter,
     "At the smaller rate a prefix can serve all eight updates; at 0.002 it is good for four": (
         prefix_serves_four_updates
     ),
