@@ -18,7 +18,8 @@ from ivtutorial.lab.experiments.answers.results import paired, read_result
 from ivtutorial.lab.experiments.answers.story import story_courses
 from ivtutorial.lab.experiments.answers.verdicts import verdict
 from ivtutorial.lab.experiments.plans.plan import HELD_OUT
-from tests.book.sentences import RESULTS, changed, fault
+from ivtutorial.lab.world.annotators import ALIGNMENT_WEIGHT, FACT_WEIGHTS
+from tests.book.sentences import RESULTS, changed, fault, result_of
 from tests.book.test_sentences_of_verdicts import judge_is_fooled
 
 
@@ -152,6 +153,40 @@ def claim_9_is_undecided() -> bool:
     )
 
 
+def utility_is_a_sum() -> bool:
+    """Its changes after 24, 48 and 96 steps, of right facts and of the rest."""
+    facts, u = [0.0] * 6, [d.mean for d in along("utility")]
+    for name, weight in FACT_WEIGHTS.items():
+        facts = [x + ALIGNMENT_WEIGHT * weight * d.mean for x, d in zip(facts, along(name), strict=True)]
+    parts = (facts, [a - b for a, b in zip(u, facts, strict=True)], u)
+    return [[f"{part[k]:+.2f}" for k in (1, 3, 5)] for part in parts] == [
+        ["-0.07", "-0.23", "-0.21"],
+        ["+0.27", "+0.32", "+0.34"],
+        ["+0.20", "+0.08", "+0.13"],
+    ]
+
+
+def haze_goes_first() -> bool:
+    return all(along(name)[1].after < 0.5 * along(name)[1].before for name in ("wash", "watermark"))
+
+
+def second_judge_doubts() -> bool:
+    u, mark = along("utility_2"), along("watermark_2")
+    return (words(u[1]), words(u[-1])) == ("+0.09 (-0.02 to +0.19)", "+0.01 (-0.12 to +0.14)") and (
+        f"{mark[1].mean:.2f}",
+        words(mark[-1]),
+    ) == ("-0.07", "+0.05 (-0.01 to +0.11)")
+
+
+def runs_are_shared() -> bool:
+    """fig7's runs of the recipe that are among fig8's, by the rewards of their clips."""
+    runs = [
+        result_of(name)["arms"][arm]["by_run"]["in_domain-20"]["reward"]
+        for name, arm in (("fig7", "segvr-tar"), ("fig8", "instructvideo"))
+    ]
+    return len(runs[0]) == 6 and sum(run in runs[1] for run in runs[0]) == 5
+
+
 def guards_are_older_runs() -> bool:
     result = read_result("guards")
     assert result is not None
@@ -205,10 +240,9 @@ def guards_help_against_plain() -> bool:
     )
 
 
-def gentler_runs_lose_animals() -> bool:
-    runs = (("fig8", "instructvideo"), ("fig5a", "instructvideo"), ("fig5a", "draft-1"))
-    animals = [f"{-100 * changed(*run, 'subject').mean:.0f}" for run in runs]
-    return animals == ["10", "29", "23"] and all(0.025 < changed(*run).mean < 0.035 for run in runs)
+def draft_loses_animals() -> bool:
+    reward, animals = (changed("fig5a", "draft-1", column).mean for column in ("reward", "subject"))
+    return (f"{reward:.2f}", f"{-100 * animals:.0f}") == ("0.03", "23")
 
 
 def rates_do_not_agree() -> bool:
@@ -257,8 +291,16 @@ ON_14: dict[str, Callable[[], bool]] = {
     ),
     "The utility of the clips is highest after 24 steps. The share of clips whose animal the judge recognises falls "
     "until step 48": best_clips_come_early,
-    "rise, by 0.079 and 0.073 at the end, and the watermark, as the judge reads it, fades from 0.14 to 0.03. Half way "
-    "utility is not clearly below its start (+0.08, -0.03 to +0.20)": style_of_fig8,
+    "rise, by 0.079 and 0.073 at the end, and the watermark, as the judge reads it, fades from 0.14 to 0.03": (
+        style_of_fig8
+    ),
+    "Halfway, utility is not clearly below its start (+0.08, -0.03 to +0.20)": style_of_fig8,
+    "The second judge sees it fade by 0.07 after 24 steps, but not at the end: +0.05, -0.01 to +0.11": (
+        second_judge_doubts
+    ),
+    "The second judge sees less of a gain: +0.09 (-0.02 to +0.19) after 24 steps and +0.01 (-0.12 to +0.14)": (
+        second_judge_doubts
+    ),
     "one animal in ten is lost (0.99 to 0.89), and some of the sharpness is stripes: after 24 steps, before they are "
     "clearly visible, it has risen by 0.017 only": style_of_fig8,
     "a straight line through all moments: +0.078 and +0.067": style_of_fig8,
@@ -267,27 +309,31 @@ ON_14: dict[str, Callable[[], bool]] = {
     "half of the runs it changes by +0.04 (-0.07 to +0.16;": claim_9_is_undecided,
     "The 0.04 is less than the 0.07 between peak and end": claim_9_is_undecided,
     "At no measured moment is its mean below the start": claim_9_is_undecided,
+    "| right facts, $3m$ | -0.07 | -0.23 | -0.21 | | fewer faults, $-4q$ | +0.27 | +0.32 | +0.34 | "
+    "| utility, $u$ | +0.20 | +0.08 | +0.13 |": utility_is_a_sum,
+    "most of the haze and watermark is gone by step 24": haze_goes_first,
+    "five of them are also among the ten above": runs_are_shared,
     "a learning rate of 0.01, five times the usual one": guards_are_older_runs,
     "three runs of earlier small models, without the utility $u$": guards_are_older_runs,
-    "| slower | the plain run at the usual rate (not yet run) |": guards_are_older_runs,
     "+0.035 of reward (0.017 to 0.055), and 15 points of the animals gone (4 to 27)": guards_end_so,
     "no reward gained (-0.013, -0.043 to +0.017), and 48 points of the animals gone": guards_end_so,
-    "Only with half of the adapter (squares) is the reward higher at the end": guards_end_so,
+    "Only with half of the adapter is the reward higher at the end": guards_end_so,
     "the judge finds 48 points fewer of the right animals": guards_end_so,
-    "(-0.004 and -0.009, both intervals reach zero), and 8 and 23 points of the animals are lost": guards_end_so,
+    "(-0.004 and -0.009, both intervals reach zero), and 8 and 23 points of the animals are lost.": guards_end_so,
     "at the untouched model's reward (-0.001), with 17 points of the animals gone": guards_end_so,
     "Its runs stopped after 24, 12 and 6 steps (the table has the limit). With six prompts a round": early_stops_early,
     "Four guards keep 25 to 40 points more of the animals": guards_help_against_plain,
     "23 points fewer animals, and 0.020 less reward": guards_help_against_plain,
-    "In all three the reward has risen by about 0.03, and 10, 29 and 23 points of the animals are gone": (
-        gentler_runs_lose_animals
+    "in `fig5a` DRaFT-1 ([](11_rivals.ipynb)) gained 0.03 of reward and lost 23 points of the animals": (
+        draft_loses_animals
     ),
     "In `fig8` 15 points are gone at a way of about 0.1, and the reward still rises at 0.19": rates_do_not_agree,
+    "utility was highest at 0.05": best_clips_come_early,
     "at 0.12 `fig5a` has lost 29 points and `guards` 42": rates_do_not_agree,
     "in `fig8` a third of the loss comes back after 0.1": rates_do_not_agree,
     "(utility +0.19), then right and down (+0.05 after 48), and ends at +0.13": paths_are_those,
     "The fall in between is 0.14 of utility, and the bar spans 0.09": paths_are_those,
-    "(The ten runs of `fig8` say 0.12, 0.03 to 0.20.)": best_clips_come_early,
+    "(In the ten runs it is 0.12, 0.03 to 0.20.)": best_clips_come_early,
     "half of the adapter was the only guard with more reward than the untouched model": guards_end_so,
     "In ten runs the reward rose to the end, utility was highest after a quarter": best_clips_come_early,
 }
