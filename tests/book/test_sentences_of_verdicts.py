@@ -24,6 +24,8 @@ from tests.book.test_sentences_of_chapters_4_and_13 import (
 )
 from tests.book.test_sentences_on_results import (
     annotators_are_split,
+    keeps_gain,
+    no_harm_without_tar,
     vivid_goes_too_far,
 )
 
@@ -223,6 +225,11 @@ def made_again() -> bool:
     return all(abs(sum(a) / len(a) - sum(b) / len(b)) < 0.002 for a, b in zip(first, again, strict=True))
 
 
+def errors_in_time_are_open() -> bool:
+    """Claim 4: nothing is lost without TAR, and nothing decided on SegVR."""
+    return ": undecided (" in verdict(4, RESULTS).evidence[0] and no_harm_without_tar()
+
+
 def overall_is_a_little_better() -> bool:
     result = read_result("fig8")
     assert result is not None
@@ -233,9 +240,23 @@ def overall_is_a_little_better() -> bool:
 ON_VERDICTS: dict[str, Callable[[], bool]] = {
     "after 48 steps at the learning rate of the first reward the judge recognises 18 % of them instead of 99 %. After "
     "half as many steps the change of utility is -0.10 (-0.30 to +0.11)": vivid_goes_too_far,
-    "96 steps of the recipe raise the reward (+0.034) and take away most of the watermark (0.14 to 0.03). Utility "
-    "gains a little (+0.13, +0.02 to +0.23), while fewer animals are recognised (0.99 to 0.89) and artefacts grow "
-    "(0.54 to 0.79)": the_end_of_the_runs,
+    "96 steps of the paper's recipe raise the reward (+0.034). Utility gains a little (+0.13, +0.02 to +0.23), while "
+    "fewer animals are recognised (0.99 to 0.89) and artefacts grow (0.54 to 0.79)": the_end_of_the_runs,
+    "the watermark fades (0.14 to 0.03)": the_end_of_the_runs,
+    "whether utility falls late in a run is open": utility_turns_back,
+    "leaving out TAR changes the errors in time by less than the margin set before; for SegVR it is open": (
+        errors_in_time_are_open
+    ),
+    "samples score higher than their training clips, but they did before tuning too. Cleaner clips give the same "
+    "reward; whether they give more {term}`utility` is open": lambda: (
+        samples_pass_their_clips() and clean_clips_give_the_same_reward()
+    ),
+    "keeps its gain at 50 (reward +0.032, +0.024 to +0.039). At equal cost, tuning with 20 gains more reward than "
+    "tuning with 50, but loses more animals on average": lambda: (
+        keeps_gain() and shorter_chain_leads_by_about_the_margin()
+    ),
+    "the style of the other reward comes, but utility falls by 1.70 (1.44 to 1.96). *Not reproduced* is about a "
+    "formula that does not read the caption": vivid_goes_too_far,
     "the longer chain has spent a tenth more": longer_chain_spent_a_tenth_more,
     "in the older runs its right subjects fall most": low_tau_loses_most_subjects,
     "There the shorter chain leads by 0.0092 on average, and the interval crosses the margin of 0.01: whether such a "
@@ -281,7 +302,6 @@ ON_VERDICTS: dict[str, Callable[[], bool]] = {
     "One of the recipe's six runs was made again for the pictures, on another processor, which rounds differently: "
     "hence +0.07 in this table and +0.06 in claim 7's": one_run_was_made_again,
     "It gives $u = 2.9$ to a squirrel that another reward has wrecked": judge_is_fooled,
-    "In claim 8, *not reproduced* is about a formula that does not read the caption": vivid_goes_too_far,
     "six runs for each claim take 28 core-hours, and the whole plan takes 44": six_runs_cost,
     "the same models, settings and precision, which is bf16": results_are_in_bf16,
     "It sets 25 steps of the paper's recipe (10 in the quick version) beside cheaper gradients": recipe_is_the_papers,

@@ -129,13 +129,20 @@ def vivid_goes_too_far() -> bool:
     )
 
 
+def two_are_reproduced_one_is_not() -> bool:
+    """Of the paper's nine; the rest are undecided or not yet measured."""
+    words = [claim.verdict for claim in verdicts(RESULTS)[:9]]
+    return (words.count("reproduced"), words.count("not reproduced"), words.count("equivalent")) == (2, 1, 0)
+
+
 SENTENCES: dict[str, Callable[[], bool]] = {
+    "two have been reproduced on the small model so far, and one has not; six are open": two_are_reproduced_one_is_not,
     "Where it says *not yet*, there are three with earlier ones": earlier_models_have_three_runs,
     "without TAR the difference is within the margin that was set before": no_harm_without_tar,
     "**undecided**: samples score higher (+0.062, +0.044 to +0.080), but they did before tuning too": (
         clips_score_lower_than_samples
     ),
-    "cleaner clips give the same reward, whether more u is open": clean_clips_give_the_same_reward,
+    "cleaner clips give the same reward; whether they give more u is open": clean_clips_give_the_same_reward,
     "**reproduced** (watermark 0.14 to 0.03, as the judge reads it)": lambda: (
         watermark_fades() and rises("fig8", "instructvideo", "sharpness", "colourfulness")
     ),
