@@ -61,7 +61,7 @@ Measure = Callable[[], dict[str, Any]]
 
 def tiny() -> Machine:
     """What a rehearsal measures on."""
-    return Machine("cpu", divide=8, shallow=True, frames=8, side=8, D=7, steps=2, long=2, turns=1)
+    return Machine("cpu", divide=8, shallow=True, frames=8, side=4, D=7, steps=2, long=2, turns=1)
 
 
 @dataclass(frozen=True)
