@@ -112,8 +112,8 @@ def prefix_serves_four_updates() -> bool:
 
 ON_EDITING: dict[str, Callable[[], bool]] = {
     "in three runs of an earlier small model, all at the learning rate 0.002": three_runs_at_one_rate,
-    "0.02 to 0.03 of reward. At 0.3 the mean gain is 0.02 as well, but right animals are 27 points fewer. Between 0.5 "
-    "and 0.9 the intervals overlap": high_levels_gain,
+    "0.02 to 0.03 of reward. At 0.3 the mean gain is 0.02 as well, but the share of right animals falls by 27 points. "
+    "Between 0.5 and 0.9 the intervals overlap": high_levels_gain,
     "the reward falls by 0.07, and the judge finds the right animal 58 points less often": low_level_does_harm,
     "On average every level loses animals, 12 points at least": every_level_loses_animals,
     "at 0.6 and 0.9 the interval reaches zero": every_level_loses_animals,
