@@ -259,6 +259,10 @@ ON_ABLATIONS: dict[str, Callable[[], bool]] = {
     ),
     "| 0.1 does great damage, 0.5 gains most | 3 older |": lambda: low_level_destroys() and levels_from_five_to_nine(),
     "| gentler gains more, perhaps by learning faster | 3 older |": gentler_slopes_gain_more,
+    "In the experiments with six runs each run has 16 prompts of its own (a {term}`panel`), 96 in all": lambda: all(
+        result_of(name)["plan"]["panels"] == 16 and len(result_of(name)["plan"]["seeds"]) == 6
+        for name in ("fig7", "fig9", "figA1")
+    ),
     "The second set has 0.07 more right subjects": one_reference_is_in_every_row,
     "Against the first set every arm seems to save animals, and three of five intervals exclude zero. Against the "
     "second none does": one_reference_is_in_every_row,
