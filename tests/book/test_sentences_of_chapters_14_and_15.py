@@ -17,6 +17,7 @@ from ivtutorial.lab.experiments.answers.gains import changes_of, runs_words
 from ivtutorial.lab.experiments.answers.results import paired, read_result
 from ivtutorial.lab.experiments.answers.story import story_courses
 from ivtutorial.lab.experiments.answers.verdicts import verdict
+from ivtutorial.lab.experiments.plans.catalogue import experiment
 from ivtutorial.lab.experiments.plans.plan import HELD_OUT
 from ivtutorial.lab.world.annotators import ALIGNMENT_WEIGHT, FACT_WEIGHTS
 from tests.book.sentences import RESULTS, changed, fault, result_of
@@ -187,6 +188,10 @@ def runs_are_shared() -> bool:
     return len(runs[0]) == 6 and sum(run in runs[1] for run in runs[0]) == 5
 
 
+def guards_go_four_times_as_fast() -> bool:
+    return [arm.rates for arm in experiment("guards").arms if arm.name == "plain"] == [(4 * 0.002,)]
+
+
 def guards_are_older_runs() -> bool:
     result = read_result("guards")
     assert result is not None
@@ -294,7 +299,7 @@ ON_14: dict[str, Callable[[], bool]] = {
     "rise, by 0.079 and 0.073 at the end, and the watermark, as the judge reads it, fades from 0.14 to 0.03": (
         style_of_fig8
     ),
-    "Halfway, utility is not clearly below its start (+0.08, -0.03 to +0.20)": style_of_fig8,
+    "Halfway, utility is at most 0.1 below its start, as asked (+0.08, -0.03 to +0.20)": style_of_fig8,
     "The second judge sees it fade by 0.07 after 24 steps, but not at the end: +0.05, -0.01 to +0.11": (
         second_judge_doubts
     ),
@@ -313,15 +318,18 @@ ON_14: dict[str, Callable[[], bool]] = {
     "| utility, $u$ | +0.20 | +0.08 | +0.13 |": utility_is_a_sum,
     "most of the haze and watermark is gone by step 24": haze_goes_first,
     "five of them are also among the ten above": runs_are_shared,
-    "a learning rate of 0.01, five times the usual one": guards_are_older_runs,
-    "three runs of earlier small models, without the utility $u$": guards_are_older_runs,
-    "+0.035 of reward (0.017 to 0.055), and 15 points of the animals gone (4 to 27)": guards_end_so,
+    "its learning rate is four times the usual 0.002": guards_go_four_times_as_fast,
+    "three runs of earlier small models at 0.01, without the utility $u$": guards_are_older_runs,
+    "by the animals it over-optimises: +0.035 of reward (0.017 to 0.055), and 15 points of them gone (4 to 27)": (
+        guards_end_so
+    ),
     "no reward gained (-0.013, -0.043 to +0.017), and 48 points of the animals gone": guards_end_so,
     "Only with half of the adapter is the reward higher at the end": guards_end_so,
     "the judge finds 48 points fewer of the right animals": guards_end_so,
     "(-0.004 and -0.009, both intervals reach zero), and 8 and 23 points of the animals are lost.": guards_end_so,
     "at the untouched model's reward (-0.001), with 17 points of the animals gone": guards_end_so,
-    "Its runs stopped after 24, 12 and 6 steps (the table has the limit). With six prompts a round": early_stops_early,
+    "Its runs stopped after 24, 12 and 6 steps (the 24 in the table is the most that they could "
+    "run). With six prompts a round": early_stops_early,
     "Four guards keep 25 to 40 points more of the animals": guards_help_against_plain,
     "23 points fewer animals, and 0.020 less reward": guards_help_against_plain,
     "in `fig5a` DRaFT-1 ([](11_rivals.ipynb)) gained 0.03 of reward and lost 23 points of the animals": (

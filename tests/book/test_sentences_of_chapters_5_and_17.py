@@ -24,7 +24,9 @@ HIGH = ("tau-0.5", "tau-0.6", "tau-0.7", "tau-0.9")
 def three_runs_at_one_rate() -> bool:
     result = read_result("fig5b")
     assert result is not None
-    return len(result["plan"]["seeds"]) == 3 and {arm["lr"] for arm in result["arms"].values()} == {0.002}
+    first = next(iter(result["base_values"].values()))
+    prompts = len(next(iter(first.values())))
+    return (len(result["plan"]["seeds"]), prompts, {arm["lr"] for arm in result["arms"].values()}) == (3, 16, {0.002})
 
 
 def high_levels_gain() -> bool:
@@ -111,7 +113,9 @@ def prefix_serves_four_updates() -> bool:
 
 
 ON_EDITING: dict[str, Callable[[], bool]] = {
-    "in three runs of an earlier small model, all at the learning rate 0.002": three_runs_at_one_rate,
+    "in three runs of an earlier small model, measured on 16 prompts each, all at the learning rate 0.002": (
+        three_runs_at_one_rate
+    ),
     "0.02 to 0.03 of reward. At 0.3 the mean gain is 0.02 as well, but the share of right animals falls by 27 points. "
     "Between 0.5 and 0.9 the intervals overlap": high_levels_gain,
     "the reward falls by 0.07, and the judge finds the right animal 58 points less often": low_level_does_harm,
@@ -134,7 +138,8 @@ ON_MORE_REWARD: dict[str, Callable[[], bool]] = {
     "saves memory where several steps carry gradient: from 2029 to 1010 MB. It costs time": (
         two_phases_halve_three_steps
     ),
-    r"costs $28 + 4 \cdot 0.45 = 29.8$ passes, QuickEdit $6 + 2 \cdot 0.45 = 6.9$, a share of 0.23": an_update_costs,
+    r"takes $2 \cdot (11 + 3) = 28$ passes and QuickEdit $2 \cdot 3 = 6$. With the frames that is "
+    r"$28 + 4 \cdot 0.45 = 29.8$ and $6 + 2 \cdot 0.45 = 6.9$, a share of 0.23": an_update_costs,
     r"become $2 \cdot (11 + 2) = 26$ and the 6 become $2 \cdot 2 = 4$, and QuickEdit's share is 0.18": (
         an_update_of_a_lora_costs
     ),

@@ -43,11 +43,11 @@ def truth_is_best_early() -> bool:
     sides = [f"instructvideo@{moment['share']:g}" for moment in arm["moments"]] + ["instructvideo"]
     u, reward = ([paired(result, "base", side, column) for side in sides] for column in ("utility", "reward"))
     best, half = (sides.index(f"instructvideo@{share}") for share in (0.25, 0.5))
-    quoted = [f"{d.mean:+.2f} ({d.low:+.2f} to {d.high:+.2f})" for d in (u[best], u[half])]
+    quoted = [f"{d.mean:+.2f} ({d.low:+.2f} to {d.high:+.2f})" for d in (u[best], u[half], u[-1])]
     animals = paired(result, "base", sides[half], "subject")
     return (
         max(u, key=lambda d: d.mean) is u[best]
-        and quoted == ["+0.20 (+0.13 to +0.27)", "+0.08 (-0.03 to +0.20)"]
+        and quoted == ["+0.20 (+0.13 to +0.27)", "+0.08 (-0.03 to +0.20)", "+0.13 (+0.02 to +0.23)"]
         and [f"{animals.after:.0%}", f"{animals.before:.0%}"] == ["84%", "99%"]
         and [d.mean for d in reward] == sorted(d.mean for d in reward)
         and len(arm["seeds"]) == 10
@@ -89,7 +89,10 @@ def no_harm_without_tar() -> bool:
 
 def keeps_gain() -> bool:
     d = changed("tableA1", "instructvideo", where="in_domain-50")
-    return f"{d.mean:+.3f}, {d.low:+.3f} to {d.high:+.3f}" == "+0.032, +0.024 to +0.039"
+    animals = changed("tableA1", "instructvideo", "subject", where="in_domain-50")
+    return f"{d.mean:+.3f}, {d.low:+.3f} to {d.high:+.3f}" == "+0.032, +0.024 to +0.039" and [
+        f"{animals.after:.0%}", f"{animals.before:.0%}"
+    ] == ["85%", "99%"]  # fmt: skip
 
 
 def earlier_models_have_three_runs() -> bool:
@@ -146,13 +149,15 @@ SENTENCES: dict[str, Callable[[], bool]] = {
     "**reproduced** (watermark 0.14 to 0.03, as the judge reads it)": lambda: (
         watermark_fades() and rises("fig8", "instructvideo", "sharpness", "colourfulness")
     ),
-    "**reproduced** for reward (+0.032, +0.024 to +0.039)": keeps_gain,
+    "**reproduced** for reward (+0.032, +0.024 to +0.039); but at 50 steps the judge recognises 85 % of the animals "
+    "instead of 99 %": keeps_gain,
     "the style comes, but u falls by 1.70 (1.44 to 1.96)": vivid_goes_too_far,
-    "the reward rises to the end (+0.034), u is best after a quarter": lambda: (
+    "the reward rises to the end (+0.034), u is on average best after a quarter of the run": lambda: (
         truth_is_best_early() and f"{changed('fig8', 'instructvideo').mean:+.3f}" == "+0.034"
     ),
-    "In these ten runs u has gained +0.20 (+0.13 to +0.27) after 24 steps, but only +0.08 (-0.03 to +0.20) after 48. "
-    "By then the judge recognises 84 % of the animals instead of 99 %, and skies grow stripes": truth_is_best_early,
+    "In these ten runs u has gained +0.20 (+0.13 to +0.27) after 24 steps, but only +0.08 (-0.03 to +0.20) after "
+    "48, and it ends at +0.13 (+0.02 to +0.23). After 48 the judge "
+    "recognises 84 % of the animals instead of 99 %, and skies grow stripes": truth_is_best_early,
     "the measure of sharpness takes them for detail": sharpness_rises_late,
     "one of ten runs of 96 steps at a learning rate of 2e-3, twice the demo's": twice_the_rate_of_the_demo,
     "prefer the tuned clips for quality (wins minus losses: +11 points) and overall (+4), but the untouched ones for "

@@ -16,7 +16,7 @@ f of means, f + f' (value - mean). Their mean is f, and their spread that of f (
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -109,15 +109,35 @@ def pairs_at_equal_cost(
 
 
 def cost_words(result: Mapping[str, Any], pairs: Sequence[tuple[str, str]]) -> str:
-    """Whether the sides of `pairs_at_equal_cost` cost the same, in words; nothing where there is nothing to compare."""
+    """Whether the sides of `pairs_at_equal_cost` cost the same, in words; nothing where there is nothing to compare.
+
+    A budget holds a whole number of steps, so sides with equal budgets may have spent different numbers of passes.
+    """
     groups = [[b for _, b in pairs]] if {a for a, _ in pairs} == {BASE} else pairs
-    costs = [[spent for name in group if (spent := cost(result, name))] for group in groups]
-    ratios = [max(group) / min(group) for group in costs if len(group) > 1]
-    if not ratios:
+    planned, spent = (_largest_ratio(result, groups, count) for count in (cost, _spent))
+    if planned is None or spent is None:
         return ""
-    return (
-        ", at equal cost" if max(ratios) < 1.05 else f" at the end, where costs differ by up to {max(ratios):.2g} times"
-    )
+    if planned >= 1.05:
+        return f" at the end, where costs differ by up to {planned:.2g} times"
+    return ", at equal cost" if spent < 1.05 else f", at nearly equal cost (up to {100 * (spent - 1):.0f} % apart)"
+
+
+def _largest_ratio(
+    result: Mapping[str, Any],
+    groups: Sequence[Sequence[str]],
+    count: Callable[[Mapping[str, Any], str], float],
+) -> float | None:
+    costs = [[passes for name in group if (passes := count(result, name))] for group in groups]
+    return max((max(group) / min(group) for group in costs if len(group) > 1), default=None)
+
+
+def _spent(result: Mapping[str, Any], name: str) -> float:
+    """Passes that a side has made, if that is stored, or else its budget."""
+    arm, _, share = name.partition("@")
+    moments = result["arms"].get(arm, {}).get("moments", [])
+    if not moments or "passes" not in moments[-1]:
+        return cost(result, name)
+    return float(moments[moment_of(result, arm, float(share)) if share else -1]["passes"])
 
 
 def steps_of(result: Mapping[str, Any], name: str) -> int:

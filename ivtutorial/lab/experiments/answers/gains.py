@@ -263,7 +263,7 @@ def _cell(numbers: tuple[float, float | None, float | None] | None, places: int 
 
 def _signed(value: float, places: int) -> str:
     """With its sign, which a zero has not."""
-    text = f"{value:+.{places}f}"
+    text = f"{round(value, 9):+.{places}f}"  # halves are not told apart by rounding in binary
     return text if float(text) else text[1:]
 
 

@@ -11,6 +11,7 @@ from ivtutorial.errors import InputError
 from ivtutorial.lab.experiments.answers.contrasts import BASE, change, interval, minus
 from ivtutorial.lab.experiments.answers.course import (
     at_equal_reward,
+    cost_words,
     difference_of,
     passes_to,
     side,
@@ -103,3 +104,15 @@ def test_intervals_of_curved_numbers_cover_the_truth(own: bool) -> None:
             assert results is not None
             covered[name] += results.low <= truth <= results.high
     assert all(count / 100 >= 0.88 for count in covered.values()), covered
+
+
+def test_equal_budgets_that_were_spent_unequally_are_said_so() -> None:
+    """66 and 60 passes of 70 each: nearly equal; 61 and 60: equal; without the passes, what was planned counts."""
+
+    def words(*passes: int) -> str:
+        arms = {name: {"moments": [{"share": 1.0, "passes": n}]} for name, n in zip("ab", passes, strict=False)}
+        result = {"plan": {"arms": [{"name": name, "budget": 70} for name in "ab"]}, "arms": arms or {"a": {}, "b": {}}}
+        return cost_words(result, [("a", "b")])
+
+    assert words(60, 66) == ", at nearly equal cost (up to 10 % apart)"
+    assert words(60, 61) == words() == ", at equal cost"

@@ -149,6 +149,8 @@ def test_arms_are_compared_where_they_cost_the_same(tmp_path: Path) -> None:
     """An arm with half of the budget stands against the other's moment half way: 0.05 against 0.03, not 0.04."""
     result = made_up_result({"long": RISE, "short": {"reward": [0, 0, 0, 0.05]}}, noise=1e-5)
     result["plan"]["arms"][0]["budget"] *= 2
+    for moment in result["arms"]["long"]["moments"]:
+        moment["passes"] *= 2
     (tmp_path / "fig5b.json").write_text(json.dumps(result))
     page = shown_changes("fig5b", ["reward", "colour"], first="long", folder=tmp_path)
     [mean] = re.findall(r"<td>([-+.\d]+) \(", page)
