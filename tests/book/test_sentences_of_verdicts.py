@@ -21,6 +21,7 @@ from tests.book.test_sentences_of_chapters_4_and_13 import (
     clean_clips_give_the_same_reward,
     clean_clips_keep_animals_and_watermarks,
     samples_pass_their_clips,
+    second_lead,
 )
 from tests.book.test_sentences_on_results import (
     annotators_are_split,
@@ -172,15 +173,16 @@ def shorter_chain_leads_by_about_the_margin() -> bool:
     result = read_result("figA1")
     assert result is not None
     long, short = "tuned-D50", "tuned-D20@0.5"
-    u, animals = ([paired(result, "base", side, c) for side in (long, short)] for c in ("utility", "subject"))
+    animals = [paired(result, "base", side, "subject") for side in (long, short)]
+    u, u_2 = changed("figA1", long, "utility", "tuned-D20"), second_lead("figA1", long, "utility")
     lead = paired(result, long, short, "reward")
     arms = result["arms"]
     step = [arms[name]["moments"][-1]["passes"] / arms[name]["steps"] for name in (long, "tuned-D20")]
     return (
         f"{lead.mean:.4f}" == "0.0092"
         and lead.low < 0.01 < lead.high
-        and [f"{d.mean:+.2f}" for d in u] == ["+0.21", "+0.06"]
-        and u[0].low < u[1].high
+        and f"{u.mean:.2f} ({u.low:.2f} to {u.high:.2f})" == "0.15 (0.01 to 0.29)"
+        and f"{u_2.mean:.2f} ({u_2.low:.2f} to {u_2.high:.2f})" == "0.06 (-0.11 to 0.23)"
         and animals[0].mean > animals[1].mean
         and f"{step[0] / step[1]:.1f}" == "2.2"
         and len({arms[name]["lr"] for name in (long, "tuned-D20")}) == 1
@@ -259,8 +261,9 @@ ON_VERDICTS: dict[str, Callable[[], bool]] = {
     "the longer chain has spent a tenth more": longer_chain_spent_a_tenth_more,
     "in the older runs its right subjects fall most": low_tau_loses_most_subjects,
     "There the shorter chain leads by 0.0092 on average, and the interval crosses the margin of 0.01: whether such a "
-    "lead matters is open. The truth points the other way on average, +0.21 with 50 steps and +0.06 with 20, and fewer "
-    "animals are lost; but the intervals overlap": shorter_chain_leads_by_about_the_margin,
+    "lead matters is open. The truth points the other way: with 50 steps $u$ is higher by 0.15 (0.01 to 0.29), and "
+    "fewer animals are lost. But against the A/A arm of claim 4, the same 20 steps with other noise, it is 0.06 (-0.11 "
+    "to 0.23)": shorter_chain_leads_by_about_the_margin,
     "Each of its training steps costs 2.2 times as much": shorter_chain_leads_by_about_the_margin,
     "Claims 4 to 9 share runs of the paper's recipe (for claim 6 made again on another processor, "
     "which rounds differently)": lambda: same_runs() and made_again(),
@@ -275,15 +278,15 @@ ON_VERDICTS: dict[str, Callable[[], bool]] = {
     "Two things did get worse, and no question asks about them: right subjects (0.99 to 0.89) and *artefacts* (0.54 to "
     "0.79)": utility_turns_back,
     "on average it is highest after a quarter of the run (+0.20 against the untouched model), has fallen to +0.08 half "
-    "way, and ends at +0.13. At no measured moment is it below where it started, and a fall by the end, which a "
-    "question asks about, is neither shown nor ruled out. Between a quarter and half of the run utility does fall, by "
-    "0.12 (0.03 to 0.20)": utility_turns_back,
+    "way, and ends at +0.13. At no measured moment is it below where it started. A fall in the second half of "
+    "the run, which a question asks about, is neither shown nor ruled out. Between a quarter and half of the run "
+    "utility does fall, by 0.12 (0.03 to 0.20)": utility_turns_back,
     "The second judge sees less of a gain: +0.09 (-0.02 to +0.19) after a quarter and +0.01 (-0.12 to +0.14) at the "
     "end": second_judge_sees_less,
     "quality improves (net +11 of a possible +19), and alignment suffers (net -6), where the paper's raters saw it "
     "improve. Overall the tuned clips are preferred by a little: net +4 of a possible +19": overall_is_a_little_better,
     "After six runs its interval still reached below the bound; four more, which the margin of claim 9 asked for (both "
-    "claims read the same runs), have settled it": half_way_is_settled,
+    "claims read the same runs), have lifted it above the bound": half_way_is_settled,
     "it has risen by 0.017 (0.001 to 0.032), and by 0.079 at the end. Most of the change in colour and watermark comes "
     "early: after the same quarter colourfulness has risen by 0.052 of 0.073, and the watermark fallen by 0.084 of "
     "0.117": looks_along_the_run,
