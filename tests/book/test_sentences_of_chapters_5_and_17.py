@@ -11,6 +11,7 @@ import pytest
 from ivtutorial.lab.experiments.answers.frontier_table import frontier_rows
 from ivtutorial.lab.experiments.answers.gains import changes_of
 from ivtutorial.lab.experiments.answers.results import read_result
+from ivtutorial.lab.experiments.plans.frontier import frontier, quick_frontier
 from ivtutorial.lab.experiments.plans.plan import FRAME_PASSES, Arm, step_cost
 from ivtutorial.method.instructvideo import InstructVideo
 from ivtutorial.rivals.quick_edit import QuickEdit
@@ -83,6 +84,17 @@ def two_phases_halve_three_steps() -> bool:
     return (round(one["step_mb"]), round(two["step_mb"])) == (2029, 1010) and two["relative"] > 1.2 * one["relative"]
 
 
+def one_branch_saves_memory() -> bool:
+    rows = {row["name"]: row for row in json.loads((RESULTS / "bench_gradients.json").read_text())["cpu"]["rows"]}
+    names = ("gradient of the branch with caption", "base: tau 0.6, D 20, K 1, S 4")
+    return [round(rows[name]["step_mb"]) for name in names] == [475, 824]
+
+
+def a_first_look_is_smaller() -> bool:
+    sizes = [(len(plan.arms), {arm.clip_count for arm in plan.arms}) for plan in (quick_frontier(), frontier())]
+    return sizes == [(4, {90}), (12, {225})]
+
+
 def an_update_costs() -> bool:
     paper, quick = (step_cost(Arm("an arm", method)) for method in (InstructVideo(), QuickEdit()))
     costs = [f"{x:.1f}" for x in (paper, quick, 4 * paper, 4 * quick)]
@@ -146,7 +158,9 @@ ON_MORE_REWARD: dict[str, Callable[[], bool]] = {
     "costs 119.2 passes by the paper's recipe and 27.6 by QuickEdit, so QuickEdit makes about four times as many": (
         an_update_costs
     ),
-    "takes a quarter of the preset's rate, 2.5e-6 in place of the paper's 1e-5": quick_edit_takes_a_quarter,
+    "that takes 475 MB in place of 824, but its gradient is another one": one_branch_saves_memory,
+    "four settings in place of twelve, one run, 90 of the 225 clips, eight prompts": a_first_look_is_smaller,
+    "takes a quarter of the paper's rate with every preset, 2.5e-6 in place of 1e-5": quick_edit_takes_a_quarter,
     "At the smaller rate a prefix can serve all eight updates; at 0.002 it is good for four": (
         prefix_serves_four_updates
     ),
