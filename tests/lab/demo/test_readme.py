@@ -34,8 +34,8 @@ def test_the_numbers_of_the_demo_in_readme() -> None:
         f"named {named['right']} of {named['cells']} animals right, from two stills of each sample",
         f"clip of {told_apart['pairs']} pairs, with neither captions nor labels",
         f"which one came after in {told_apart['right']} of {told_apart['pairs']} ([answers]",
-        f"to u = {paper['utility']['after']:.2f} (a change of {gained:+.2f}, {ends(paper['utility']['ci95'])}) in as many "
-        "training steps",
+        f"to u = {paper['utility']['after']:.2f} (a change of {gained:+.2f}, {ends(paper['utility']['ci95'])}) in as "
+        "many training steps",
         f"the judge names {before['subject']:.0%} of the animals".replace("%", " %"),
     )
     assert paper["steps"] == d["steps"] and before["subject"] == after["subject"]
