@@ -69,7 +69,7 @@ def pairs_sheet(pairs: list[tuple[Image.Image, Image.Image]], prompts: list[str]
 
 def save_moving(sheets: list[Image.Image], path: Path) -> None:
     """Write sheets as an endless picture of 8 frames a second, for pages that cannot play a video."""
-    sheets[0].save(path, save_all=True, append_images=sheets[1:], duration=125, loop=0, quality=85, method=6)
+    sheets[0].save(path, save_all=True, append_images=sheets[1:], duration=125, loop=0, quality=60, method=6)
     print(path)
 
 
