@@ -252,8 +252,8 @@ ON_VERDICTS: dict[str, Callable[[], bool]] = {
     "reward; whether they give more {term}`utility` is open": lambda: (
         samples_pass_their_clips() and clean_clips_give_the_same_reward()
     ),
-    "keeps its gain at 50 (reward +0.032, +0.024 to +0.039). At equal cost, tuning with 20 gains more reward than "
-    "tuning with 50, but loses more animals on average": lambda: (
+    "keeps its gain at 50 (reward +0.032, +0.024 to +0.039). At nearly equal cost, tuning with 20 gains more reward "
+    "than tuning with 50, but loses more animals on average": lambda: (
         keeps_gain() and shorter_chain_leads_by_about_the_margin()
     ),
     "the style of the other reward comes, but utility falls by 1.70 (1.44 to 1.96). *Not reproduced* is about a "
