@@ -89,7 +89,7 @@ SENTENCES: dict[str, Callable[[], bool]] = {
     "The gain is as large with 50 steps (+0.032) as with 20 (+0.033), and each of the six runs has it": (
         gain_survives_longer_chains
     ),
-    "sampled 16 prompts about known animals for each run": sixteen_prompts_a_run,
+    "sampled for each run 16 prompts of its own about known animals": sixteen_prompts_a_run,
     "names the subject right in 96 to 98 % of fresh drawn clips": the_judge_is_right_about_drawings,
     "With 20 steps `flow` falls from 0.042 to 0.036 and `warp_error` rises from 0.023 to 0.035": alarms_ring,
     "whether subjects travel less is open": alarms_ring,

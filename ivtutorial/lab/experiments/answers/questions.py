@@ -112,7 +112,11 @@ class Question:
                 raise InputError("not kept of averages")
             rows = self.values(result)
         except InputError:
-            lacks = "older runs, of which only averages are kept" if averages else "the stored runs do not hold it"
+            lacks = (
+                "older runs, of which only averages over prompts are kept"
+                if averages
+                else "the stored runs do not hold it"
+            )
             return Contrast(self.text, None, self.bound, self.margin, note=lacks)
         both = interval(rows, own_prompts(result, self.where))
         return Contrast(self.text, both, self.bound, self.margin, float(rows.mean()), note)
