@@ -70,8 +70,19 @@ def annotators_are_split() -> bool:
 
 def faults_go_and_animals_too() -> bool:
     result = result_of("fig8")
-    watermark, subject = (paired(result, "base", ARM, column) for column in ("watermark", "subject"))
-    return max(watermark.high, subject.high) < 0 and result["arms"][ARM]["steps"] == 96
+    faults = [paired(result, "base", ARM, column) for column in ("watermark", "wash")]
+    gone = all(d.after < 0.25 * d.before and d.high < 0 for d in faults)
+    steps = [result_of(name)["arms"][ARM]["steps"] for name in ("fig8", "tableA1")]
+    return gone and paired(result, "base", ARM, "subject").high < 0 and steps == [96, 96]
+
+
+def ten_runs_begin_with_the_six() -> bool:
+    ten, six = (result_of(name)["plan"]["seeds"] for name in ("fig8", "tableA1"))
+    u = changes_of(result_of("fig8"), "utility")[ARM]
+    rows = simulated_study(result_of("fig8"))
+    [overall] = [row.net for row in rows if (row.second, row.question) == (ARM, "overall")]
+    said = (f"{u.mean:.2f} ({u.low:.2f} to {u.high:.2f})", *(f"{100 * x:+.0f}" for x in overall))
+    return len(ten) == 10 and list(six) == list(ten[:6]) and said == ("0.13 (0.02 to 0.23)", "+4", "+1", "+8")
 
 
 def sixteen_prompts_a_run() -> bool:
@@ -104,9 +115,13 @@ SENTENCES: dict[str, Callable[[], bool]] = {
     "the simulated annotators prefer InstructVideo (net +11 points), in *alignment* the untouched model (-6)": (
         annotators_are_split
     ),
-    "the faults of web video go, and some animals with them": faults_go_and_animals_too,
-    "*Overall* InstructVideo leads by +4. A perfect clip would get +19 and no more": annotators_are_split,
-    "InstructVideo after long runs (96 training steps)": faults_go_and_animals_too,
+    "watermark and haze mostly go, and some animals with them": faults_go_and_animals_too,
+    "*Overall* InstructVideo leads by +4 (+1 to +8). These are ten runs, the first six with the seeds of `tableA1`; "
+    "with the other four, utility rises by 0.13 (0.02 to 0.23)": ten_runs_begin_with_the_six,
+    "A perfect clip would get +19 and no more": annotators_are_split,
+    "six runs do not say whether the clips became *better*. (In the ten runs of {numref}`fig-simulated-study` it just "
+    "misses zero.)": lambda: utility_is_undecided() and ten_runs_begin_with_the_six(),
+    "InstructVideo after 96 training steps, as in {numref}`fig-longer-chains`": faults_go_and_animals_too,
 }
 
 

@@ -358,7 +358,9 @@ ON_15: dict[str, Callable[[], bool]] = {
     "the judge gives $u = 2.9$, the highest of its row, and is fooled; over all prompts and runs $u$ falls by 1.70": (
         strip_is_of_the_ends
     ),
-    "for 96 steps on the reduced HPS, and for 48 on": strip_is_of_the_ends,
+    "for 96 steps on the reduced HPS (the small learned reward, `scale.reward` above), and for 48 on": (
+        strip_is_of_the_ends
+    ),
     "with 64 points fewer right animals": vivid_against_reduced,
     "81 points of the right animals": vivid_against_reduced,
     "Three ask for the style, and it is there; the fourth asks whether the clips are as good, and they are not": (

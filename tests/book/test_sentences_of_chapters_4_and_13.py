@@ -196,7 +196,8 @@ def clean_clips_keep_animals_and_watermarks() -> bool:
         f"{u.mean:+.2f}, {u.low:+.2f} to {u.high:+.2f}" == "+0.10, -0.04 to +0.24"
         and numbers(animals, ".2f") == ["0.09", "0.02", "0.16"]
         and f"{animals_2.mean:.2f} ({animals_2.low:.2f} to {animals_2.high:.2f})" == "0.03 (-0.07 to 0.13)"
-        and numbers(watermark, ".2f") == numbers(watermark_2, ".2f") == ["0.03", "0.00", "0.05"]
+        and [numbers(d)[1:] for d in (watermark, watermark_2)] == [["0.005", "0.053"], ["0.004", "0.050"]]
+        and numbers(watermark, ".2f")[0] == numbers(watermark_2, ".2f")[0] == "0.03"
         and watermark_2.low > 0
         and min(animals.low, watermark.low) > 0
         and [f"{x:.3f}" for x in (before, watermark.after, watermark.before)] == ["0.160", "0.055", "0.026"]
@@ -258,7 +259,7 @@ ON_ABLATIONS: dict[str, Callable[[], bool]] = {
     "to 35 %": low_level_destroys,
     "after 44 of its 88, the mean reward at 0.1 is 0.583, below the untouched model's 0.601; at 0.3, where 44 are all, "
     "it is 0.624": low_level_destroys,
-    "At 0.3 the reward is that of 0.6, with fewer right subjects": level_three_has_fewer_subjects,
+    "At 0.3 the reward cannot be told from that of 0.6, with fewer right subjects": level_three_has_fewer_subjects,
     "0.5 leads 0.6 by 0.006 in reward (0.001 to 0.012), and 0.9 is 0.007 behind (0.001 to 0.013)": (
         levels_from_five_to_nine
     ),
@@ -274,7 +275,7 @@ ON_ABLATIONS: dict[str, Callable[[], bool]] = {
     "The second set has 0.07 more right subjects": one_reference_is_in_every_row,
     "Against the first set every arm seems to save animals, and three of five intervals exclude zero. Against the "
     "second none does": one_reference_is_in_every_row,
-    "What holds against both: at equal cost $D = 50$ gains less reward": one_reference_is_in_every_row,
+    "What holds against both: at nearly equal cost $D = 50$ gains less reward": one_reference_is_in_every_row,
     "0.5 lies above 1 by 0.005 (0.002 to 0.008), and 2 below by 0.009 (0.004 to 0.014)": gentler_slopes_gain_more,
     "Every run of every arm gained reward in its second half": gentler_slopes_gain_more,
     "In three older runs gains had the order of the speeds": gentler_slopes_gain_more,
@@ -295,7 +296,9 @@ ON_ABLATIONS: dict[str, Callable[[], bool]] = {
     "clips by 0.09 (0.02 to 0.16), but the second set of the recipe by 0.03 only (-0.07 to 0.13)": (
         clean_clips_keep_animals_and_watermarks
     ),
-    "a little more of the watermark, 0.03 against either set (0.00 to 0.05)": clean_clips_keep_animals_and_watermarks,
+    "a little more of the watermark, 0.03 against either set (0.005 to 0.053 and 0.004 to 0.050)": (
+        clean_clips_keep_animals_and_watermarks
+    ),
     "0.160 fell to 0.055, and to 0.026 with web clips": clean_clips_keep_animals_and_watermarks,
     "| clean ones give no more reward and leave more of the watermark | 6 |": lambda: (
         clean_clips_give_the_same_reward() and clean_clips_keep_animals_and_watermarks()

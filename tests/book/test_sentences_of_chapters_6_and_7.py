@@ -100,7 +100,9 @@ SENTENCES: dict[str, dict[str, Callable[[], bool]]] = {
         "1 to 4 %, and every interval contains 0. The intervals of the errors reach from about -10 % to between +12 "
         "and +17 %": (dense_is_no_worse),
         "its answer is *undecided*: the mean of the three errors, each as a share of the untouched model's, changes by "
-        "+0.02 (-0.08 to +0.13), where the margin is 0.1": (first_question_of_claim_4_is_undecided),
+        "+0.02 (-0.08 to +0.13), where a difference within 0.1 (the margin) counts as none": (
+            first_question_of_claim_4_is_undecided
+        ),
         "40 steps with every frame scored cost about as much as 48 with four (the budget, set before, counts such a "
         "step 1.18 times)": costs_as_much,
         "after 48 steps, the motion of the decoded clips, the mean change of a pixel's brightness (0 to 1) from frame "
