@@ -64,10 +64,11 @@ def below(demo: dict[str, Any], paper: dict[str, Any]) -> list[str]:
     reward = paper["reward_after"] - paper["reward_before"]
     utility = paper["utility"]["after"] - paper["utility"]["before"]
     return [
-        f"{demo['prompts']} held-out prompts, {demo['steps']} steps of training, one run (seed {demo['seed']}); "
-        f"{demo['hardware']}, {demo['date']}. The intervals are over the prompts of this run, and changes are computed "
-        "before rounding. The gradient is that of the last sampling step but one, where it is strongest; that of the "
-        f"last step, as in the paper, changes the reward by {reward:+.3f} and the utility by {utility:+.2f} "
+        f"{demo['prompts']} prompts that fine-tuning never used, {demo['steps']} steps of training, one run "
+        f"(seed {demo['seed']}); {demo['hardware']}, {demo['date']}. The intervals are over the prompts of this run, "
+        "and changes are computed before rounding. The gradient is that of the last sampling step but one, where it is "
+        "strongest in this model; that of "
+        f"the last step, as in the paper, changes the reward by {reward:+.3f} and the utility by {utility:+.2f} "
         "(`ivtutorial demo --paper --out runs/paper`)."
     ]
 

@@ -35,9 +35,9 @@ SENTENCES = (
         "*.ipynb*). On Colab choose *File, Upload notebook* for the chapter; upload the wheel to the panel *Files*.",
     ),
     (
-        "In an environment with torch 2.6 and torchvision 0.21 or newer, built for your CUDA:",
-        "In an environment with torch 2.6 and torchvision 0.21 or newer, built for your CUDA, with the path of your "
-        "copy of the repository in place of `/path/to/ivtutorial`:",
+        "In an environment with Python 3.10, torch 2.6 and torchvision 0.21 or newer, built for your CUDA:",
+        "In an environment with Python 3.10, torch 2.6 and torchvision 0.21 or newer, built for your CUDA, with "
+        "the path of your copy of the repository in place of `/path/to/ivtutorial`:",
     ),
 )
 

@@ -153,7 +153,9 @@ def test_the_front_page_shows_losses_as_well_as_gains():
     assert rows[3].endswith("| 1.50 | 1.25 | -0.25 (-0.50 to +0.00) |")
     assert [row.split(" | ")[-1] for row in rows[4:9]] == ["-75 % |", "-50 % |", "+25 % |", "-25 points |", "none |"]
     assert rows[9].endswith("70 % if all were perfect |  | 45 % | (40 % to 50 %) |")
-    assert rows[-1].startswith("8 held-out prompts, 24 steps of training, one run (seed 0); a laptop, 2026-11-27.")
+    assert rows[-1].startswith(
+        "8 prompts that fine-tuning never used, 24 steps of training, one run (seed 0); a laptop, 2026-11-27."
+    )
     assert "changes the reward by -0.010 and the utility by +0.25" in rows[-1]
 
 
