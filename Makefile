@@ -26,7 +26,7 @@ export PYTHON
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test lint types unit test-kernels notebooks book book-test colab-test test-lowest kit lock clean
+.PHONY: help setup demo test lint types unit test-kernels notebooks book book-test colab-test test-lowest kit kit-test lock clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -72,6 +72,9 @@ test-lowest: $(LOWEST)/.ready  ## unit tests with the oldest allowed versions (P
 
 kit: $(READY)  ## an archive for a machine without network, with what it lacks (dist/ivtutorial-kit.tar.gz, dist/run.sh)
 	$(BIN)/python scripts/make_kit.py --uv $(UV)
+
+kit-test: kit  ## unpack the kit and rehearse it with what a GPU machine has, without a network (needs Python 3.12)
+	$(BIN)/python scripts/rehearse_kit.py --uv $(UV)
 
 lock: $(UV)  ## renew requirements.lock after a change of the dependencies in pyproject.toml
 	$(UV) pip compile --quiet --upgrade $(LOCK) --output-file requirements.lock pyproject.toml

@@ -1,15 +1,14 @@
-"""Seconds and memory of one fine-tuning step, against each setting that matters, in one run on one machine.
+"""Seconds and memory of one fine-tuning step on a CPU, against each setting that matters, in one run on one machine.
 
-    python benchmarks/bench_step.py                                          # the reduced model, CPU
-    python benchmarks/full_size.py --out runs/full                           # random weights of full size, then
-    python benchmarks/bench_step.py --model runs/full/model --reward hpsv2:runs/full/HPS_v2_compressed.pt --device cuda
-    python benchmarks/bench_step.py --show                                   # the tables measured so far
+    python benchmarks/bench_step.py                                          # the reduced model
+    python benchmarks/bench_step.py --show                                   # the table measured so far
     python benchmarks/bench_step.py --only base gradient --out data/results/bench_gradients.json    # cheaper gradients
 
-Every row changes one thing against the base row, and runs in a process of its own; its first step is not timed. A step
-is loss and backward pass of one batch. `step_mb` is what it needs on top of the models: peak allocation on a GPU, the
-largest growth of the process on a CPU. The row "as the authors do it" encodes the clips in every step, decodes all
-frames with gradient, keeps gradients of the reward's weights, and has dropout and offset noise on.
+Every row changes one thing against the base row, and runs in fp32 in a process of its own; its first step is not timed.
+A step is loss and backward pass of one batch. `step_mb` is what it needs on top of the models: the largest growth of
+the process. The row "as the authors do it" encodes the clips in every step, decodes all frames with gradient, keeps
+gradients of the reward's weights, and has dropout and offset noise on. A GPU, and models of full size, are measured by
+`on_a_gpu.py`, as training runs there.
 """
 
 from __future__ import annotations
@@ -30,13 +29,12 @@ from ivtutorial.method.instructvideo import InstructVideo
 from ivtutorial.method.settings import RewardMethod
 from ivtutorial.models.backbone import Backbone
 from ivtutorial.models.lora import attach_lora
-from ivtutorial.models.memory import DTYPES, Memory
+from ivtutorial.models.memory import Memory
 from ivtutorial.models.modes import network_mode
 from ivtutorial.models.named import open_model
 from ivtutorial.rewards.named import open_reward
 from ivtutorial.training.fit import fitted, offload_text
 from ivtutorial.training.methods import METHODS
-from ivtutorial.training.presets import PRESETS
 
 RESULT = Path("data/results/bench_step.json")
 COLUMNS = {
@@ -59,7 +57,6 @@ class Row:
         batch: clips, default as given. frames: of a clip, default as given.
         decode_all: decode every frame with gradient, then choose, as the authors do.
         unfrozen: keep gradients of the reward's weights. encode: encode clips and captions in every step.
-        precision: of the frozen weights. autocast: compute under torch's autocast in it, as accelerate does.
     """
 
     name: str
@@ -70,8 +67,6 @@ class Row:
     decode_all: bool = False
     unfrozen: bool = False
     encode: bool = False
-    precision: Any = "fp32"
-    autocast: bool = False
 
 
 BASE, FULL_CHAIN = "base: tau 0.6, D 20, K 1, S 4", "tau 1.0 (full chain)"
@@ -112,13 +107,6 @@ ROWS = (
         encode=True,
     ),  # fmt: skip
 )
-# Only where there are fast kernels for half precision. Each preset computes as training does, under autocast.
-GPU_ROWS = (
-    *(Row(f"preset {name}", {}, one["memory"], one["batch_size"], precision=one["precision"], autocast=True)
-      for name, one in PRESETS.items()),
-    Row("preset 8gb without autocast", {}, PRESETS["8gb"]["memory"], 1, precision="fp16"),
-    Row("preset a100, compiled", {}, {"recompute_unet": True, "compile": True}, 2, precision="bf16", autocast=True),
-)  # fmt: skip
 
 
 def method_of(row: Row) -> RewardMethod:
@@ -145,15 +133,15 @@ def measure(row: Row, options: argparse.Namespace) -> dict[str, Any]:
     """Time one row."""
     torch.set_num_threads(options.threads)
     memory = Memory(**row.memory)
-    dtypes = memory.dtypes(row.precision)
-    backbone = open_model(options.model, dtypes, options.device)
-    reward = open_reward(options.reward, options.device, dtypes["reward"])
+    dtypes = memory.dtypes("fp32")
+    backbone = open_model(options.model, dtypes, "cpu")
+    reward = open_reward(options.reward, "cpu", dtypes["reward"])
     if row.unfrozen:
         reward.requires_grad_(True)  # type: ignore[attr-defined]
     attach_lora(backbone.unet)
     generator = torch.Generator().manual_seed(options.seed)
     frames, batch = row.frames or options.frames, row.batch or options.batch
-    latents = torch.randn(batch, *backbone.latent_shape(frames), generator=generator).to(options.device)
+    latents = torch.randn(batch, *backbone.latent_shape(frames), generator=generator)
     side = latents.shape[-1] * backbone.vae_factor
     clips = torch.rand(batch, frames, 3, side, side, generator=generator) if row.encode else None
     captions = [f"clip {i}" for i in range(batch)]
@@ -163,9 +151,9 @@ def measure(row: Row, options: argparse.Namespace) -> dict[str, Any]:
     with fitted(backbone, reward, memory) as scorer:
         offload_text(backbone, reward)
         loss_of = all_frames_loss if row.decode_all else step_loss
-        meter = Meter(torch.device(options.device))
+        meter = Meter(torch.device("cpu"))
         for _ in range(1 + options.repeats):
-            meter.time(lambda: _step(backbone, scorer, loss_of, config, row, latents, clips, captions, generator))
+            meter.time(lambda: _step(backbone, scorer, loss_of, config, latents, clips, captions, generator))
     timed = meter.seconds[1:]
     return {"seconds": statistics.median(timed), "spread": max(timed) - min(timed), **meter.memory()}
 
@@ -175,21 +163,18 @@ def _step(
     scorer: Any,
     loss_of: Any,
     config: Any,
-    row: Row,
     latents: Tensor,
     clips: Tensor | None,
     captions: list[str],
     generator: torch.Generator,
 ) -> None:
-    """Loss and backward pass of one batch, with loss scaling's factor where fp16 needs it."""
+    """Loss and backward pass of one batch."""
     if clips is not None:
         backbone._embeddings.clear()
-        latents = backbone.encode(clips.to(latents.device), generator)
+        latents = backbone.encode(clips, generator)
     batch = Batch(latents, backbone.embed(captions), backbone.embed([""]), captions)
     with network_mode(backbone.unet, config.train_mode):
-        with torch.autocast(latents.device.type, DTYPES[row.precision], enabled=row.autocast):
-            loss = loss_of(config, backbone, batch, scorer, generator)
-        (loss * (2.0**16 if row.precision == "fp16" else 1.0)).backward()
+        loss_of(config, backbone, batch, scorer, generator).backward()
 
 
 def comparisons(rows: list[dict[str, Any]]) -> dict[str, float]:
@@ -207,11 +192,10 @@ def comparisons(rows: list[dict[str, Any]]) -> dict[str, float]:
 
 
 def main() -> None:
-    """Measure every row and write the table of this device."""
+    """Measure every row and write the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="reduced")
     parser.add_argument("--reward", default="reduced")
-    parser.add_argument("--device", default="cpu")
     parser.add_argument("--batch", type=int, default=2)
     parser.add_argument("--frames", type=int, default=16)
     parser.add_argument("--repeats", type=int, default=3)
@@ -219,14 +203,14 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", nargs="*", help="only rows whose name contains one of these")
     parser.add_argument("--out", type=Path, default=RESULT)
-    parser.add_argument("--show", action="store_true", help="print the tables of --out and measure nothing")
+    parser.add_argument("--show", action="store_true", help="print the table of --out and measure nothing")
     options = parser.parse_args()
     if options.show:
         print(show_tables(options.out, COLUMNS))
         return
     settings = {k: str(v) if isinstance(v, Path) else v for k, v in vars(options).items() if k not in ("out", "show")}
     rows: list[dict[str, Any]] = []
-    for row in (*ROWS, *(GPU_ROWS if options.device.startswith("cuda") else ())):
+    for row in ROWS:
         if options.only and not any(part in row.name for part in options.only):
             continue
         result = in_own_process(measure, row, options)
@@ -236,7 +220,7 @@ def main() -> None:
         rows.append({"name": row.name, **result, "changes": _changes(row)})
         print({key: value for key, value in rows[-1].items() if key != "changes"}, flush=True)
         table = {"settings": settings, "rows": rows, "comparisons": comparisons(rows)}
-        save_table(options.out, options.device, table, options.seed)  # after each row: a night may be cut short
+        save_table(options.out, "cpu", table, options.seed)  # after each row: a night may be cut short
 
 
 def _changes(row: Row) -> dict[str, Any]:

@@ -43,10 +43,11 @@ class Machine:
     Attributes:
         device: "cuda" or "cpu".
         divide: widths of the large networks are full size over this. shallow: few blocks, see `full_size`.
-        frames: of a clip. side: of a frame, in latent cells.
+        frames: of a clip. side: of a frame, in latent cells. clips: of a pass, at most.
         D: steps of the whole chain.
         steps: of a row, the first of which is not timed. long: of a long run.
         turns: how often two ways are measured in turn.
+        compiler: settings of `torch.compile` in the place of a row's own.
         ceiling: FLOP/s of a large product of matrices, once measured.
     """
 
@@ -55,10 +56,12 @@ class Machine:
     shallow: bool = False
     frames: int = 16
     side: int = 32
+    clips: int = 8
     D: int = 20
     steps: int = 3
     long: int = 200
     turns: int = 2
+    compiler: dict[str, Any] = field(default_factory=dict)
     ceiling: float | None = None
     _models: dict[int, tuple[Backbone, ClipReward]] = field(default_factory=dict)
     _expected: Tensor | None = None

@@ -9,8 +9,10 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import full_size
 import torch
@@ -80,6 +82,7 @@ def timed(
         given: another backbone than ModelScope's, and its data.
     """
     machine.check(config.precision)
+    config = replace(config, batch_size=min(config.batch_size, machine.clips))
     backbone, reward = machine.models(machine.divide)
     cast((backbone, reward), DTYPES[config.precision])
     reward.requires_grad_(unfrozen)
@@ -203,11 +206,18 @@ def channels_last(machine: Machine) -> Iterator[None]:
 def cuda_graphs(machine: Machine) -> Iterator[None]:
     """A change: the UNet compiled, its kernels launched as a graph."""
     unet = machine.models(machine.divide)[0].unet
-    unet.compile(mode="reduce-overhead")
+    unet.compile(**(machine.compiler or {"mode": "reduce-overhead"}))
     try:
         yield
     finally:
         unet._compiled_call_impl = None
+
+
+def compiled(machine: Machine, name: str) -> dict[str, Any]:
+    """A step with a preset and `memory.compile`."""
+    unet = machine.models(machine.divide)[0].unet
+    with patch.object(unet, "compile", partial(unet.compile, **machine.compiler)):
+        return of_preset(machine, name, compile=True)
 
 
 def wan(machine: Machine) -> dict[str, Any]:

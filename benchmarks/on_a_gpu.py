@@ -6,11 +6,11 @@
 
 Rows come in the order of their worth, and the file is written after each, so that what is there when the time is up
 is the best that there was time for. First correctness, at an eighth of every width: a step on the GPU against the
-same on the CPU, a run continued against one at once, as it is and with `deterministic`. Then what the card reaches,
-and full size, as `finetune` takes its steps: presets, Wan, ours against the authors' way in turn, eight clips a pass
-against two. Then 200 small steps in fp16 with loss scaling, and what may make a step faster, each against the step as
-it is: single operations in several forms, attention without cuDNN, channels last, CUDA graphs. At last, again at full
-size, methods and one setting after another.
+same on the CPU, a run continued against one at once, as it is and with `deterministic`, and 200 steps in fp16 with
+loss scaling. Then what the card reaches, and full size, as `finetune` takes its steps: presets, Wan, ours against the
+authors' way in turn, eight clips a pass against two, methods, and one setting after another. At last what may make a
+step faster: single operations in several forms, and, each against the step as it is, attention without cuDNN, channels
+last, CUDA graphs and a compiled UNet. A rehearsal compiles with the backend "eager", which takes no minutes.
 
 A row holds what it measured; or `skipped` with the reason (it would end too late, judged by the rows before it, or it
 needs bf16 on a card without); `out_of_memory`; or `failed` with the error. None of these ends the run.
@@ -39,6 +39,7 @@ from gpu_rows import Machine, Unable, against_cpu, ceiling, continued, long_run
 from gpu_steps import (
     against_authors,
     channels_last,
+    compiled,
     cuda_graphs,
     flash_attention,
     of_preset,
@@ -61,7 +62,8 @@ Measure = Callable[[], dict[str, Any]]
 
 def tiny() -> Machine:
     """What a rehearsal measures on."""
-    return Machine("cpu", divide=8, shallow=True, frames=8, side=4, D=7, steps=2, long=2, turns=1)
+    small: dict[str, Any] = {"divide": 8, "shallow": True, "frames": 8, "side": 4, "clips": 2, "D": 7}
+    return Machine("cpu", **small, steps=2, long=2, turns=1, compiler={"backend": "eager"})
 
 
 @dataclass(frozen=True)
@@ -81,31 +83,29 @@ def rows(machine: Machine) -> dict[str, Row]:
         "continued, fp32": Row(lambda: continued(machine, "fp32"), 0),
         "continued, fp16": Row(lambda: continued(machine, machine.half()), 0),
         "continued, fp16, deterministic": Row(lambda: continued(machine, machine.half(), True), 0),
+        "a long run in fp16": Row(lambda: long_run(machine), 0),
         "peak in bf16": Row(lambda: ceiling(machine), 0),
         "random weights of full size": Row(lambda: weights_made(machine), 0),
         **{f"preset {name}": Row(lambda name=name: of_preset(machine, name)) for name in reversed(PRESETS)},
         "Wan 2.1 1.3B, preset 16gb": Row(lambda: wan(machine), 2),
         "ours and the authors' way in turn": Row(lambda: against_authors(machine), 2 * machine.turns),
         "wide and narrow passes in turn": Row(lambda: wide_and_narrow(machine), 2 * machine.turns),
-        "a long run in fp16": Row(lambda: long_run(machine), 3),
+        **settings(machine),
         "attention by kernel": Row(lambda: attention(machine.device, size)),
         "convolutions by form": Row(lambda: convolutions(machine.device, size)),
         **changes(machine),
-        **settings(machine),
     }
 
 
 def changes(machine: Machine) -> dict[str, Row]:
-    """What may make a step faster. Compiling is left out of a rehearsal: it takes minutes on a CPU."""
-    results = {"attention without cuDNN": flash_attention, "channels last": channels_last}
+    """What may make a step faster; what compiles comes last, and first compiles for minutes."""
     turns = 2 * machine.turns
-    result = {
-        name: Row(lambda change=change: variant(machine, "a100", change), turns) for name, change in results.items()
+    return {
+        "attention without cuDNN": Row(lambda: variant(machine, "a100", flash_attention), turns),
+        "channels last": Row(lambda: variant(machine, "a100", channels_last), turns),
+        "CUDA graphs": Row(lambda: variant(machine, "a100", cuda_graphs), 3 * turns),
+        "preset a100, compiled": Row(lambda: compiled(machine, "a100"), turns),
     }
-    if machine.divide == 1:
-        result["CUDA graphs"] = Row(lambda: variant(machine, "a100", cuda_graphs), 3 * turns)
-        result["preset a100, compiled"] = Row(lambda: of_preset(machine, "a100", compile=True), turns)
-    return result
 
 
 def settings(machine: Machine) -> dict[str, Row]:
@@ -154,7 +154,7 @@ def measure(machine: Machine, out: Path, minutes: float, only: list[str] | None 
         unit = max(unit, spent / row.cost) if row.cost else unit
         result.append({"name": name, **_rounded(numbers), "spent": round(spent, 1)})
         print(json.dumps(result[-1]), flush=True)
-        named = ("device", "divide", "shallow", "frames", "side", "D", "steps")
+        named = ("device", "divide", "shallow", "frames", "side", "clips", "D", "steps")
         where = {name: getattr(machine, name) for name in named}
         atomic_write_text(out, json.dumps({"settings": where, "rows": result, **provenance(0)}, indent=1) + "\n")
     return result

@@ -23,6 +23,7 @@ import subprocess
 import tarfile
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from ivtutorial.system.files import atomic_write
 from ivtutorial.system.provenance import commit
@@ -30,6 +31,7 @@ from ivtutorial.system.provenance import commit
 ROOT = Path(__file__).resolve().parents[1]
 LEFT_OUT = "data/clips/"
 MOST = 48 * 10**6  # bytes of the archive
+PACKAGES = 7_400_000  # of which the packages take no more, with the versions of kit/wheels.txt; each packing checks it
 FOR_PYTHON = "3.12"
 
 
@@ -83,8 +85,7 @@ def pack(root: Path, packages: Path, out: Path, most: int = MOST) -> int:
     with tempfile.TemporaryDirectory(dir=out) as folder:
         fresh = Path(folder, "kit.tar.gz")
         with tarfile.open(fresh, "w:gz", compresslevel=9) as archive:
-            for name in tree_files(root):
-                archive.add(root / name, f"tree/{name}", filter=_anonymous)
+            _add_tree(archive, root)
             archive.add(packages, "packages", filter=_anonymous)
             line = f"{commit(root)}\n".encode()
             member = tarfile.TarInfo("tree/COMMIT")
@@ -97,6 +98,32 @@ def pack(root: Path, packages: Path, out: Path, most: int = MOST) -> int:
     with atomic_write(out / "run.sh") as file:
         file.write((root / "kit" / "run.sh").read_bytes())
     return size
+
+
+class _Scale(io.RawIOBase):
+    """A file that keeps nothing but its size."""
+
+    size = 0
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        self.size += len(data)
+        return len(data)
+
+
+def tree_size(root: Path) -> int:
+    """Bytes that a working tree takes in the archive; it is compressed for that, and nothing is written."""
+    scale = _Scale()
+    with tarfile.open(fileobj=scale, mode="w:gz", compresslevel=9) as archive:
+        _add_tree(archive, root)
+    return scale.size
+
+
+def _add_tree(archive: tarfile.TarFile, root: Path) -> None:
+    for name in tree_files(root):
+        archive.add(root / name, f"tree/{name}", filter=_anonymous)
 
 
 def _anonymous(member: tarfile.TarInfo) -> tarfile.TarInfo | None:
@@ -118,6 +145,8 @@ def main() -> None:
             install(line, Path(folder, name), options.uv)
         size = pack(ROOT, Path(folder), options.out)
     print(f"{options.out / 'ivtutorial-kit.tar.gz'}: {size / 1e6:.1f} MB. Copy it and run.sh, then: sh run.sh COMMAND")
+    if (packages := size - tree_size(ROOT)) > PACKAGES:
+        raise SystemExit(f"make_kit: raise PACKAGES of this script to {packages:,}, which the packages take by now.")
 
 
 if __name__ == "__main__":

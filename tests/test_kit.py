@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import shutil
 import subprocess
@@ -21,15 +22,15 @@ SHOW = (
 )
 
 
-def script() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("make_kit", ROOT / "scripts" / "make_kit.py")
+def script(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, ROOT / "scripts" / f"{name}.py")
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
 
 
-make_kit = script()
+make_kit, rehearse_kit = script("make_kit"), script("rehearse_kit")
 
 
 @pytest.fixture
@@ -116,6 +117,54 @@ def test_a_kit_that_is_too_large_is_not_written(packed: Path, tmp_path: Path) ->
     with pytest.raises(SystemExit, match="MB, 0 at most"):
         make_kit.pack(tmp_path / "root", tmp_path / "packages", tmp_path / "other", most=10)
     assert list((tmp_path / "other").iterdir()) == []
+
+
+def test_this_tree_still_fits_into_a_kit() -> None:
+    """Compressed as `make kit` does it, beside the packages, with a tenth of a MB to spare."""
+    try:
+        tree = make_kit.tree_size(ROOT)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("not a git checkout")
+    left = make_kit.MOST - make_kit.PACKAGES - tree
+    assert left > 10**5, f"{left / 1e6:.1f} MB are left: see what is new in the tree"
+    assert tree > 3 * 10**7, "the small models are in it"
+
+
+def test_what_a_tree_takes_is_what_it_adds_to_the_archive(packed: Path, tmp_path: Path) -> None:
+    """Up to the package, COMMIT and the ends of both archives, all small."""
+    size = (packed / "ivtutorial-kit.tar.gz").stat().st_size
+    small = make_kit.tree_size(tmp_path / "root")
+    assert 0 < small < size
+    (tmp_path / "root" / "more").write_bytes(os.urandom(10**5))
+    assert 10**5 < make_kit.tree_size(tmp_path / "root") - small < 1.02 * 10**5
+
+
+def test_a_rehearsal_refuses_half_a_kit_and_runs_the_whole_in_a_home_of_its_own(packed: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "elsewhere"
+    folder.mkdir()
+    command = [sys.executable, "-c", "import os; print(os.environ['HOME'], file=open('said', 'w'))"]
+    rehearse_kit.rehearse(packed, folder, Path(sys.executable).parent, command, cut=())
+    assert (folder / "ivtutorial-kit" / "tree" / "said").read_text() == f"{folder}\n"
+    with pytest.raises(SystemExit, match="half a kit was not refused"):
+        rehearse_kit.rehearse(packed, folder, Path(sys.executable).parent, command, cut=())
+    shutil.rmtree(folder / "ivtutorial-kit")
+    with pytest.raises(SystemExit, match="false: status 1"):
+        rehearse_kit.rehearse(packed, folder, Path(sys.executable).parent, ["false"], cut=())
+
+
+def test_a_machine_that_cannot_cut_the_network_is_told_so(tmp_path: Path) -> None:
+    rehearse_kit.check_cut(["env"])
+    for cut in (["false"], [str(tmp_path / "unshare")]):
+        with pytest.raises(SystemExit, match="is refused here .*: the rehearsal needs Linux"):
+            rehearse_kit.check_cut(cut)
+
+
+def test_a_rehearsal_asks_for_what_the_kit_expects_and_sees_what_was_not_measured(tmp_path: Path) -> None:
+    expected = str(make_kit.__doc__).split("\n\n")[-1].split(" are expected")[0]
+    assert set(expected.replace(" and ", ", ").split(", ")) == {*rehearse_kit.GIVEN, *rehearse_kit.ANY}
+    rows = [{"name": "a", "seconds": 1.0}, {"name": "b", "skipped": "late"}, {"name": "c", "out_of_memory": True}]
+    (tmp_path / "rows.json").write_text(json.dumps({"rows": rows}))
+    assert rehearse_kit.unmeasured(tmp_path / "rows.json") == ["b", "c"]
 
 
 def test_every_package_of_the_kit_has_a_version_and_a_hash(tmp_path: Path) -> None:

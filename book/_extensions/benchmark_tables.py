@@ -9,12 +9,13 @@ makes for whole runs, and `on_a_gpu` what a GPU measured.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from made_parts import MadeLines
 
-from ivtutorial.training.presets import preset_for
+from ivtutorial.training.presets import DIT_PRESETS, preset_for
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "data" / "results"
@@ -73,31 +74,31 @@ def counted_lines(table: dict[str, Any]) -> list[str]:
     Args:
         table: what count_step.json holds.
     """
-    cards = list(table["cards"])
-    sizes = [f"{card} ({table['cards'][card]['gib']}\u00a0GiB)" for card in cards]
-    head = ["setting", "clips at once", "TFLOP", "GiB at the peak", *sizes]
+    cards, sizes = list(table["cards"]), _sizes(table["cards"])
+    head = ["setting", "clips at once", "TFLOP", "GB moved", "GiB at the peak", *sizes]
     result = _counted_head(table, head)
     for row in [*table["rows"], *table["clips"]]:
         bounds = [_bounds(row["cards"][card]) for card in cards]
         name = f"{row['name']}, {row['precision']}"
-        numbers = [str(row["clips"]), f"{row['tflop']:,.0f}", f"{row['peak_gib']:.1f}"]
+        numbers = [str(row["clips"]), f"{row['tflop']:,.0f}", f"{row['gbyte']:,.0f}", f"{row['peak_gib']:.1f}"]
         result.append(f"| {' | '.join([name, *numbers, *bounds])} |")
     return [*result, ""]
 
 
-def counted_clip_lines(table: dict[str, Any]) -> list[str]:
-    """The counted table in Markdown: a row for each size of a clip and each setting.
+def counted_clip_lines(table: dict[str, Any], cards: dict[str, Any]) -> list[str]:
+    """The counted table in Markdown: a row for each size of a clip and each setting, a column for each card.
 
     Args:
         table: what count_wan.json holds.
+        cards: the data sheets, as count_step.json holds them.
     """
     head = ["frames", "pixels", "setting", "precision", "clips at once", "TFLOP", "GiB at the peak"]
-    result = _counted_head(table, head)
+    result = _counted_head(table, [*head, *_sizes(cards)])
     for row in table["rows"]:
         pixels = f"{row['height']}\u00a0x\u00a0{row['width']}"  # on one line
         clip = [str(row["frames"]), pixels, row["name"], row["precision"], str(row["clips"])]
         numbers = [f"{row['tflop']:,.0f}", f"{row['peak_gib']:.1f}"]
-        result.append(f"| {' | '.join([*clip, *numbers])} |")
+        result.append(f"| {' | '.join([*clip, *numbers, *(_arithmetic(row, sheet) for sheet in cards.values())])} |")
     return [*result, ""]
 
 
@@ -145,7 +146,11 @@ def gpu_lines(table: dict[str, Any]) -> list[str]:
     return result if table else []
 
 
-SOURCES = {"whole_runs": "count_step"}
+SOURCES = {
+    "whole_runs": ["count_step"],
+    "count_wan": ["count_wan", "count_step"],
+    "count_cogvideox": ["count_cogvideox", "count_step"],
+}
 MISSING = {"skipped", "failed", "out_of_memory"}
 STEP = {
     "name": "a step with", "clips": "clips at once", "seconds": "seconds", "clip_seconds": "seconds a clip",
@@ -177,7 +182,7 @@ def _forms(times: dict[str, Any]) -> str:
     return "; ".join(f"{form} {text}" for form, text in shown.items())
 
 
-COUNTED = {
+COUNTED: dict[str, Callable[..., list[str]]] = {
     "count_step": counted_lines,
     "count_wan": counted_clip_lines,
     "count_cogvideox": counted_clip_lines,
@@ -189,6 +194,20 @@ COUNTED = {
 def _counted_head(table: dict[str, Any], head: list[str]) -> list[str]:
     source = f"**Counted, not measured.** {table['date']}, PyTorch {table['versions']['torch']}."
     return [source, "", f"| {' | '.join(head)} |", f"|{'---|' * len(head)}"]
+
+
+def _sizes(cards: dict[str, Any]) -> list[str]:
+    return [f"{card} ({sheet['gib']}\u00a0GiB)" for card, sheet in cards.items()]
+
+
+def _arithmetic(row: dict[str, Any], sheet: dict[str, Any]) -> str:
+    """Seconds of a step's arithmetic at a card's peak; a preset's twin in fp16 has the numbers of that in bf16."""
+    twin = row["name"].removeprefix("preset ").split(",")[0] + "-fp16"
+    if row["peak_gib"] > sheet["gib"]:
+        return "too large"
+    if row["precision"] == "bf16" and not sheet["bf16"] and twin not in DIT_PRESETS:
+        return "no bf16"
+    return _seconds(row["tflop"] / sheet["tflops"])
 
 
 def _bounds(entry: dict[str, Any]) -> str:
@@ -227,15 +246,17 @@ class Benchmark(MadeLines):
     required_arguments = 1
 
     def sources(self) -> list[Path]:
-        """What the script measured; not there before it has run."""
-        return [RESULTS / f"{SOURCES.get(self.arguments[0], self.arguments[0])}.json"]
+        """What the script measured, not there before it has run; and where the cards stand."""
+        [name] = self.arguments
+        return [RESULTS / f"{source}.json" for source in SOURCES.get(name, [name])]
 
     def lines(self) -> list[str]:
         """A table a device."""
-        [path] = self.sources()
+        path, *others = self.sources()
         tables = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        cards = [json.loads(other.read_text(encoding="utf-8"))["cards"] for other in others]
         counted = COUNTED.get(self.arguments[0])
-        return counted(tables) if counted else lines(self.arguments[0], tables)
+        return counted(tables, *cards) if counted else lines(self.arguments[0], tables)
 
 
 def setup(app: Any) -> dict[str, bool]:

@@ -12,6 +12,7 @@ from ivtutorial.training import presets
 
 ROOT = Path(__file__).resolve().parents[2]
 TABLE = json.loads((ROOT / "data" / "results" / "count_wan.json").read_text(encoding="utf-8"))
+CARDS = json.loads((ROOT / "data" / "results" / "count_step.json").read_text(encoding="utf-8"))["cards"]
 ROWS = {(row["name"], (row["frames"], row["height"], row["width"])): row for row in TABLE["rows"]}
 CLIPS = [(17, 256, 256), (17, 480, 832), (81, 256, 256), (81, 480, 832)]
 WAYS = ("16gb", "16gb, two phases", "80gb", "16gb, tiny decoder")
@@ -128,8 +129,25 @@ def test_cogvideox_needs_a_larger_card_in_the_texts_too() -> None:
 def test_the_page_shows_every_row_as_counted() -> None:
     from tests.book.test_benchmark_tables import PAGE, tables
 
-    lines: list[Any] = [" ".join(line.split()) for line in tables.counted_clip_lines(TABLE)]  # some spaces never break
+    found = tables.counted_clip_lines(TABLE, CARDS)
+    lines: list[Any] = [" ".join(line.split()) for line in found]  # some spaces never break
     assert lines[0].startswith("**Counted, not measured.**") and "```{benchmark} count_wan\n```" in PAGE
     for row in TABLE["rows"]:
         start = f"| {row['frames']} | {row['height']} x {row['width']} | {row['name']} | {row['precision']} | "
         assert sum(line.startswith(start) for line in lines) == 1
+
+
+def test_a_card_has_the_time_of_the_arithmetic_or_the_reason_why_not() -> None:
+    """1300 TFLOP at 65 a second; a T4 runs the preset's twin in fp16, whose settings are otherwise the same."""
+    from tests.book.test_benchmark_tables import tables
+
+    both = [{**presets.preset(f"16gb{twin}"), "precision": ""} for twin in ("", "-fp16")]
+    assert both[0] == both[1]
+    clip = {"frames": 17, "height": 256, "width": 256, "precision": "bf16", "clips": 1, "tflop": 1300.0}
+    rows = [
+        {**clip, "name": name, "peak_gib": gib}
+        for name, gib in (("preset 16gb, two phases", 8.0), ("preset 80gb", 9.0), ("preset 16gb", 23.0))
+    ]
+    cards = {"T4": CARDS["T4"], "H100": {**CARDS["H100"], "tflops": 1000}}
+    found = [line.split(" | ")[-2:] for line in tables.counted_clip_lines({**TABLE, "rows": rows}, cards)[-4:-1]]
+    assert found == [["20.0 s", "1.3 s |"], ["no bf16", "1.3 s |"], ["too large", "1.3 s |"]]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib
 import json
+import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -119,13 +121,55 @@ def test_a_change_is_there_in_its_turn_and_gone_after_it(script: Any, monkeypatc
     assert weight.is_contiguous() and not weight.is_contiguous(memory_format=torch.channels_last)
 
 
-def test_the_rehearsal_measures_every_row(script: Any, tmp_path: Path) -> None:
+def test_rows_come_in_the_order_of_their_worth_and_what_compiles_last(script: Any) -> None:
+    """Whether it is right, then how long a step is, what a setting costs, and what would make it faster."""
+    names, settings = list(script.rows(script.Machine())), list(script.settings(script.Machine()))
+    correct = [name for name in names if name.startswith(("a step against", "continued", "a long run"))]
+    assert names[: len(correct)] == correct and len(correct) == 6
+    begin = names.index("two-phase")
+    assert names.index("preset t4") < names.index("ours and the authors' way in turn") < begin
+    assert names[begin : begin + len(settings)] == settings and "Direct-Align" in settings
+    assert names[begin + len(settings) :] == [
+        "attention by kernel", "convolutions by form", "attention without cuDNN", "channels last", "CUDA graphs",
+        "preset a100, compiled",
+    ]  # fmt: skip
+    assert list(script.rows(script.tiny())) == names, "a rehearsal leaves none out"
+
+
+def test_rows_that_compile_ask_for_it_once_a_run_and_leave_nothing_compiled(
+    script: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a card with the row's own settings of torch.compile, in a rehearsal with the machine's."""
+    steps, machine, asked, seen = importlib.import_module("gpu_steps"), script.tiny(), [], []
+    unet = machine.models(8)[0].unet
+
+    def timed(*_: Any, **__: Any) -> dict[str, Any]:
+        seen.append(unet._compiled_call_impl is not None)
+        return {"seconds": 1.0}
+
+    monkeypatch.setattr(torch, "compile", lambda call, **settings: asked.append(settings) or call)
+    monkeypatch.setattr(steps, "timed", timed)
+    monkeypatch.setattr(steps, "of_preset", lambda *_, compile: unet.compile() or {"compiled": compile})
+    for one in (machine, replace(machine, compiler={}, turns=2)):
+        steps.variant(one, "a100", steps.cuda_graphs)
+        assert steps.compiled(one, "a100") == {"compiled": True}
+        unet._compiled_call_impl = None
+    assert asked == [{"backend": "eager"}] * 2 + [{"mode": "reduce-overhead"}] * 2 + [{}]
+    assert seen == [True, False] * 3
+
+
+def test_the_rehearsal_measures_every_row(script: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What `python benchmarks/on_a_gpu.py --rehearse` does: everything, tiny, on a CPU."""
-    machine = script.tiny()
-    names = list(script.rows(machine))
-    result = script.measure(machine, tmp_path / "rows.json", 60)
+    names, out, threads = list(script.rows(script.tiny())), tmp_path / "rows.json", torch.get_num_threads()
+    monkeypatch.setattr(sys, "argv", ["on_a_gpu.py", "--rehearse", "--minutes", "60", "--out", str(out)])
+    try:
+        script.main()
+    finally:
+        torch.set_num_threads(threads)
+    kept = json.loads(out.read_text())
+    result = kept["rows"]
     rows = {row["name"]: row for row in result}
-    assert list(rows) == names and len(rows) >= 30
+    assert list(rows) == names and len(rows) >= 34
     assert [row for row in result if {"failed", "skipped", "out_of_memory"} & row.keys()] == []
     assert rows["a step against the CPU, fp32"]["distance"] < 1e-4
     assert rows["a step against the CPU, bf16"]["cosine"] > 0.98
@@ -134,7 +178,8 @@ def test_the_rehearsal_measures_every_row(script: Any, tmp_path: Path) -> None:
     assert rows["preset 8gb"]["clips"] == 1 and rows["preset 8gb"]["clip_seconds"] > 0
     times = [row for row in rows["attention by kernel"].values() if isinstance(row, dict)]
     assert len(times) == 5 and all(min(row["torch's choice"]) > 0 for row in times)
-    kept = json.loads((tmp_path / "rows.json").read_text())
+    assert all(rows[name]["seconds_ratio"] > 0 for name in ("channels last", "CUDA graphs"))
+    assert rows["preset a100, compiled"]["clips"] == 2, "as wide as a rehearsal is"
     assert kept["settings"]["device"] == "cpu" and {"date", "hardware", "versions"} <= kept.keys()
     from tests.book.test_benchmark_tables import tables
 
