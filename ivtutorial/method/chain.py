@@ -37,6 +37,7 @@ from ivtutorial.method.ddim import check_scheduler, ddim_step
 from ivtutorial.method.flow import chain_timesteps
 from ivtutorial.method.noise import randn
 from ivtutorial.method.schedule import NoiseSchedule, steps
+from ivtutorial.system.at_rest import weights_at_rest
 
 Predict = Callable[[Tensor, float], Tensor]
 GradientSteps = int | Literal["uniform", "strongest"] | Sequence[int]
@@ -98,6 +99,7 @@ def recorded_steps(K: GradientSteps, n: int) -> int:
     return (n + 1) // 2 if K == "uniform" else len(gradient_steps(K, n))
 
 
+@weights_at_rest()
 def denoise(
     predict: Predict,
     z: Tensor,
@@ -112,7 +114,8 @@ def denoise(
 ) -> Tensor:
     """Run a DDIM chain over `timesteps`; the model's parameters get gradient from the chosen steps only.
 
-    Nothing is recorded before the first chosen step. If that is step 0, gradient also reaches `z`.
+    Nothing is recorded before the first chosen step. If that is step 0, gradient also reaches `z`. No weight may change
+    during the chain: what `predict` makes from one, it makes once (:func:`ivtutorial.system.at_rest.weights_at_rest`).
 
     Args:
         predict: (z, t) -> model output, guidance included.

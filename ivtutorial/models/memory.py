@@ -45,7 +45,8 @@ class Memory:
         recompute_decode: recompute each chunk in the backward pass.
         recompute_reward: score one frame at a time and recompute it in the backward pass.
         offload_text: after all captions are encoded, move the text towers of model and reward to main memory.
-        compile: let torch compile the UNet.
+        compile: let torch compile the UNet, in its default mode. CUDA graphs (`mode="reduce-overhead"`) are no setting
+            until their row of `benchmarks/on_a_gpu.py` has been measured on a card.
 
     Raises:
         InputError: an unknown precision, or a number out of range.

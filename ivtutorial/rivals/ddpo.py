@@ -52,6 +52,7 @@ from ivtutorial.method.schedule import steps
 from ivtutorial.method.settings import Losses, RewardMethod
 from ivtutorial.rewards.base import ImageReward
 from ivtutorial.rivals.groups import group_advantages, score_groups
+from ivtutorial.system.at_rest import weights_at_rest
 
 Moments = Callable[[int, Tensor], tuple[Tensor, float]]
 
@@ -167,6 +168,7 @@ def step_moments(backbone: BackboneLike, batch: Batch, config: DDPO, recompute: 
 
 
 @torch.no_grad()
+@weights_at_rest()
 def roll_out(
     backbone: BackboneLike, batch: Batch, config: DDPO, generator: torch.Generator | None = None
 ) -> Trajectories:

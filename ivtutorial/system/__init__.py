@@ -7,6 +7,7 @@
 | `step_draws`    | draws of a step that do not depend on the number of processes     |
 | `share`         | the share of one of several processes, and what all of them found |
 | `moving_average` | averages of parameters along a run                               |
+| `at_rest`       | what is made from weights, once while they do not change          |
 | `progress`      | progress bars                                                     |
 | `device`        | the GPU or the CPU                                                |
 | `interruption`  | Ctrl-C and SIGTERM noted, so that a step can finish               |

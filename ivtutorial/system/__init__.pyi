@@ -1,3 +1,4 @@
+from ivtutorial.system.at_rest import weights_at_rest as weights_at_rest
 from ivtutorial.system.device import choose_device as choose_device
 from ivtutorial.system.files import (
     atomic_write as atomic_write,
