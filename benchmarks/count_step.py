@@ -13,9 +13,10 @@ The networks are built at full size on PyTorch's device `meta`, where tensors ha
 
 No operation ends on a card before max(c / rate, b / bandwidth), its peak rate and its memory's bandwidth; `floor` is
 the sum of that over a pass, times the passes of a step. It is a bound for running one operation after another; a
-compiler that fuses operations moves fewer bytes, and then only the sum of c / rate, `compute`, holds. Neither time
-between operations nor the casts of autocast nor workspace is counted, so real times and peaks are larger. Rate and
-bandwidth are those of the data sheets: dense products of half-precision numbers, added up in single precision.
+compiler that fuses operations moves fewer bytes, and then only the sum of c / rate, `compute`, holds; nor does a card
+wait for its memory where its cache still has a small tensor from the operation before. Neither time between operations
+nor the casts of autocast nor workspace is counted, so real times and peaks are larger. Rate and bandwidth are those of
+the data sheets: dense products of half-precision numbers, added up in single precision.
 """
 
 from __future__ import annotations
