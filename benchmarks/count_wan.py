@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-import open_clip
+import full_size
 import torch
 from count_step import ATTENTION, Counting, fused_attention
 from diffusers import AutoencoderKLCogVideoX, AutoencoderKLWan, CogVideoXTransformer3DModel, WanTransformer3DModel
@@ -127,10 +127,9 @@ def networks(model: Model) -> tuple[DitBackbone, ClipReward]:
     """The model, and HPSv2's network, in bf16, with a fresh adapter of rank 4."""
     with no_warnings(), torch.device("meta"):
         backbone = model.build()
-        vit = open_clip.create_model("ViT-H-14", device="meta")
-    for network in (backbone.transformer, backbone.vae, vit):
+    reward = full_size.random_reward(1, 0, "meta")
+    for network in (backbone.transformer, backbone.vae, reward.model):
         network.to(torch.bfloat16)
-    reward = ClipReward(vit, open_clip.SimpleTokenizer(), open_clip.get_model_config("ViT-H-14"))
     attach_lora(backbone.freeze().unet)
     return backbone, reward.requires_grad_(False)  # type: ignore[return-value]
 

@@ -33,6 +33,54 @@ def test_a_product_of_matrices_by_hand(counter: Any) -> None:
     assert counting.count.seconds(card) == 4.0 and counting.count.seconds(card, move=False) == 2.0
 
 
+@pytest.mark.parametrize("bias", [False, True])
+def test_a_linear_layer_on_tokens_is_one_operation_and_its_views_are_free(counter: Any, bias: bool) -> None:
+    """(2, 3, 4) times (4, 5) is (6, 4) times (4, 5): 2 * 6 * 4 * 5 FLOPs, 24 + 20 numbers read and 30 written."""
+    layer = torch.nn.Linear(4, 5, bias=bias, device="meta")
+    with counter.Counting() as counting, torch.no_grad():
+        layer(torch.empty(2, 3, 4, device="meta"))
+    assert counting.count.operations == {(240, 4 * (24 + 20 + 5 * bias + 30)): 1}
+
+
+def test_memory_without_content_and_views_move_nothing(counter: Any) -> None:
+    x = torch.empty(2, 3, 4, device="meta")
+    with counter.Counting() as counting:
+        for tensor in (torch.empty_like(x), x.new_empty(5), torch.empty_strided((2, 2), (2, 1), device="meta")):
+            torch.ops.aten._unsafe_view(tensor, (-1,)).detach()
+        torch.ops.aten.lift_fresh(torch.ops.aten._reshape_alias(x, (6, 4), (4, 1)).expand(2, 6, 4))
+    assert not counting.count.operations
+
+
+def test_only_what_an_operation_needs_is_read(counter: Any) -> None:
+    """Of a square its number once, of a table the rows looked up, of a copy's target nothing, of numbers that are
+    repeated each once."""
+    x, table, row = torch.empty(10, device="meta"), torch.empty(100, 7, device="meta"), torch.empty(4, 1, device="meta")
+    indices = torch.empty(2, dtype=torch.long, device="meta")
+    with counter.Counting() as counting:
+        x * x
+        torch.nn.functional.embedding(indices, table)
+        x.copy_(torch.ones_like(x))
+        row.expand(4, 8) + 1
+    moved = [4 * (10 + 10), 8 * 2 + 4 * (14 + 14), 4 * 10, 4 * (10 + 10), 4 * (4 + 32)]
+    assert counting.count.operations == {(0, bytes_): moved.count(bytes_) for bytes_ in moved}
+
+
+def test_a_frozen_convolution_goes_backward_without_its_input(counter: Any) -> None:
+    """Of (1, 2, 6, 6) by 3 filters of (2, 3, 3): 48 numbers of the gradient and 54 of the weight in, 72 out."""
+    layer = torch.nn.Conv2d(2, 3, 3, device="meta").requires_grad_(False)
+    y = layer(torch.empty(1, 2, 6, 6, device="meta", requires_grad=True))
+    with counter.Counting() as counting:
+        y.backward(torch.empty_like(y))
+    ((flops, bytes_),) = counting.count.operations
+    assert bytes_ == 4 * (48 + 54 + 72) and flops == 2 * 48 * 2 * 9
+
+
+def test_the_reward_is_counted_as_training_runs_it(counter: Any) -> None:
+    """Its blocks work on sequence first, as those that `load_hpsv2` opens."""
+    transformer = counter.models(torch.float16, 8)[1].model.visual.transformer
+    assert not transformer.batch_first and not any(block.attn.batch_first for block in transformer.resblocks)
+
+
 def test_tensors_that_are_gone_do_not_count_towards_the_peak(counter: Any) -> None:
     x = torch.empty(100, device="meta")
     with counter.Counting() as counting:
