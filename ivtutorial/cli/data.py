@@ -162,10 +162,10 @@ def _prepared(
     from ivtutorial.data.preparation import prepare
     from ivtutorial.system.device import choose_device
 
-    gpu = choose_device(device).type == "cuda"
+    kind = choose_device(device).type
     return prepare(
         clips or out, out, None if check_only else model, dtype=dtype,
-        device="cuda" if gpu else "cpu", processes=1 if gpu else processes, progress=True, **settings,
+        device=kind, processes=1 if kind == "cuda" else processes, progress=True, **settings,
     )  # fmt: skip
 
 
@@ -205,9 +205,7 @@ def clip_size(
 
 def preset_settings(model: str, preset: str | None, device: str | None) -> dict[str, Any]:
     """The settings of a preset, or of the one that `finetune` chooses by the GPU's memory; none for the small model."""
-    from ivtutorial.system.device import choose_device
-    from ivtutorial.training.presets import preset as settings_of, preset_here
+    from ivtutorial.training.presets import preset as settings_of, preset_of_card
 
-    if preset is None and (model == "reduced" or choose_device(device).type == "cpu"):
-        return {}
-    return settings_of(preset or preset_here(model))
+    name = preset or preset_of_card(model, device)
+    return {} if name is None else settings_of(name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -100,11 +100,10 @@ def finetune_command(
     """
     quiet_loading(model)
     from ivtutorial.system.files import data_path
+    from ivtutorial.training.config import read_settings
     from ivtutorial.training.finetuning import export_merged, finetune
-    from ivtutorial.training.presets import rate_line
+    from ivtutorial.training.presets import card_settings, rate_line
 
-    if preset is None and config is None and not resume and model != "reduced":
-        preset = _preset_of_card(model, device)
     chosen_method = {
         "name": method,
         "tau": tau,
@@ -114,19 +113,21 @@ def finetune_command(
         "lambda_tar": lambda_tar,
         "guidance": guidance,
     }
-    chosen: dict[str, Any] = _precision(precision, device, bool(preset or config or resume)) | {
+    start = out if config is None and resume and (out / "config.json").is_file() else config
+    given = {} if start is None else read_settings(start)
+    card = {} if preset else card_settings(model, "cpu" if (processes or 1) > 1 else device, given)
+    chosen: dict[str, Any] = _precision(precision, device, bool(preset or config or resume or card)) | {
         "steps": steps,
         "lr": lr,
         "batch_size": batch_size,
         "lora_rank": rank,
         "seed": seed,
     }
-    start = out if config is None and resume and (out / "config.json").is_file() else config
     if trackers is not None:
         chosen["trackers"] = [] if trackers == "none" else [name.strip() for name in trackers.split(",")]
     if clips is not None and data is not None:
         raise InputError(f"the clips are given twice: {clips} and --data {data}.")
-    cfg = merge_settings(start, chosen, chosen_method, settings or [], official, preset, model)
+    cfg = merge_settings(start, chosen, chosen_method, settings or [], official, preset, model, card)
     if line := rate_line(cfg):
         typer.echo(line, err=True)
     if steps is None and start is None and (line := length_line(cfg, model)):
@@ -174,18 +175,6 @@ def _precision(setting: str, device: str | None, is_given: bool) -> dict[str, st
     return {"precision": chosen_precision(setting, device)}
 
 
-def _preset_of_card(model: str, device: str | None) -> str | None:
-    """The preset for the GPU, and a line on stderr that names it; None on a CPU."""
-    from ivtutorial.system.device import choose_device
-    from ivtutorial.training.presets import preset_here
-
-    if choose_device(device).type == "cpu":
-        return None
-    chosen = preset_here(model)
-    typer.echo(f"no --preset is given: {chosen}, by the memory of the GPU", err=True)
-    return chosen
-
-
 @contextmanager
 def resumable(out: Path) -> Iterator[None]:
     """Reports, when the user presses Ctrl-C, where the run stands and how to go on; ends with exit code 130."""
@@ -209,8 +198,10 @@ def merge_settings(
     official: bool,
     preset: str | None = None,
     model: str = "reduced",
+    card: Mapping[str, Any] | None = None,
 ) -> Any:
-    """A `FinetuneConfig` from a file, a preset and options; each wins over those before it, `--set` over all.
+    """A `FinetuneConfig` from what the GPU decides (`card`, see `ivtutorial.training.presets.card_settings`), a file, a
+    preset and options; each wins over those before it, `--set` over all.
 
     Another method than the file's (`method["name"]`) begins with its own defaults. What nobody sets follows from the
     model, see `ivtutorial.training.presets.with_defaults`.
@@ -224,6 +215,7 @@ def merge_settings(
 
     base = FinetuneConfig().to_dict()
     del base["lr"], base["frames"], base["fps"], base["method"]["tau"], base["method"]["guidance"]
+    base |= card or {}
     if source is not None:
         name, values = type(read_config(source).method).__name__, read_settings(source)
         base |= {**values, "method": {**values.get("method", {}), "name": name}}

@@ -16,6 +16,7 @@ from ivtutorial.data.lists import Clip as Clip, read_entries
 from ivtutorial.data.text import bad_entries, csv_text
 from ivtutorial.errors import InputError
 from ivtutorial.system.files import atomic_write_text
+from ivtutorial.video.pyav import need_pyav
 from ivtutorial.video.reader import read_video
 
 if TYPE_CHECKING:
@@ -97,6 +98,7 @@ def load_frames(
 
     if not clips:
         raise InputError("no clips to load: the list is empty.")
+    need_pyav()
     pixels = _every(clips, lambda clip: read_video(clip.path, frames, fps, size, clip.start), "these clips")
     stacked = torch.stack([torch.from_numpy(clip) for clip in pixels])
     return stacked.permute(0, 1, 4, 2, 3).contiguous().float() / 255

@@ -26,6 +26,7 @@ from ivtutorial.data.lists import Clip
 from ivtutorial.errors import InputError
 from ivtutorial.system.files import atomic_write, atomic_write_text, key, sha256
 from ivtutorial.system.out_of_memory import ENCODING_OPTIONS, explain_out_of_memory
+from ivtutorial.video.pyav import NoPyAV
 from ivtutorial.video.reader import Frames, read_video
 
 if TYPE_CHECKING:
@@ -109,12 +110,14 @@ class LatentCache:
             What is wrong with each clip that cannot be read, by its place in the list. The others are stored.
 
         Raises:
-            InputError: the cache cannot be written, or the GPU's memory is too small.
+            InputError: the cache cannot be written, the GPU's memory is too small, or PyAV is missing.
         """
         problems = {}
         for index, clip in enumerate(clips):
             try:
                 pixels = self.pixels(clip)
+            except NoPyAV:
+                raise
             except InputError as error:
                 problems[index] = str(error)
             else:

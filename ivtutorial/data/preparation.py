@@ -29,11 +29,13 @@ from ivtutorial.data.prompt_cache import encode_captions
 from ivtutorial.data.text import bad_entries, json_line
 from ivtutorial.errors import InputError
 from ivtutorial.models.named import open_encoder
+from ivtutorial.system.device import choose_device
 from ivtutorial.system.files import atomic_write_text, check_writable
 from ivtutorial.system.processes import launch
 from ivtutorial.system.progress import bar
 from ivtutorial.system.provenance import describe
 from ivtutorial.system.share import own_share, rank_and_world, wait_for_all
+from ivtutorial.video.pyav import need_pyav
 
 if TYPE_CHECKING:
     from ivtutorial.models.named import AnyBackbone
@@ -96,7 +98,7 @@ def prepare(
         skip_bad: leave bad clips out and count them, instead of an error.
         sheets: write contact sheets.
         dtype: of the VAE's weights; the one that fine-tuning will use.
-        device: "cpu" or "cuda".
+        device: "cpu" or "cuda", for a model given by name; of several GPUs the one of this process.
         workers: files decoded at once while checking.
         processes: single-threaded processes that share the encoding (CPU only).
         progress: show progress bars.
@@ -106,13 +108,16 @@ def prepare(
 
     Raises:
         InputError: no such list, bad clips (all named, also in report.csv), none left, OUT cannot be written, or the
-            GPU's memory is too small: clips that were encoded stay so.
+            GPU's memory is too small: clips that were encoded stay so. Or there is no such device, or no PyAV.
 
     Example:
         >>> prepare("my_clips", "runs/my_clips").counts  # doctest: +SKIP
         {'ok': 880}
     """
-    out, backbone = Path(out), None if model is None else open_encoder(model, dtype, device)
+    need_pyav()
+    out, named = Path(out), isinstance(model, (str, Path))
+    where = choose_device(device) if named else torch.device("cpu")  # a backbone stays where it is
+    backbone = None if model is None else open_encoder(model, dtype, where)
     check_writable(out)
     entries = read_entries(source, root)
     if backbone is None:
@@ -130,7 +135,7 @@ def prepare(
         raise InputError(f"{bad_entries(str(source), problems, len(entries))}\n{ADVICE.format(out / REPORT)}")
     _write_manifest(out, _root(Path(source), root), good, results, settings, model)
     if model is not None and backbone is not None:
-        arguments = (good, out / LATENTS, settings, dtype, device, progress)
+        arguments = (good, out / LATENTS, settings, dtype, where, progress)
         launch(_encode_share, processes, backbone if processes == 1 else model, *arguments)
     wait_for_all()
     return Prepared(out, good, counts(results), problems)
@@ -153,7 +158,7 @@ def _encode_share(
     cache: Path,
     settings: FrameSettings,
     dtype: torch.dtype,
-    device: str,
+    device: torch.device,
     progress: bool,
 ) -> None:
     rank, world = rank_and_world()

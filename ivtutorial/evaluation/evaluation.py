@@ -35,6 +35,7 @@ from ivtutorial.system.processes import launch
 from ivtutorial.system.progress import bar
 from ivtutorial.system.provenance import describe
 from ivtutorial.system.share import gather, own_share, rank_and_world, wait_for_all
+from ivtutorial.system.tf32 import allow_tf32
 from ivtutorial.video.reader import Frames
 from ivtutorial.video.sheet import contact_sheet, save_picture
 from ivtutorial.video.writer import to_uint8, write_video
@@ -181,7 +182,11 @@ def _evaluate_share(
     reward = open_reward(measuring.reward, backbone.device, backbone.unet.dtype if on_gpu else None)
     rank, world = rank_and_world()
     measured: list[MeasuredClip] = []
-    with adapter(backbone, lora, lora_scale), bar(len(jobs), progress and rank == 0) as advance:
+    with (
+        allow_tf32(device, sampling.precision),
+        adapter(backbone, lora, lora_scale),
+        bar(len(jobs), progress and rank == 0) as advance,
+    ):
         for batch, clips in sample_batches(backbone, own_share(jobs), sampling):
             measured += _measured(measuring, batch, clips.to(backbone.device), reward)
             advance(len(batch) * world)

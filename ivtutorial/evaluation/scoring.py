@@ -22,6 +22,7 @@ from ivtutorial.rewards.named import open_reward
 from ivtutorial.system.device import choose_device
 from ivtutorial.system.out_of_memory import SAMPLING_OPTIONS, explain_out_of_memory
 from ivtutorial.system.progress import bar
+from ivtutorial.video.pyav import need_pyav
 from ivtutorial.video.reader import read_video
 
 if TYPE_CHECKING:
@@ -141,6 +142,7 @@ def score_files(
     Raises:
         InputError: as for `score`; or files that cannot be read or are too short, all of which are named.
     """
+    need_pyav()
     image_reward, target = _opened(reward, device, dtype)
     rows, problems = [], []
     with bar(len(clips), progress) as advance:

@@ -28,9 +28,12 @@ def network_mode(network: nn.Module, train: bool) -> Iterator[None]:
         ...     loss.backward()
     """
     before = [(part, part.training) for part in network.modules()]
-    network.train(train)
+    # Setting an attribute of a module is slow, and a full-size network has more than a thousand: only where it changes.
+    if any(mode != train for _, mode in before):
+        network.train(train)
     try:
         yield
     finally:
         for part, mode in before:
-            part.training = mode
+            if part.training != mode:
+                part.training = mode

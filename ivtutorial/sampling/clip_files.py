@@ -28,6 +28,7 @@ from ivtutorial.system.files import atomic_write_text, check_writable, key
 from ivtutorial.system.processes import launch
 from ivtutorial.system.progress import bar
 from ivtutorial.system.share import own_share, rank_and_world, wait_for_all
+from ivtutorial.system.tf32 import allow_tf32
 from ivtutorial.video.writer import encode_video, write_video
 from ivtutorial.weights.fingerprint import fingerprint
 
@@ -163,7 +164,11 @@ def _sample_share(
     backbone, names = open_to_sample(model, sampling, device), {job: file for file, job in files.items()}
     mine, (rank, world) = own_share(list(names)), rank_and_world()
     embed_first(backbone, mine)
-    with adapter(backbone, lora, lora_scale), bar(len(names), progress and rank == 0, "clips") as advance:
+    with (
+        allow_tf32(device, sampling.precision),
+        adapter(backbone, lora, lora_scale),
+        bar(len(names), progress and rank == 0, "clips") as advance,
+    ):
         for jobs, clips in sample_batches(backbone, mine, sampling):
             for job, clip in zip(jobs, clips, strict=True):
                 write_video(names[job], clip, fps, crf)

@@ -27,6 +27,7 @@ from ivtutorial.system.out_of_memory import OPENING_OPTIONS, SAMPLING_OPTIONS, e
 from ivtutorial.system.processes import launch
 from ivtutorial.system.progress import bar
 from ivtutorial.system.share import gather, own_share, rank_and_world
+from ivtutorial.system.tf32 import allow_tf32
 
 if TYPE_CHECKING:
     from ivtutorial.models.named import AnyBackbone
@@ -176,7 +177,11 @@ def _generate_share(
     embed_first(backbone, own_share(jobs))
     rank, world = rank_and_world()
     made: list[tuple[Job, Tensor]] = []
-    with adapter(backbone, lora, lora_scale), bar(len(jobs), progress and rank == 0) as advance:
+    with (
+        allow_tf32(device, sampling.precision),
+        adapter(backbone, lora, lora_scale),
+        bar(len(jobs), progress and rank == 0) as advance,
+    ):
         for batch, clips in sample_batches(backbone, own_share(jobs), sampling):
             made.extend(zip(batch, clips, strict=True))
             advance(len(batch) * world)

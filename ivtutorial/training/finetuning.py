@@ -39,15 +39,17 @@ from ivtutorial.system.processes import launch
 from ivtutorial.system.provenance import describe
 from ivtutorial.system.repeatable import repeatable
 from ivtutorial.system.share import rank_and_world, wait_for_all
+from ivtutorial.system.tf32 import allow_tf32
 from ivtutorial.training import run_folder
 from ivtutorial.training.config import FinetuneConfig
 from ivtutorial.training.fit import fitted, using, warn_of_lost_gradients
 from ivtutorial.training.loop import finish, take_steps
-from ivtutorial.training.presets import default_config
+from ivtutorial.training.presets import advise_preset, default_config
 from ivtutorial.training.run_folder import FinetuneResult
 from ivtutorial.training.start import load_data, make_accelerator, start, weights_dtypes
 from ivtutorial.training.step import Evaluations, LossFn
 from ivtutorial.training.trackers import tracking
+from ivtutorial.video.pyav import need_pyav
 from ivtutorial.weights.files import read_weights, tensors_of
 
 if TYPE_CHECKING:
@@ -79,8 +81,8 @@ def finetune(
             encoded ones.
         reward: any image reward, "reduced", or a folder.
         out: folder of the run, see `ivtutorial.training.run_folder`.
-        config: all settings; default those of the paper, for a flow model with the tau that noises as much (see
-            `ivtutorial.training.presets`).
+        config: all settings; default those of the paper, for a flow model with the tau that noises as much, and on a
+            GPU with the preset for its memory, which a line in the log names (see `ivtutorial.training.presets`).
         resume: continue the run in `out`, if there is one. `steps`, the settings of samples and checkpoints, and the
             split into processes and accumulation may differ; anything else may not.
         processes: number of single-threaded processes on this machine, CPU only, each with `batch_size` clips. For
@@ -98,7 +100,8 @@ def finetune(
 
     Raises:
         InputError: unusable input; `out` holds a run and `resume` is off; the run there was made otherwise; a full or
-            read-only disk; a loss that was not finite too often. Checkpoints stay whole.
+            read-only disk; a loss that was not finite too often; samples or files to read without PyAV. Checkpoints
+            stay whole.
         KeyboardInterrupt: Ctrl-C or SIGTERM, after the step at hand and its checkpoint.
 
     Example:
@@ -113,7 +116,12 @@ def finetune(
     if cache is None:
         prepared = isinstance(clips, (str, Path)) and (Path(clips) / PREPARED).is_file()
         cache = Path(str(clips)) / LATENTS if prepared else folder / "cache"
-    settings = config or default_config(model)
+    kind = device if processes == 1 else "cpu"
+    settings = config or default_config(model, kind, folder if resume else None)
+    if config is not None:
+        advise_preset(config, model, kind)
+    if settings.sample_every:
+        need_pyav("set sample_every to 0")  # now, not at the first round of samples
     base = None if root is None else Path(root)
     arguments = (model, clips, reward, folder, settings, loss_fn, Path(cache), device, progress, skip_bad, base)
     return launch(_run, processes, *arguments)[0]
@@ -213,7 +221,8 @@ def _run(
     names = {"model": describe(model), "reward": describe(reward)}
     devices = [backbone.device] if backbone.device.type == "cuda" else []
     # The tiny decoder before all else: a wrong file is an error at once. Encoding, too, is to repeat itself.
-    with tiny_decoding(backbone, config.decoder), repeatable(config.deterministic):
+    repeats, fast = repeatable(config.deterministic), allow_tf32(backbone.device, config.precision)
+    with tiny_decoding(backbone, config.decoder), repeats, fast:
         with torch.random.fork_rng(devices), using(backbone, config.memory):
             # Clips and captions first: a model of `ivtutorial.models.dit` loads its transformer after that.
             data = load_data(clips, backbone, config, cache, skip_bad, progress, root)

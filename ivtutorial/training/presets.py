@@ -1,6 +1,7 @@
 """What a run is set to where the user says nothing: by the GPU, and by the model.
 
-By the GPU, as plain data; what `--preset` of the command line stands for:
+By the GPU, as plain data; what `--preset` of the command line stands for. Where nobody names one and a run without
+settings begins on a GPU, its memory chooses (see :func:`card_settings`):
 
 | preset | card | precision | what it does |
 |---|---|---|---|
@@ -39,21 +40,28 @@ run's config.json like one that was given; `tau = "noise:0.66"` asks for a noise
 from __future__ import annotations
 
 import copy
+import logging
+import os
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from ivtutorial.errors import InputError
+from ivtutorial.models.memory import Memory
 from ivtutorial.models.named import Clocks, clocks
 from ivtutorial.models.scheduler import make_scheduler, same_noise, tau_of_noise
-from ivtutorial.training.config import PAPER_LR, FinetuneConfig, settings_group
+from ivtutorial.system.device import choose_device
+from ivtutorial.training.config import PAPER_LR, FinetuneConfig, read_settings, settings_group
+from ivtutorial.training.run_folder import CONFIG_FILE
 
 if TYPE_CHECKING:
     from ivtutorial.models.named import AnyBackbone
 
 NOISE = "noise:"
+logger = logging.getLogger(__name__)
 
 _RECOMPUTE = {"recompute_unet": True, "recompute_decode": True, "decode_chunk": 1}
 _SMALL = {**_RECOMPUTE, "recompute_reward": True, "offload_text": True}
@@ -97,6 +105,11 @@ DIT_PRESETS: dict[str, dict[str, Any]] = {
         "memory": {"recompute_unet": True, "recompute_decode": True},
     },
 }
+
+
+# What presets set: of a pair neither is a matter of the card where the other is given.
+_PAIRS: tuple[set[str], ...] = ({"batch_size", "accumulation"}, {"height", "width"})
+_BY_CARD = ("precision", "memory", "batch_size", "accumulation", "height", "width")
 
 
 def preset(name: str) -> dict[str, Any]:
@@ -157,14 +170,86 @@ def preset_here(model: AnyBackbone | str | Path = "modelscope") -> str:
     return preset_for(memory, bf16, transformer=clocks(model).schedule is not None)
 
 
-def default_config(model: AnyBackbone | str | Path) -> FinetuneConfig:
-    """The settings of a run on a model for which nothing else is said.
+def preset_of_card(model: AnyBackbone | str | Path, device: str | None = None) -> str | None:
+    """The preset for this machine's GPUs, if a run would use them and needs one.
+
+    Args:
+        model: by name; the small one needs none, nor does a backbone, which is where and as its owner opened it.
+        device: "cpu", "cuda" or None, as for `ivtutorial.training.finetuning.finetune`.
+
+    Raises:
+        InputError: no such model or device.
+    """
+    if not isinstance(model, (str, Path)) or str(model) == "reduced" or choose_device(device).type == "cpu":
+        return None
+    return preset_here(model)
+
+
+def card_settings(
+    model: AnyBackbone | str | Path, device: str | None = None, given: Mapping[str, Any] = MappingProxyType({})
+) -> dict[str, Any]:
+    """What the GPU decides about a run for which no preset is named, and a line in the log that says so.
+
+    Nothing on a CPU, and nothing where precision or memory are given. Of two settings that belong together, such as
+    the clips of a pass and the passes of a step, none is decided where one is given.
+
+    Args:
+        model: as for `preset_of_card`; so is device.
+        device: see model.
+        given: settings of the user, as of `FinetuneConfig.to_dict`, any part of them.
+    """
+    decided = {"precision", "memory"} & given.keys()
+    name = None if decided else preset_of_card(model, device)
+    if name is None:
+        return {}
+    _say("no preset is given: %s, by the memory of the GPU", name)
+    taken = {other for pair in _PAIRS if given.keys() & pair for other in pair}
+    return {setting: value for setting, value in preset(name).items() if setting not in taken}
+
+
+def advise_preset(config: FinetuneConfig, model: AnyBackbone | str | Path, device: str | None = None) -> None:
+    """Warns of settings that fill a GPU for no reason: everything in float32 and nothing of its memory saved.
+
+    They stay as they are: whether a value was chosen or left at its default cannot be told from a configuration.
+
+    Args:
+        config: of a run.
+        model: as for `preset_of_card`; so is device.
+        device: see model.
+    """
+    if config.precision == "fp32" and config.memory == Memory() and (name := preset_of_card(model, device)):
+        _say(
+            "precision = 'fp32' and memory = Memory() on a GPU: a full-size model needs 78 GiB so. The preset for its "
+            "memory is %s: --preset %s, or dataclasses.replace(default_config(model), ...) in place of FinetuneConfig.",
+            name, name,
+        )  # fmt: skip
+
+
+def _say(*message: str) -> None:
+    if os.environ.get("RANK", "0") == "0":
+        logger.warning(*message)
+
+
+def default_config(
+    model: AnyBackbone | str | Path, device: str | None = None, run: Path | None = None
+) -> FinetuneConfig:
+    """The settings of a run on a model for which nothing else is said; on a GPU with the preset for its memory.
+
+    Args:
+        model: by name, or opened; its weights are not read.
+        device: as for `ivtutorial.training.finetuning.finetune`.
+        run: folder of a run that goes on: what the GPU decided when it began stays, whatever the GPU is now.
 
     Example:
         >>> default_config("wan2.1-1.3b").method.tau  # doctest: +SKIP
         0.4
     """
-    return FinetuneConfig.from_dict(with_defaults({}, model))
+    if run is not None and (run / CONFIG_FILE).is_file() and preset_of_card(model, device):
+        begun = read_settings(run)
+        settings = {name: begun[name] for name in _BY_CARD if name in begun}
+    else:
+        settings = card_settings(model, device)
+    return FinetuneConfig.from_dict(with_defaults(settings, model))
 
 
 def with_defaults(settings: Mapping[str, Any], model: AnyBackbone | str | Path) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 | module       | holds                                                              |
 |--------------|--------------------------------------------------------------------|
 | `reader`     | video files of any format as clips of F frames                     |
+| `pyav`       | one clear error where PyAV is missing                              |
 | `decode`     | opens a file, chooses the stream, decodes it, refuses damage       |
 | `complaints` | what FFmpeg logs while it decodes, and which of it is harmless     |
 | `timing`     | which frame is shown at which time                                 |

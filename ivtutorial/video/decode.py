@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from ivtutorial.errors import InputError
 from ivtutorial.video.complaints import complaints, is_harmless, resets
+from ivtutorial.video.pyav import need_pyav
 from ivtutorial.video.timing import Stamp, rising
 
 if TYPE_CHECKING:
@@ -212,8 +213,9 @@ def opened(path: Path, lenient: bool = False) -> Iterator[Video]:
         lenient: accept the one harmless complaint of H.264, see the module's first lines.
 
     Raises:
-        InputError: no such file, not a video, or damaged; also while its frames are read.
+        InputError: no such file, not a video, or damaged; also while its frames are read. Or PyAV is missing.
     """
+    need_pyav()
     import av
 
     try:

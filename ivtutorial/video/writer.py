@@ -19,6 +19,7 @@ import numpy as np
 from ivtutorial.errors import InputError
 from ivtutorial.system.files import atomic_write
 from ivtutorial.video.picture import ACCURATE
+from ivtutorial.video.pyav import need_pyav
 from ivtutorial.video.reader import Frames
 from ivtutorial.video.timing import rate
 
@@ -37,8 +38,10 @@ def encode_video(frames: Any, fps: float = 8.0, crf: int = 20) -> bytes:
         The bytes of the file.
 
     Raises:
-        InputError: frames that are no clip, values outside the range, odd height or width, crf out of range.
+        InputError: frames that are no clip, values outside the range, odd height or width, crf out of range; or PyAV
+            is missing.
     """
+    need_pyav()
     import av
 
     pixels = to_uint8(frames)

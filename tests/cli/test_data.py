@@ -12,6 +12,7 @@ import torch
 
 from ivtutorial import cli
 from ivtutorial.cli.data import clip_size, encoder_dtype
+from ivtutorial.data import preparation
 from ivtutorial.errors import InputError
 from ivtutorial.models.backbone_folder import save_backbone
 from ivtutorial.video.writer import write_video
@@ -81,6 +82,29 @@ def test_a_set_from_prompts(run: Run, models: Path) -> None:
     assert len(list(Path("own/clips").glob("*.mp4"))) == 2
 
 
+@pytest.mark.parametrize("command", [True, False], ids=["by the command", "by the function"])
+def test_of_several_gpus_each_process_encodes_on_its_own(
+    run: Run, clips: Path, tiny_tokenizer: Any, monkeypatch: pytest.MonkeyPatch, command: bool
+) -> None:
+    """The second of two processes; what opens the encoder notes where, and opens a small one on the CPU."""
+    where: list[torch.device] = []
+    small = toy_backbone(tiny_tokenizer)
+
+    def spy(model: Any, dtype: torch.dtype, device: torch.device) -> Any:
+        where.append(torch.device(device))
+        return small
+
+    monkeypatch.setattr(preparation, "open_encoder", spy)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    if command:
+        options = ["--skip-bad", "--frames", 4, "--preset", "t4"]
+        assert run("prepare", clips, "--model", "modelscope", *options)[0] == 0
+    else:
+        preparation.prepare(clips, "prepared", "modelscope", frames=4, skip_bad=True, device="cuda")
+    assert set(where) == {torch.device("cuda", 1)}
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -118,7 +142,8 @@ def test_clips_are_encoded_in_the_precision_that_finetune_will_want(
     """On a card of 15 GiB without bf16; on a CPU always fp32."""
     arguments = (model, preset, precision, None)
     assert encoder_dtype(model, preset, precision, "cpu") == torch.float32
-    monkeypatch.setattr("ivtutorial.system.device.choose_device", lambda name: torch.device("cuda"))
+    for module in ("system.device", "training.presets"):
+        monkeypatch.setattr(f"ivtutorial.{module}.choose_device", lambda name: torch.device("cuda"))
     monkeypatch.setattr("ivtutorial.system.device.check_bf16", lambda precision, device: None)
     monkeypatch.setattr("ivtutorial.training.presets.preset_here", lambda model: "t4")
     assert encoder_dtype(*arguments) == expected
@@ -131,7 +156,7 @@ def test_clips_are_encoded_in_the_size_that_finetune_will_want(monkeypatch: pyte
     assert clip_size("wan2.1-1.3b", "16gb", "cpu", None, None) == (256, 256)
     assert clip_size("wan2.1-1.3b", "16gb", "cpu", 480, None) == (480, 256)
     assert clip_size("modelscope", "t4", "cpu", None, None) == clip_size("wan2.1-1.3b", None, "cpu", None, None)
-    monkeypatch.setattr("ivtutorial.system.device.choose_device", lambda name: torch.device("cuda"))
+    monkeypatch.setattr("ivtutorial.training.presets.choose_device", lambda name: torch.device("cuda"))
     monkeypatch.setattr("ivtutorial.training.presets.preset_here", lambda model: "16gb")
     assert clip_size("wan2.1-1.3b", None, None, None, None) == (256, 256)
     assert clip_size("reduced", None, None, None, None) == (None, None)

@@ -229,3 +229,22 @@ def test_network_mode_restores_every_part_even_after_an_error(train: bool):
         assert all(part.training == train for part in network.modules())
         raise KeyError
     assert [part.training for part in network.modules()] == before
+
+
+def test_network_mode_sets_nothing_where_nothing_changes(monkeypatch: pytest.MonkeyPatch):
+    """Setting it for each of a thousand parts takes longer than looking. What the block changes is put back."""
+    network = nn.Sequential(nn.Dropout(), nn.Linear(2, 2)).eval()
+    changed: list[nn.Module] = []
+    plain = nn.Module.__setattr__
+
+    def noted(part: nn.Module, name: str, value: object) -> None:
+        changed.append(part)
+        plain(part, name, value)
+
+    monkeypatch.setattr(nn.Module, "__setattr__", noted)
+    with network_mode(network, train=False):
+        pass
+    assert changed == []
+    with network_mode(network, train=False):
+        network[0].train()
+    assert changed == [network[0], network[0]] and not network[0].training

@@ -56,6 +56,31 @@ def test_what_it_saves_is_a_stock_unet(tiny_backbone: Backbone, tmp_path: Path) 
     assert_close(run(stock, *inputs()), run(tiny_backbone.unet, *inputs()), n=roundings(stock))
 
 
+def test_a_pass_reads_its_precision_without_a_walk_through_all_modules(
+    fresh_backbone: Backbone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That of the frozen weights, also with an adapter in float32; the stock class walks, with every pass."""
+    unet = with_nonzero_adapter(fresh_backbone)
+    run(unet, *inputs())
+    walks: list[torch.nn.Module] = []
+    walk = torch.nn.Module.named_modules
+
+    def noted(module: torch.nn.Module, *arguments: Any, **options: Any) -> Any:
+        walks.append(module)
+        return walk(module, *arguments, **options)
+
+    monkeypatch.setattr(torch.nn.Module, "named_modules", noted)
+    assert unet.dtype == torch.float32
+    run(unet, *inputs())
+    assert walks == []
+    for parameter in unet.parameters():
+        parameter.data = parameter.data if parameter.requires_grad else parameter.data.bfloat16()
+    walks.clear()  # the loop was one
+    assert unet.dtype == torch.bfloat16 and walks == []
+    UNet3DConditionModel.dtype.fget(unet)  # type: ignore[attr-defined]
+    assert unet in walks
+
+
 def test_it_opens_what_the_stock_class_saves(tiny_backbone: Backbone, tmp_path: Path) -> None:
     stock = UNet3DConditionModel.from_config(tiny_backbone.unet.config)
     stock.save_pretrained(tmp_path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import math
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -13,13 +14,16 @@ import pytest
 import torch
 from torch import Tensor
 
+from ivtutorial.data.clips import Clip
 from ivtutorial.data.dataset import LatentDataset
 from ivtutorial.errors import InputError
 from ivtutorial.method.batch import Batch
 from ivtutorial.models.lora import has_lora
-from ivtutorial.training import checkpoints
+from ivtutorial.system.tf32 import allow_tf32
+from ivtutorial.training import checkpoints, finetuning
 from ivtutorial.training.finetuning import finetune
 from ivtutorial.training.run_folder import FinetuneResult
+from ivtutorial.video.writer import write_video
 
 if TYPE_CHECKING:
     from ivtutorial.models.backbone import Backbone
@@ -145,3 +149,40 @@ def test_frames_that_segments_do_not_divide(toy: Backbone, data: LatentDataset, 
     config = replace(CONFIG, frames=8, method=replace(METHOD, S=8))
     with pytest.raises(InputError, match="S = 8 segments do not divide F = 4 frames"):
         finetune(toy, data, redness, tmp_path / "run", config, progress=False)
+
+
+def test_samples_without_pyav_are_refused_before_training(
+    toy: Backbone, data: LatentDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Training on encoded clips needs no video file: it goes on without; files that are not encoded yet do not."""
+    write_video(tmp_path / "clip.mp4", torch.rand(4, 3, 16, 16))
+    files = [Clip(tmp_path / "clip.mp4", "snow")]
+    monkeypatch.setitem(sys.modules, "av", None)
+    config = replace(CONFIG, steps=1)
+    with pytest.raises(InputError, match="needs PyAV .*pip install av.*, or set sample_every to 0"):
+        finetune(toy, data, redness, tmp_path / "a", replace(config, sample_every=20), progress=False)
+    assert not (tmp_path / "a" / "config.json").exists()
+    assert finetune(toy, data, redness, tmp_path / "b", config, progress=False).steps == 1
+    with pytest.raises(InputError, match="^Writing and reading clips needs PyAV"):
+        finetune(toy, files, redness, tmp_path / "c", config, progress=False)
+
+
+@pytest.mark.parametrize("deterministic", [True, False])
+def test_a_run_in_float32_takes_tf32_unless_it_is_to_repeat(
+    toy: Backbone, data: LatentDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, deterministic: bool
+) -> None:
+    """On a GPU, which the model here says it is on."""
+    found: list[str] = []
+
+    def step(*_: object) -> None:
+        found.append(torch.get_float32_matmul_precision())
+        raise KeyError
+
+    before = torch.get_float32_matmul_precision()
+    monkeypatch.setattr(finetuning, "allow_tf32", lambda device, precision: allow_tf32("cuda", precision))
+    monkeypatch.setattr(finetuning, "take_steps", step)
+    for precision in ("fp32", "bf16"):
+        config = replace(CONFIG, precision=precision, deterministic=deterministic)
+        with pytest.raises(KeyError):
+            finetune(toy, data, redness, tmp_path / precision, config, progress=False)
+    assert found == [before if deterministic else "high", before] and torch.get_float32_matmul_precision() == before

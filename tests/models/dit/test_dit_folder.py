@@ -188,7 +188,7 @@ def test_a_saved_folder_is_opened_again_with_its_own_transformer(folder: Path, t
 def test_defaults_follow_from_the_model(folder: Path) -> None:
     """Shift 5: same noise as the paper's at 0.3 of 20 steps; 17 frames, guidance 5; what is given stays."""
     assert clocks(folder) == Clocks(17, 16.0, FlowSchedule(5.0), 5.0) and clocks("modelscope") == Clocks()
-    config = default_config(folder)
+    config = default_config(folder, "cpu")
     assert (config.method, config.frames, config.fps) == (InstructVideo(tau=0.3, guidance=5.0), 17, 16.0)
     assert default_config("reduced") == FinetuneConfig()
     given = with_defaults({"frames": 9, "method": {"tau": 0.5, "guidance": 1.0}}, folder)
