@@ -1,12 +1,13 @@
 """The command `ivtutorial`: every function of the library from a shell.
 
 Good input gives results, bad input one line on stderr and exit code 2. With `--json` stdout carries one JSON
-object and nothing else; progress goes to stderr. Modules that take long to import are imported inside the
-commands, so that `ivtutorial --help` answers at once.
+object and nothing else; progress goes to stderr. A character that the terminal's encoding lacks is printed as its
+number. Modules that take long to import are imported inside the commands, so that `ivtutorial --help` answers at once.
 """
 
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import Sequence
 from typing import Annotated
@@ -47,6 +48,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     Raises:
         SystemExit: always, with 0 (done), 2 (bad input) or 130 (interrupted).
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         app(args=None if arguments is None else list(arguments), prog_name="ivtutorial")
     except InputError as error:

@@ -98,7 +98,8 @@ def prepare_command(
 
     if (clips is None) != from_prompts or (prompts is not None and not from_prompts):
         raise InputError("give either CLIPS, or --from-prompts (and then perhaps --prompts FILE).")
-    frames, fps = (frames or 16, fps or 8.0) if check_only else clip_length(model, frames, fps)
+    usual = (16 if frames is None else frames, 8.0 if fps is None else fps)
+    frames, fps = usual if check_only else clip_length(model, frames, fps)
     count, dtype = default_processes(processes, device), encoder_dtype(model, preset, precision, device)
     if not check_only:
         height, width = clip_size(model, preset, device, height, width)

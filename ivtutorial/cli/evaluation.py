@@ -71,8 +71,8 @@ def score_command(
     listed = read_clips(clips, root)
     with interruptible("Nothing was written."):
         scores = score_files(
-            listed, reward, segments, frames=frames or 16, fps=fps or 8.0, size=(size, size), device=device,
-            dtype=DTYPES.get(precision), progress=True,
+            listed, reward, segments, frames=16 if frames is None else frames, fps=8.0 if fps is None else fps,
+            size=(size, size), device=device, dtype=DTYPES.get(precision), progress=True,
         )  # fmt: skip
     rows = [
         {"video": str(clip.path), "caption": clip.caption, "reward": mean, "frame_rewards": each}

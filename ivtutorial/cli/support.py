@@ -75,10 +75,18 @@ def prompts_given(texts: Sequence[str] | None, source: str | None) -> list[Promp
     if bool(texts) == bool(source):
         raise InputError("give prompts either as arguments, each in quotes, or with --prompts FILE.")
     if texts:
-        return as_prompts(list(texts))
+        return as_prompts([_unicode(text) for text in texts])
     name = str(source)
     shipped = not Path(name).exists() and name.replace("_", "").isalpha()
     return as_prompts(data_path("prompts", f"{name}.json") if shipped else Path(name))
+
+
+def _unicode(argument: str) -> str:
+    """An argument whose bytes are UTF-8, also where the locale is not: Python then hands half surrogates over."""
+    try:
+        return argument.encode("utf-8", "surrogateescape").decode("utf-8")
+    except UnicodeError:
+        return argument
 
 
 def chosen_precision(setting: str, device: str | None) -> Precision:

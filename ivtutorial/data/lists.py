@@ -29,6 +29,7 @@ from typing import Any, Literal
 
 from ivtutorial.data.captions import check_caption, number
 from ivtutorial.data.places import find_file, inside, passed_over, printable
+from ivtutorial.data.swallowed import names_video
 from ivtutorial.data.text import lines, read_object, read_table, read_text
 from ivtutorial.errors import InputError
 
@@ -115,10 +116,10 @@ def read_entries(source: str | Path, root: str | Path | None = None) -> list[Ent
         entries = _prepared(source, root)
     elif source.is_file():
         base = Path(root) if root is not None else source.parent
-        entries = [_entry(base, *row) for row in _rows(source)]
+        entries = [_entry(base, *row) for row in _rows(source, base)]
     else:
         raise InputError(f"{source}: no such file or folder; give a CSV (video,caption) or a folder.")
-    used = {entry.clip.path.name for entry in entries if entry.clip is not None}
+    used = [entry.clip.path for entry in entries if entry.clip is not None]
     rest = "" if source.name == PREPARED or not folder.is_dir() else passed_over(folder, source, used, VIDEO_SUFFIXES)
     if not entries:
         forms = "Give captions.csv with the columns video,caption, or fox.txt beside fox.mp4"
@@ -149,14 +150,14 @@ def _without_duplicates(entries: list[Entry]) -> list[Entry]:
 def _prepared(file: Path, root: str | Path | None) -> list[Entry]:
     about = read_object(read_text(file), str(file))
     base = Path(root) if root is not None else file.parent / str(about.get("root", "."))
-    return [_entry(base, *row, pinned=True) for row in _rows(file.parent / MANIFEST)]
+    return [_entry(base, *row, pinned=True) for row in _rows(file.parent / MANIFEST, base)]
 
 
-def _rows(file: Path) -> Iterator[_Row]:
-    """Yields (where, fields) for each entry of a list."""
+def _rows(file: Path, root: Path) -> Iterator[_Row]:
+    """Yields (where, fields) for each entry of a list; root is what its paths are relative to."""
     text = read_text(file)
     if file.suffix.lower() in (".csv", ".tsv"):
-        for line, cells in read_table(text, file, (_VIDEO, _CAPTION)):
+        for line, cells in read_table(text, file, (_VIDEO, _CAPTION), names_video(root, VIDEO_SUFFIXES)):
             yield f"line {line}", {"problem": cells} if isinstance(cells, str) else cells
     elif file.suffix.lower() == ".jsonl":
         if text.lstrip().startswith("["):
@@ -169,10 +170,12 @@ def _rows(file: Path) -> Iterator[_Row]:
     else:
         numbered = lines(text)
         if numbered and not any(_BAR in line for _, line in numbered):
-            raise InputError(f"{file}: no line has the form path{_BAR}caption; or name the file .csv, .tsv or .jsonl.")
+            form = f"path{_BAR}caption, with three bars"
+            raise InputError(f"{file}: no line has the form {form}; or name the file .csv, .tsv or .jsonl.")
         for line, content in numbered:
-            video, _, caption = content.partition(_BAR)
-            yield f"line {line}", {"video": video, "caption": caption}
+            video, bars, caption = content.partition(_BAR)
+            problem = f"{content.strip()[:60]!r} has no {_BAR}: expected path{_BAR}caption, with three bars."
+            yield f"line {line}", {"video": video, "caption": caption} if bars else {"problem": problem}
 
 
 def _entry(root: Path, where: str, row: Mapping[str, Any], pinned: bool = False) -> Entry:
@@ -220,7 +223,7 @@ def _checked(name: str, path: Path, caption: Any, start: Any = None, sha256: str
     except InputError as error:
         return Entry(name, "no caption", None, f"{name}: {error}")
     if swallowed := _ROW_IN_CAPTION.search(text):
-        problem = f"the caption holds another row, {swallowed[0]!r}: a double quote is closed too late."
+        problem = f"the caption holds another row, {swallowed[0].strip()!r}: give each clip its own caption."
         return Entry(name, "no caption", None, f"{name}: {problem}")
     return Entry(name, "ok", Clip(path, text, seconds, sha256))
 

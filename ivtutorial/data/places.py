@@ -6,16 +6,21 @@ the links of a snapshot may lead to the blobs of the same repository. What `prep
 each file has its hash in the manifest, and one of other content is refused before it is decoded.
 
 A name is found as it is written; failing that, with / for the \\ of Windows, or in the other Unicode form (a name typed
-with é as one character, NFC, for a file whose name has e and an accent, NFD, as macOS writes it).
+with é as one character, NFC, for a file whose name has e and an accent, NFD, as macOS writes it). In a locale that has
+not all of its characters it is looked for by its bytes in UTF-8.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import unicodedata
-from collections.abc import Collection
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
+_LISTS = (".csv", ".tsv", ".jsonl", ".json", ".txt", ".parquet")
+_NO_CLIPS = (".json", ".png", ".jpg", ".jpeg", ".html", ".md")
 _OTHER_ROOT = ": give a folder that holds list and clips as the data root, with --root FOLDER, and paths below it."
 
 
@@ -31,6 +36,7 @@ def find_file(root: Path, name: str) -> tuple[Path, str]:
     """
     if "\0" in name:
         return root / ".." / "NUL", ": its name holds the character NUL."
+    name = _on_disk(name)
     if not inside(root / name, root):
         link = inside_by_name(root / name, root)
         return root / name, ": it is a link; put the clip itself there (cp -L)." if link else _OTHER_ROOT
@@ -62,31 +68,55 @@ def below(path: Path, root: Path) -> str:
     return Path(os.path.relpath(path, root)).as_posix()
 
 
-def passed_over(folder: Path, source: Path, used: Collection[str], video_suffixes: Collection[str]) -> str:
-    """What lies in a folder and is not read, in words; "" if nothing is.
+def passed_over(folder: Path, source: Path, used: Collection[Path], video_suffixes: Collection[str]) -> str:
+    """What lies in a folder or below it and is not read, in words; "" if nothing is.
+
+    Hidden files are not mentioned, nor, where there are clips, files that hold no video, caption or list (`_NO_CLIPS`).
 
     Args:
         folder: as it was given.
         source: the list in it that is read, or the folder itself.
-        used: names of the videos that became clips.
+        used: the videos that became clips.
         video_suffixes: of files that are videos.
     """
-    inner = [name for path, _, names in os.walk(folder) if Path(path) != folder for name in names]
-    files = [file for file in folder.iterdir() if file.is_file() and file != source]
+    files = [file for file in _every_file(folder) if file != source]
     videos = [file for file in files if file.suffix.lower() in video_suffixes]
-    unnamed = 0 if source == folder else sum(file.name not in used for file in videos)
-    below = sum(Path(name).suffix.lower() in video_suffixes for name in inner) if source == folder else 0
-    kinds = (".csv", ".tsv", ".jsonl", ".txt", ".parquet", *(() if used else (".json",)))
-    stems = {file.stem for file in videos}
-    texts = sorted(printable(f.name) for f in files if f.suffix.lower() in kinds and f.stem not in stems)
-    parts = [f"{_videos(unnamed)} that no good row of {source.name} names"] if unnamed else []
-    parts += [f"{_videos(below)} in its subfolders"] if below else []
-    parts += [", ".join(texts[:4]) + (f" and {len(texts) - 4} more lists" if len(texts) > 4 else "")] if texts else []
-    return f"not read: {'; '.join(parts)}" if parts else ""
+    stems = {file.stem.casefold() for file in videos if file.parent == folder}
+    good = {_same(path) for path in used}
+    unread = [file for file in videos if (file.parent != folder if source == folder else _same(file) not in good)]
+    known = {*video_suffixes, *(_NO_CLIPS if used else ())}
+    rest = [file for file in files if file.suffix.lower() not in known]
+    beside = {file for file in rest if file.suffix.lower() == ".txt" and file.stem.casefold() in stems}
+    lists = {f for f in rest if f.parent == folder and f.suffix.lower() in _LISTS and f not in beside}
+    read = {file for file in beside if file.parent == folder and source == folder}
+    others = Counter(_kind(file) for file in rest if file not in lists and file not in read)
+    where = "in its subfolders" if source == folder else f"that no good row of {source.name} names"
+    count = "1 video" if len(unread) == 1 else f"{len(unread)} videos"
+    parts = [f"{count} {where}" if unread else "", _first(sorted(printable(file.name) for file in lists), "lists")]
+    parts += [_first([f"{n} {kind}" for kind, n in sorted(others.items())], "kinds of files")]
+    return f"not read: {'; '.join(filter(None, parts))}" if any(parts) else ""
 
 
-def _videos(count: int) -> str:
-    return "1 video" if count == 1 else f"{count} videos"
+def _every_file(folder: Path) -> Iterator[Path]:
+    """Files in a folder and below it, but for hidden ones and what lies in hidden folders."""
+    for path, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        yield from (Path(path) / name for name in names if not name.startswith("."))
+
+
+def _same(path: Path) -> str:
+    """The same text for each spelling of a path, where the file system, too, takes them for one."""
+    return _composed(os.path.normcase(os.path.abspath(path)))
+
+
+def _kind(file: Path) -> str:
+    suffix = file.suffix.lower()
+    return suffix if re.fullmatch(r"\.\w{1,8}", suffix, re.ASCII) else "without suffix"
+
+
+def _first(names: Sequence[str], what: str, most: int = 6) -> str:
+    more = f" and {len(names) - most} more {what}" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
 
 
 def inside_by_name(path: Path, root: Path) -> bool:
@@ -115,6 +145,18 @@ def _spelled(root: Path, name: str) -> Path | None:
         return path if path.is_file() else None
     except OSError:  # too long for a name, or a folder that cannot be listed
         return None
+
+
+def _on_disk(name: str) -> str:
+    """A name as the system takes it: in a locale without its characters, the one that stands for its bytes in UTF-8."""
+    try:
+        os.fsencode(name)
+    except UnicodeEncodeError:
+        try:
+            return os.fsdecode(name.encode("utf-8", "surrogateescape"))
+        except UnicodeEncodeError:  # half of a surrogate pair, which no encoding has
+            return name
+    return name
 
 
 def _near(path: Path) -> str:

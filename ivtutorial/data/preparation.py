@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
 REPORT, SHEETS = "report.csv", "sheets"
 ADVICE = "The report is {}. Mend them, or leave them out with skip_bad."
+NONE_LEFT = "The report is {}. Mend them: without them no clip is left."
 
 
 @dataclass(frozen=True)
@@ -132,7 +133,8 @@ def prepare(
     good = [item.clip for item in results if item.status == "ok" and item.clip is not None]
     problems = [item.problem for item in results if item.status != "ok"]
     if problems and not skip_bad or not good:
-        raise InputError(f"{bad_entries(str(source), problems, len(entries))}\n{ADVICE.format(out / REPORT)}")
+        advice = (ADVICE if good else NONE_LEFT).format(out / REPORT)
+        raise InputError(f"{bad_entries(str(source), problems, len(entries))}\n{advice}")
     _write_manifest(out, _root(Path(source), root), good, results, settings, model)
     if model is not None and backbone is not None:
         arguments = (good, out / LATENTS, settings, dtype, where, progress)

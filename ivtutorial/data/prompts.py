@@ -7,23 +7,26 @@
 | `.jsonl`        | one such text or object a line                                                             |
 | `.txt`, no name | one prompt a line; empty lines and lines that begin with # are left out                    |
 
-All are UTF-8. A file of another kind is refused: read as text it would give prompts that nobody wrote.
+All are UTF-8. A file of another kind is refused, also a table, JSON or YAML under the name .txt: read as text it would
+give prompts that nobody wrote.
 """
 
 from __future__ import annotations
 
-import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 from ivtutorial.data.captions import check_caption
-from ivtutorial.data.text import bad_entries, lines, read_table, read_text
+from ivtutorial.data.text import DELIMITERS, bad_entries, lines, read_json, read_table, read_text
 from ivtutorial.errors import InputError
 from ivtutorial.system.files import data_path
 
 Item = TypeVar("Item")
+_COLUMNS = {"prompt", "prompts", "caption", "captions"}
+_YAML = re.compile(r"""---$|%YAML|[-*]\s|["']?(prompt|caption)s?["']?\s*:""", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -96,7 +99,8 @@ def _numbered(entries: Sequence[Any]) -> list[tuple[str, Any]]:
 def _array(text: str, path: Path) -> list[Any]:
     entries = _value(text)
     if isinstance(entries, InputError):
-        raise InputError(f"{path}: {entries} A file with one object a line is named .jsonl.")
+        hint = " A file with one object a line is named .jsonl." if "is not JSON" in str(entries) else ""
+        raise InputError(f"{path}: {entries}{hint}")
     if not isinstance(entries, list):
         raise InputError(f"{path}: expected a list of texts or of objects with 'prompt', got {type(entries).__name__}.")
     return entries
@@ -105,20 +109,43 @@ def _array(text: str, path: Path) -> list[Any]:
 def _value(text: str) -> Any:
     """What a piece of JSON holds, or the error."""
     try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as error:
-        return InputError(f"is not JSON ({error}).")
+        return read_json(text)
+    except InputError as error:
+        return error
 
 
 def _refuse_other_forms(texts: Sequence[str], path: Path) -> None:
-    """Plain text whose first line is data of another form is that form under a wrong name."""
+    """Plain text that begins as data of another form does is that form under a wrong name."""
     first = texts[0].strip() if texts else ""
-    if first[:1] in ("{", "[") and not isinstance(_value(first), InputError):
-        raise InputError(f"{path}: its first line is JSON, {first[:60]!r}; name the file .jsonl or .json.")
-    if first.lower().split(",")[0].split("\t")[0].strip('" ') == "prompt":
-        raise InputError(f"{path}: its first line is a table's header, {first[:60]!r}; name the file .csv or .tsv.")
+    shown = repr(first[:60])
+    if first[:1] in ("{", "[") and any(not _not_json(text) for text in (first, "\n".join(texts))):
+        raise InputError(f"{path}: its first line is JSON, {shown}; name the file .jsonl or .json.")
+    if _is_header(texts):
+        raise InputError(
+            f"{path}: its first line is a table's header, {shown}; name the file .csv or .tsv, and the column prompt."
+        )
     if "|||" in first:
-        raise InputError(f"{path}: is a list of clips (path|||caption), {first[:60]!r}; give one prompt a line.")
+        raise InputError(f"{path}: is a list of clips (path|||caption), {shown}; give one prompt a line.")
+    if _YAML.match(first) or (first.endswith(":") and texts[1:2] and _YAML.match(texts[1].strip())):
+        raise InputError(f"{path}: its first line is one of YAML or of a list, {shown}; give one prompt a line, alone.")
+
+
+def _not_json(text: str) -> bool:
+    return "is not JSON" in str(_value(text))
+
+
+def _is_header(texts: Sequence[str]) -> bool:
+    """Whether the first line is names of columns: single words, one of them that of the texts.
+
+    A line such as `neon, text, night` may be a prompt: with `text` alone the other lines must be divided as often.
+    """
+    for delimiter in DELIMITERS:
+        names = [name.strip(" \t\"'").lower() for name in texts[0].split(delimiter)] if texts else []
+        words = all(re.fullmatch(r"[\w-]*", name) for name in names)
+        fits = all(line.count(delimiter) >= len(names) - 1 for line in texts[1:])
+        if names[:1] == ["prompt"] or words and (_COLUMNS & set(names) or fits and "text" in names):
+            return True
+    return False
 
 
 def shipped_prompts(name: str, count: int | None = None) -> list[Prompt]:

@@ -14,6 +14,7 @@ safe is replaced by one that does nothing, so that the tensors can be read and n
 from __future__ import annotations
 
 import pickle
+import struct
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -67,13 +68,36 @@ def read_weights(path: str | Path, what: str = "weights") -> dict[str, Any]:
         if path.suffix == ".safetensors":
             return dict(load_file(path))
         return dict(_load_torch(path))
-    except (OSError, RuntimeError, TypeError, ValueError, EOFError, LookupError, SafetensorError) as error:
-        raise InputError(f"{path} does not hold readable {what} ({first_line(error)}). Download it again.") from error
-    except pickle.UnpicklingError as error:
-        raise InputError(
-            f"{path} does not hold readable {what}: it is no PyTorch file, or its weights can only be made by code, "
-            "which is never run. Download it again from where it was published, as .safetensors if there is one."
-        ) from error
+    except (
+        OSError, RuntimeError, TypeError, ValueError, EOFError, LookupError, AttributeError, struct.error,
+        pickle.UnpicklingError, SafetensorError,
+    ) as error:  # fmt: skip
+        raise InputError(f"{path} does not hold readable {what}{_reason(path, error)}") from error
+
+
+def _reason(path: Path, error: Exception) -> str:
+    """Why a file is not read, as the end of a sentence, and what to do.
+
+    PyTorch's reader takes the first letters of a text for commands: what it then complains of helps nobody.
+    """
+    try:
+        with open(path, "rb") as file:
+            head = file.read(16)
+    except OSError:
+        return f" ({first_line(error)}). Check the path and its permissions."
+    safe = path.suffix == ".safetensors"
+    if not (head[8:9] == b"{" if safe else head.startswith((b"PK", b"\x80"))):
+        start = f"it begins with {head!r}" if head else "it is empty"
+        kind = "a .safetensors file" if safe else "a PyTorch file (.pt, .pth, .bin, .ckpt)"
+        return f": {start}. Expected {kind}. Check the path, or download it again."
+    if isinstance(error, pickle.UnpicklingError):
+        return (
+            ": it is no PyTorch file, or its weights can only be made by code, which is never run. Download it again "
+            "from where it was published, as .safetensors if there is one."
+        )
+    if isinstance(error, (LookupError, EOFError, AttributeError, struct.error)):
+        return ": it is damaged or cut off. Download it again."
+    return f" ({first_line(error)}). Download it again."
 
 
 def tensors_of(content: dict[str, Any], path: str | Path, *names: str) -> dict[str, Tensor]:

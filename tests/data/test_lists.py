@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import subprocess
 import sys
 import unicodedata
 from pathlib import Path
@@ -169,17 +170,52 @@ def test_videos_of_every_suffix_are_read_with_their_texts(folder: Path) -> None:
 
 
 def test_what_is_not_read_is_counted(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
-    for name in ("a.txt", "b.txt"):
+    """Every file but hidden ones and those that can hold neither clip nor caption nor list."""
+    for name in ("a.txt", "b.txt", "B.TXT"):
         (folder / name).write_text("a fox")
-    (folder / "train.csv").write_text("")
+    others = ("d.divx", "e.rmvb", "f", "g.webp", "h.m2v", "sub/i.divx", "odd.name with spaces")
+    for name in ("train.csv", *others, "sheet.png", "facts.json", ".hidden.mp4.part", "._a.xml"):
+        (folder / name).write_text("")
+    kinds = "2 .divx, 1 .m2v, 1 .rmvb, 1 .webp, 2 without suffix"
     with caplog.at_level(logging.WARNING):
         read_clips(folder)
-    assert "not read: 1 video in its subfolders; train.csv" in caplog.text
+    assert f"not read: 1 video in its subfolders; train.csv; {kinds}." in caplog.text
     caplog.clear()
     write(folder, "video,caption\na.mp4,a fox\n", "captions.csv")
     with caplog.at_level(logging.WARNING):
         read_clips(folder)
-    assert "not read: 1 video that no good row of captions.csv names; train.csv" in caplog.text
+    texts = sum(file.suffix.lower() == ".txt" for file in folder.iterdir())
+    kinds = kinds.replace("1 .webp", f"{texts} .txt, 1 .webp")
+    assert f"not read: 2 videos that no good row of captions.csv names; train.csv; {kinds}." in caplog.text
+    caplog.clear()
+    write(folder, "video,caption\na.mp4,a fox\nb.mp4,a hen\nsub/../sub\\c.mp4,a cat\n", "captions.csv")
+    with caplog.at_level(logging.WARNING):
+        read_clips(folder)
+    assert f"not read: train.csv; {kinds}." in caplog.text
+
+
+def test_a_warning_of_many_kinds_of_files_is_short(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for k in range(200):
+        (folder / f"x.k{k:03}").write_text("")
+        (folder / f"list{k:03}.csv").write_text("")
+    write(folder, "video,caption\na.mp4,a fox\nb.mp4,a hen\nsub/c.mp4,a cat\n", "captions.csv")
+    with caplog.at_level(logging.WARNING):
+        read_clips(folder)
+    [record] = caplog.records
+    message = record.getMessage().removeprefix(f"{folder}: ")
+    assert message.startswith("not read: list000.csv, ") and "list005.csv and 194 more lists; 1 .k000, " in message
+    assert message.endswith("1 .k005 and 194 more kinds of files.")
+
+
+def test_what_the_package_writes_beside_its_clips_is_no_reason_to_warn(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in ("sheet.png", "sampling.json", "index.html"):
+        (folder / name).write_text("")
+    write(folder, "video,caption\na.mp4,a fox\nb.mp4,a hen\nsub/c.mp4,a cat\n", "captions.csv")
+    with caplog.at_level(logging.WARNING):
+        assert len(read_clips(folder)) == 3
+    assert caplog.records == []
 
 
 def test_a_folder_without_clips_names_what_is_there(folder: Path) -> None:
@@ -189,6 +225,16 @@ def test_a_folder_without_clips_names_what_is_there(folder: Path) -> None:
         (folder / name).write_text("x")
     with pytest.raises(InputError, match=r"no clips in it \(not read: 1 video in its subf.*; prompts.txt, videos.txt"):
         read_clips(folder)
+
+
+def test_a_line_without_three_bars_says_so(folder: Path) -> None:
+    entries = read_entries(write(folder, "a.mp4|||a fox\nb.mp4|a whale\nsub/c.mp4\n", "list.txt"))
+    assert [entry.status for entry in entries] == ["ok", "undecodable", "undecodable"]
+    assert entries[1].problem.startswith("line 2: 'b.mp4|a whale' has no |||") and "three bars" in entries[1].problem
+    with pytest.raises(InputError, match=r"path\|\|\|caption, with three bars; or name the file \.csv"):
+        read_clips(write(folder, "a.mp4|a fox\n", "list.txt"))
+    with pytest.raises(InputError, match="Bars divide no cells: commas, semicolons and tabs do"):
+        read_clips(write(folder, "video|caption\na.mp4|a fox\n"))
 
 
 def test_a_json_array_is_not_taken_for_lines(folder: Path) -> None:
@@ -202,3 +248,20 @@ def test_a_json_array_is_not_taken_for_lines(folder: Path) -> None:
 def test_a_missing_value_is_no_caption(caption: str) -> None:
     with pytest.raises(InputError, match="caption"):
         Clip(Path("a.mp4"), caption)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names of bytes in any locale")
+def test_a_name_is_found_in_a_locale_without_its_characters(folder: Path) -> None:
+    """By its bytes in UTF-8, in a list as in a folder."""
+    (folder / "🦊 狐.mp4").write_bytes(b"")
+    write(folder, '{"video": "🦊 狐.mp4", "caption": "a 🦊"}\n{"video": "🐋.mp4", "caption": "a 🐋"}\n', "list.jsonl")
+    code = (
+        "import os, sys; from ivtutorial.data.lists import read_entries\n"
+        "assert sys.getfilesystemencoding() == 'ascii'\n"
+        "for entry in read_entries(sys.argv[1]):\n"
+        "    print(entry.status, entry.clip and os.path.isfile(entry.clip.path))"
+    )
+    environment = {**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    command = [sys.executable, "-c", code, str(folder / "list.jsonl")]
+    result = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert (result.stdout, result.stderr) == ("ok True\nmissing None\n", "")

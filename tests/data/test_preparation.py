@@ -174,8 +174,10 @@ def test_finetuning_can_leave_bad_clips_out(toy: Backbone, mixed: Path, tmp_path
 def test_a_list_of_bad_clips_only_is_an_error_also_when_they_may_be_left_out(toy: Backbone, tmp_path: Path) -> None:
     (tmp_path / "a.mp4").write_bytes(b"no video")
     (tmp_path / "list.txt").write_text("a.mp4|||a fox\n")
-    with pytest.raises(InputError, match="1 bad of 1"):
-        prepare(tmp_path / "list.txt", tmp_path / "out", None, skip_bad=True)
+    for skip in (True, False):
+        with pytest.raises(InputError, match="1 bad of 1") as caught:
+            prepare(tmp_path / "list.txt", tmp_path / "out", None, skip_bad=skip)
+        assert "without them no clip is left" in str(caught.value) and "skip_bad" not in str(caught.value)
     with pytest.raises(InputError, match="1 bad of 1"):
         finetune(toy, tmp_path / "list.txt", brightness, tmp_path / "run", TRAINING, skip_bad=True, progress=False)
 

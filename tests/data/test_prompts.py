@@ -43,6 +43,19 @@ def test_another_kind_of_file_is_refused(tmp_path: Path, suffix: str) -> None:
         ("p.txt", '{"prompt": "a fox"}\n{"prompt": "a whale"}\n', r"first line is JSON.*name the file \.jsonl"),
         ("p.txt", '["a fox", "a whale"]', "first line is JSON"),
         ("p.txt", "prompt,id\na fox,1\n", r"a table's header.*name the file \.csv"),
+        ("p.txt", "caption\na fox\n", r"a table's header, 'caption'; name the file \.csv or \.tsv"),
+        ("p.txt", '"id";"Prompt"\n1;a fox\n', "a table's header"),
+        ("p.txt", "id,caption\n1,a fox, running\n2,a whale\n", "a table's header"),
+        ("p.txt", "text\tid\na fox\t1\n", "a table's header"),
+        ("p", ",prompts,seed\n0,a fox,1\n", "a table's header"),
+        ("p.txt", "prompts:\n  - a fox\n  - a whale\n", "of YAML .*one prompt a line, alone"),
+        ("p.txt", "animals:\n  - a fox\n", "of YAML"),
+        ("p.txt", "- a fox\n- a whale\n", "of YAML or of a list"),
+        ("p.txt", "---\n- a fox\n", "of YAML"),
+        ("p.txt", "prompt: a fox\n", "of YAML"),
+        ("p.txt", '[\n  "a fox",\n  "a whale"\n]\n', "its first line is JSON"),
+        ("p.jsonl", '{"prompt": "a"}\n{"prompt": "a", "prompt": "b"}\n', "1 bad of 2:\n  line 2: has 'prompt' twice"),
+        ("p.json", '[{"prompt": "a", "prompt": "b"}]', r"p\.json: has 'prompt' twice; keep one\.$"),
         ("p.txt", "a.mp4|||a fox\n", "list of clips"),
         (
             "p.jsonl",
@@ -62,6 +75,11 @@ def test_what_is_unclear_is_an_error(tmp_path: Path, name: str, text: str, messa
 
 def test_text_that_only_looks_like_data_is_a_prompt(tmp_path: Path) -> None:
     """A bracket, a comma and a quote alone make no table and no JSON."""
-    texts = ["[close-up] a fox", "{a fox}", 'a "red" fox, running', "prompted by hunger, a fox hunts"]
-    (tmp_path / "p.txt").write_text("\n".join(texts), encoding="utf-8")
-    assert [prompt.text for prompt in as_prompts(tmp_path / "p.txt")] == texts
+    texts = [
+        "[close-up] a fox", "{a fox}", 'a "red" fox, running', "prompted by hunger, a fox hunts", "neon, text, night",
+        "a caption, a fox", "text: a fox", "close-up: a fox", "-30 degrees, a fox", "in the snow:", "a fox,1",
+    ]  # fmt: skip
+    for first in range(len(texts)):
+        turned = texts[first:] + texts[:first]
+        (tmp_path / "p.txt").write_text("\n".join(turned), encoding="utf-8")
+        assert [prompt.text for prompt in as_prompts(tmp_path / "p.txt")] == turned

@@ -122,6 +122,21 @@ def test_weight_files_that_cannot_be_used(tmp_path: Path) -> None:
         tensors_of({}, text)
 
 
+@pytest.mark.parametrize("name", ["page.pth", "page.safetensors"])
+@pytest.mark.parametrize(
+    "content",
+    [b"hello", b"version https://git-lfs\n", b"Not found", b"<html>", b"404: x", b"X1", b""],
+)
+def test_what_is_no_file_of_weights_says_how_it_begins(tmp_path: Path, name: str, content: bytes) -> None:
+    """Words that are no PyTorch file fail in many ways, some with a number for a message."""
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(InputError) as caught:
+        read_weights(tmp_path / name, "UNet weights")
+    start = f"it begins with {content[:16]!r}" if content else "it is empty"
+    kind = "a .safetensors file" if name.endswith("s") else "a PyTorch file (.pt, .pth, .bin, .ckpt)"
+    assert f"does not hold readable UNet weights: {start}. Expected {kind}." in str(caught.value)
+
+
 def test_code_in_a_weight_file_is_never_run(tmp_path: Path) -> None:
     class Payload:
         def __reduce__(self) -> tuple[Any, tuple[str]]:
