@@ -112,8 +112,9 @@ def prepare(
         >>> prepare("my_clips", "runs/my_clips").counts  # doctest: +SKIP
         {'ok': 880}
     """
-    out, backbone = Path(out), None if model is None else open_encoder(model, dtype, device)
+    out = Path(out)
     check_writable(out)
+    backbone = None if model is None else open_encoder(model, dtype, device)
     entries = read_entries(source, root)
     if backbone is None:
         settings = FrameSettings(frames, fps, height or 256, width or 256)
