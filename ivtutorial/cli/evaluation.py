@@ -102,8 +102,9 @@ def evaluate_command(
     """Make clips and measure them: the reward by the paper's protocol, plain measurements, and what a judge
     sees.
 
-    Writes OUT/evaluation.json, scores.csv, sheet.png, index.html (a page) and the clips. Evaluate two models with
-    the same prompts and seeds, then compare the two folders.
+    Writes OUT/evaluation.json, scores.csv, sheet.png, index.html (a page) and the clips. The tables are written
+    last: a run that was cut off starts from the beginning. Evaluate two models with the same prompts and seeds, then
+    compare the two folders.
 
     \b
     Examples:
@@ -115,14 +116,19 @@ def evaluate_command(
     from ivtutorial.evaluation.evaluation import evaluate
     from ivtutorial.lab.world.judges.judge import open_judge
     from ivtutorial.lab.world.judges.panel import open_panel
+    from ivtutorial.system.files import check_writable
     from ivtutorial.system.share import joined
 
     listed = prompts_given(prompt, prompts)
+    check_writable(out)
     name = {"none": None, "auto": "reduced" if model == "reduced" else None}.get(judge, judge)
     columns = None if name is None else (open_panel() if name == "reduced" else open_judge(name)).columns
     frames, fps = clip_length(model, options.frames, options.fps)
     sampling = options.sampling(model, frames)
-    with interruptible("Run the command again; it starts from the beginning."), joined() as first_process:
+    with (
+        interruptible("No table was written. Run the command again; it starts from the beginning."),
+        joined() as first_process,
+    ):
         result = evaluate(
             model, listed, reward, out, options.seed or [0], sampling, lora=options.lora,
             lora_scale=options.lora_scale, judge=columns, S=segments, fps=fps, device=options.device,
@@ -151,7 +157,7 @@ def compare_command(
     """Compare two evaluations pair by pair: mean change with its bootstrap 95 % interval, the share of wins, and
     the effect size (mean change in standard deviations of the changes).
 
-    Prompts, seeds, reward and sampling must be the same, or the changes would say nothing about the models.
+    Prompts, seeds, reward, judge and sampling must be the same; otherwise a change would not be the model's.
 
     \b
     Example:
@@ -159,10 +165,15 @@ def compare_command(
     """
     from ivtutorial.evaluation.comparison import compare
 
-    columns = compare(before, after, differing or ()).to_dict()
+    result = compare(before, after, differing or ())
+    columns = result.to_dict()
     lines = [f"{'':14} {'before':>9} {'after':>9} {'change':>9}   95 % interval        wins  effect"]
     for name, d in columns.items():
         numbers = f"{d['before']:9.4f} {d['after']:9.4f} {d['mean']:+9.4f}"
         effect = "inf" if d["effect_size"] is None else f"{d['effect_size']:+.2f}"
         lines.append(f"{name:14} {numbers}   {d['low']:+.4f} to {d['high']:+.4f}   {d['wins']:.2f}  {effect:>6}")
-    show({"columns": columns}, "\n".join(lines), json_output)
+    left_out = {"only_before": list(result.only_before), "only_after": list(result.only_after)}
+    for folder, names in zip((before, after), left_out.values(), strict=True):
+        if names:
+            lines.append(f"not compared, since only {folder} has it: {', '.join(names)}")
+    show({"columns": columns, **left_out, "notes": list(result.notes)}, "\n".join([*lines, *result.notes]), json_output)

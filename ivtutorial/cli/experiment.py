@@ -67,6 +67,10 @@ def experiment_command(
         return _verdicts(results, json_output)
     if name == "plan":
         return _plan(processes, json_output)
+    from ivtutorial.system.files import check_writable
+
+    for folder in filter(None, (out, results)):
+        check_writable(folder)
     workers = 1 if device == "cuda" else default_processes(processes, "cpu")
     how = (workers, models, chosen_precision(precision, device), device, hours)
     with interruptible(f"Run the command again to go on from what is in {out}."):
@@ -92,7 +96,7 @@ def _one(
     )
     if not result:
         return show(
-            {"out": str(out)}, f"Not one run was done within {hours:g} hours: give it more, --hours.", json_output
+            {"out": str(out)}, f"No run was finished within {hours:g} hours: give more time with --hours.", json_output
         )
     folder = out / (plan.name + ("-quick" if quick else ""))
     kept = "" if results is None else _publish(folder, results / folder.name)
@@ -153,7 +157,7 @@ def _verdicts(results: Path | None, json_output: bool) -> None:
 def _publish(folder: Path, target: Path) -> str:
     """Copy the result, and its picture as SVG, or as PNG where it shows frames, in place of those that are stored.
 
-    A stored result with runs that the new one lacks stays; then the text says so, else it is empty.
+    A stored result with runs that the new one lacks is not replaced; a sentence about it is then returned, else "".
     """
     from ivtutorial.lab.experiments.answers.results import read_result
     from ivtutorial.lab.experiments.carried import lost_runs
@@ -164,10 +168,8 @@ def _publish(folder: Path, target: Path) -> str:
     if before is not None and (lost := lost_runs(before, new := json.loads(text))):
         was, now = before.get("precision"), new.get("precision")
         same = was == now or before.get("weights") != new.get("weights")
-        why = "" if same else f" It was made in {was}, this one in {now}: --precision {was} takes its runs over."
-        return (
-            f"{stored} stays as it is, for it holds more runs: {'; '.join(lost)}. The new result is in {folder}.{why}"
-        )
+        why = "" if same else f" It was made in {was}, this one in {now}: --precision {was} reuses its runs."
+        return f"{stored} was not replaced: it holds more runs ({'; '.join(lost)}). The new result is in {folder}.{why}"
     atomic_write_text(stored, text)
     plot = next(folder / f"plot{end}" for end in (".svg", ".png") if (folder / f"plot{end}").is_file())
     with atomic_write(target.with_suffix(plot.suffix)) as file:

@@ -99,7 +99,7 @@ def finetune_command(
       ivtutorial finetune my_clips --model wan2.1-1.3b --reward hpsv2 --preset 16gb --method quickedit
     """
     quiet_loading(model)
-    from ivtutorial.system.files import data_path
+    from ivtutorial.system.files import check_writable, data_path
     from ivtutorial.training.config import read_settings
     from ivtutorial.training.finetuning import export_merged, finetune
     from ivtutorial.training.presets import card_settings, rate_line
@@ -133,7 +133,9 @@ def finetune_command(
     if steps is None and start is None and (line := length_line(cfg, model)):
         typer.echo(line, err=True)
     if resume and not (out / "config.json").is_file():
-        typer.echo(f"there is no run in {out} to go on with: one begins, with the settings of this command", err=True)
+        typer.echo(f"there is no run in {out} to resume: a new one starts, with the settings of this command", err=True)
+    if merged is not None:
+        check_writable(merged)
     count = default_processes(processes, device)
     with resumable(out):
         result = finetune(

@@ -117,9 +117,9 @@ def prepare(
     """
     need_pyav()
     out, named = Path(out), isinstance(model, (str, Path))
+    check_writable(out)
     where = choose_device(device) if named else torch.device("cpu")  # a backbone stays where it is
     backbone = None if model is None else open_encoder(model, dtype, where)
-    check_writable(out)
     entries = read_entries(source, root)
     if backbone is None:
         settings = FrameSettings(frames, fps, height or 256, width or 256)

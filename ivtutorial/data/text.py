@@ -90,7 +90,7 @@ def read_table(
             continue
         nameless = [cell for k, cell in enumerate(cells) if cell.strip() and (k >= len(names) or not names[k])]
         if nameless:
-            count = f"{len(cells)} cells where the header has {len(names)}, too many is {nameless[0]!r}"
+            count = f"{len(cells)} cells where the header has {len(names)}, and {nameless[0]!r} is left over"
             yield line, f"{count}: a cell that holds {_word(delimiter)} stands in double quotes."
         elif any(cell.strip() for cell in cells):
             yield line, dict(zip(names, cells + [""] * (len(names) - len(cells))))

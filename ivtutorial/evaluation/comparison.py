@@ -7,7 +7,7 @@ that spread out, so that a small change shows on few clips.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,10 @@ from ivtutorial.system.files import plain_json
 
 # What a comparison is about, and what changes speed only.
 _MODEL = {"model", "lora", "lora_scale", "batch_size"}
+# Who scored and who read, each with the record of its weights.
+_WEIGHTS = {"reward": "reward_weights", "judge": "judge_weights"}
+# What older evaluations, which do not record it, were made with.
+_UNRECORDED = {"precision": "fp32"}
 
 
 @dataclass(frozen=True)
@@ -60,9 +64,15 @@ class Comparison:
 
     Attributes:
         columns: column name -> difference; "reward" is always there.
+        only_before: columns that only the first evaluation has, which are not compared.
+        only_after: columns that only the second one has.
+        notes: what could not be checked, in sentences.
     """
 
     columns: Mapping[str, Difference]
+    only_before: Sequence[str] = ()
+    only_after: Sequence[str] = ()
+    notes: Sequence[str] = ()
 
     @property
     def reward(self) -> Difference:
@@ -83,10 +93,13 @@ def compare(
         before: an `Evaluation`, or the folder `evaluate` wrote.
         after: the same prompts and seeds with another model or adapter.
         differing: names of further settings that may differ, such as "D". All others must be the same: another
-            reward or another number of steps changes every score, whatever the model does.
+            reward or another number of steps changes every score, whatever the model does. A setting that only one
+            of them records differs, with two exceptions for what older evaluations do not record: they were made in
+            fp32, and which judge read is unknown, which a note says. A judge on one side only is no difference: no
+            column of its own has a partner.
 
     Returns:
-        Paired differences of the reward and of every other number that both have.
+        Paired differences of the reward and of every other number that both have, and the names of the others.
 
     Raises:
         InputError: no such evaluation, other prompts or seeds, other settings, or an unknown name in `differing`.
@@ -99,7 +112,12 @@ def compare(
     order = _matching(first, second)
     _check_settings(first.settings, second.settings, differing)
     shared = [name for name in first.numbers if name in second.numbers]
-    return Comparison({name: difference(first.column(name), second.column(name)[order]) for name in shared})
+    return Comparison(
+        {name: _difference_of(name, first.column(name), second.column(name)[order]) for name in shared},
+        [name for name in first.numbers if name not in shared],
+        [name for name in second.numbers if name not in shared],
+        _notes(first.settings, second.settings),
+    )
 
 
 def difference(before: Any, after: Any) -> Difference:
@@ -123,6 +141,14 @@ def difference(before: Any, after: Any) -> Difference:
     )
 
 
+def _difference_of(name: str, before: Any, after: Any) -> Difference:
+    for side, values in (("before", before), ("after", after)):
+        if not np.isfinite(values).all():
+            count = int((~np.isfinite(values)).sum())
+            raise InputError(f"column {name!r} {side}: {count} of {len(values)} values are not finite numbers.")
+    return difference(before, after)
+
+
 def _effect_size(change: np.ndarray[Any, np.dtype[np.float64]]) -> float:
     mean = float(change.mean())
     std = float(change.std(ddof=1)) if len(change) > 1 else 0.0
@@ -132,17 +158,42 @@ def _effect_size(change: np.ndarray[Any, np.dtype[np.float64]]) -> float:
 
 
 def _check_settings(first: Mapping[str, Any], second: Mapping[str, Any], differing: Collection[str]) -> None:
-    known = sorted((first.keys() & second.keys()) - _MODEL)
+    known = sorted((first.keys() | second.keys()) - _MODEL - set(_WEIGHTS.values()))
     unknown = sorted(set(differing) - set(known))
     if unknown and known:
         raise InputError(f"no setting {unknown[0]!r} to leave out of the comparison: there are {', '.join(known)}.")
-    other = [name for name in known if first[name] != second[name] and name not in differing]
+    found = {name: _how_they_differ(name, first, second) for name in known if name not in differing}
+    other = [name for name, words in found.items() if words]
     if other:
-        named = ", ".join(f"{name} ({first[name]} before, {second[name]} after)" for name in other)
+        named = ", ".join(f"{name} ({found[name]})" for name in other)
         raise InputError(
             f"The two evaluations differ in {named}: their numbers cannot be compared. Evaluate both alike, or name "
             f"what may differ: differing={other!r}, on the command line {' '.join(f'--differing {n}' for n in other)}."
         )
+
+
+def _how_they_differ(name: str, first: Mapping[str, Any], second: Mapping[str, Any]) -> str:
+    """The two values of a setting in words; "" where they are the same, or cannot be told apart."""
+    known = [{**_UNRECORDED, **side} for side in (first, second)]
+    if name == "judge" and None in [side.get(name) for side in known]:
+        return ""  # read by none, or by one that an older evaluation does not name
+    was, now = (side.get(name, "not recorded") for side in known)
+    if was != now:
+        return f"{was} before, {now} after"
+    weights = [str(side.get(_WEIGHTS.get(name, "")) or "") for side in (first, second)]
+    precisions = {hashed.partition(" ")[0] for hashed in weights}  # rounded weights have another hash
+    if all(weights) and len(set(weights)) == 2 and len(precisions) == 1:
+        return f"{was} with weights {weights[0]} before, {weights[1]} after"
+    return ""
+
+
+def _notes(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[str]:
+    """Which of the evaluations do not record their judge; settings that are empty were not written by `evaluate`."""
+    silent = [words for side, words in ((first, "before"), (second, "after")) if side and "judge" not in side]
+    if not silent or any(side.get("judge", "") is None for side in (first, second)):
+        return []
+    which = "Neither evaluation records" if len(silent) == 2 else f"The evaluation {silent[0]} does not record"
+    return [f"{which} its judge (an older version wrote it): whether the same judge read both is unknown."]
 
 
 def _matching(first: Evaluation, second: Evaluation) -> list[int]:

@@ -14,8 +14,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
-from types import FunctionType
+from types import FunctionType, MethodType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from torch import Tensor
@@ -31,6 +32,7 @@ from ivtutorial.rewards.named import open_reward
 from ivtutorial.sampling.clip_files import check_clip_folder
 from ivtutorial.sampling.generation import Job, adapter, embed_first, make_jobs, sample_batches
 from ivtutorial.sampling.settings import Sampling, open_to_sample, settled
+from ivtutorial.system.files import check_writable
 from ivtutorial.system.processes import launch
 from ivtutorial.system.progress import bar
 from ivtutorial.system.provenance import describe
@@ -39,6 +41,7 @@ from ivtutorial.system.tf32 import allow_tf32
 from ivtutorial.video.reader import Frames
 from ivtutorial.video.sheet import contact_sheet, save_picture
 from ivtutorial.video.writer import to_uint8, write_video
+from ivtutorial.weights.inside import fingerprint_inside
 
 if TYPE_CHECKING:
     from ivtutorial.models.named import AnyBackbone
@@ -53,6 +56,13 @@ class MeasuredClip(NamedTuple):
     row: dict[str, Any]
     frame: Frames
     thumbnail: Tensor
+
+
+class Share(NamedTuple):
+    """What one process found: the clips of its share, and which weights scored them (`fingerprint_inside`)."""
+
+    clips: list[MeasuredClip]
+    reward_weights: str
 
 
 @dataclass(frozen=True)
@@ -115,7 +125,8 @@ def evaluate(
         The table, also written to `out`.
 
     Raises:
-        InputError: unusable prompts, model, adapter, reward, judge or folder; facts for some prompts only.
+        InputError: unusable prompts, model, adapter, reward, judge or folder, which is tried before anything is
+            opened; facts for some prompts only.
 
     Example:
         >>> result = evaluate("reduced", ["a red fox running"], "reduced")  # doctest: +SKIP
@@ -127,16 +138,19 @@ def evaluate(
     jobs = make_jobs([prompt.text for prompt in listed], seeds)
     folder = None if out is None else Path(out)
     if folder is not None:
-        check_clip_folder(folder, fps)
+        check_writable(folder)
+        check_clip_folder(folder / CLIP_FOLDER, fps)
     sampling, device = settled(model, sampling, device, processes)
     measuring = Measuring(listed, reward, judge, S, folder, fps)
+    who = _who(judge)
     parts = launch(_evaluate_share, processes, model, jobs, sampling, lora, lora_scale, device, measuring, progress)
     order = {(job.index, job.seed): index for index, job in enumerate(jobs)}
-    clips = gather([clip for part in parts for clip in part])
+    clips = gather([clip for part in parts for clip in part.clips])
     clips.sort(key=lambda clip: order[clip.row["index"], clip.row["seed"]])
     _add_diversity(clips)
     names = {"model": describe(model), "lora": None if lora is None else str(lora), "lora_scale": lora_scale}
-    settings = {**names, "reward": _name(reward), "S": S, **asdict(sampling)}
+    scored = {"reward": _name(reward), "reward_weights": parts[0].reward_weights}
+    settings = {**names, **scored, **who, "S": S, **asdict(sampling)}
     result = Evaluation([clip.row for clip in clips], settings)
     if folder is not None and rank_and_world()[0] == 0:
         result.save(folder)
@@ -154,9 +168,18 @@ def _check_facts(listed: Sequence[Prompt]) -> None:
         )
 
 
-def _name(reward: ImageReward | str | Path) -> str:
-    """As `describe`, but two functions have two names."""
-    return f"{reward.__module__}:{reward.__qualname__}" if isinstance(reward, FunctionType) else describe(reward)
+def _who(judge: ClipJudge | None) -> dict[str, str | None]:
+    """Which judge read, for `ivtutorial.evaluation.comparison`, which compares no readings of two judges."""
+    return {"judge": None if judge is None else _name(judge), "judge_weights": fingerprint_inside(judge)}
+
+
+def _name(thing: Any) -> str:
+    """As `describe`, but two functions have two names, and so have the methods of two classes."""
+    if isinstance(thing, partial):
+        return _name(thing.func)
+    if isinstance(thing, MethodType):
+        return f"{type(thing.__self__).__module__}:{type(thing.__self__).__qualname__}.{thing.__name__}"
+    return f"{thing.__module__}:{thing.__qualname__}" if isinstance(thing, FunctionType) else describe(thing)
 
 
 def _add_diversity(clips: Sequence[MeasuredClip]) -> None:
@@ -174,12 +197,13 @@ def _evaluate_share(
     device: str,
     measuring: Measuring,
     progress: bool,
-) -> list[MeasuredClip]:
+) -> Share:
     """The clips of this process, measured."""
     backbone = open_to_sample(model, sampling, device)
     embed_first(backbone, own_share(jobs))
     on_gpu = backbone.device.type != "cpu"  # where half of the memory and an eighth of the time are worth the rounding
     reward = open_reward(measuring.reward, backbone.device, backbone.unet.dtype if on_gpu else None)
+    weights = fingerprint_inside(reward)
     rank, world = rank_and_world()
     measured: list[MeasuredClip] = []
     with (
@@ -190,7 +214,7 @@ def _evaluate_share(
         for batch, clips in sample_batches(backbone, own_share(jobs), sampling):
             measured += _measured(measuring, batch, clips.to(backbone.device), reward)
             advance(len(batch) * world)
-    return measured
+    return Share(measured, weights)
 
 
 def _measured(measuring: Measuring, jobs: list[Job], clips: Tensor, reward: ImageReward) -> list[MeasuredClip]:

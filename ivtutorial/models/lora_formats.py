@@ -20,6 +20,7 @@ import json
 import logging
 import math
 import re
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,7 @@ _OTHERS = (
     (r"_lora\.(down|up)_linear", "a checkpoint of the authors: run `ivtutorial convert` on it first"),
 )
 _TEXT = re.compile(r"^(lora_te\d*_|text_encoder(_\d)?\.|base_model\.model\.text_model\.)")
+_PATTERN = r".*\.({})$"  # how PEFT reads a key of alpha_pattern
 logger = logging.getLogger(__name__)
 
 
@@ -98,62 +100,71 @@ def read_adapter(path: Path, unet: nn.Module) -> dict[str, Tensor]:
         unet: the model without an adapter.
 
     Raises:
-        InputError: unreadable, not LoRA, half of one, of another model, or not finite.
+        InputError: unreadable, not LoRA, half of one, of another model or of a text encoder, quantised, not finite, or
+            with settings that are not those of PEFT.
     """
-    state = tensors_of(read_weights(path, "LoRA weights"), path, "state_dict")
-    text = [key for key in state if _TEXT.match(key)]
-    if text and len(text) < len(state):
-        logger.warning(
-            "%s: the %d entries of the text encoder are not loaded, only those of the UNet.", path, len(text)
-        )
-    state = {key: tensor for key, tensor in state.items() if key not in text or len(text) == len(state)}
+    state = _without_text_encoder(tensors_of(read_weights(path, "LoRA weights"), path, "state_dict"), path)
     matrices, alphas = _sorted_out(state, path)
     modules = _by_name(unet)
     lost = [sides for name, sides in matrices.items() if _layer(modules, name) is None]
     if lost:
-        raise _misfit(path, lost[0])
+        raise _misfit(path, lost[0], f"{len(lost)} of its {len(matrices)} layers are not there: no projection matches ")
     _check_whole(matrices, path)
     settings = _settings(path)
     adapter: dict[str, Tensor] = {}
     for name, sides in matrices.items():
         full = str(_layer(modules, name))
-        if not _fits(unet.get_submodule(full), sides["A"][1], sides["B"][1]):
-            raise _misfit(path, sides)
+        layer: Any = unet.get_submodule(full)
+        if not _fits(layer, sides["A"][1], sides["B"][1]):
+            raise _misfit(path, sides, f"its {full} has another shape, {tuple(layer.weight.shape)}; the adapter has ")
         down, up = sides["A"][1], sides["B"][1]
         if f"{full}.lora_A.weight" in adapter:
             raise InputError(f"The adapter {path} has {full} twice, under two names. Keep one of them.")
-        if isinstance(unet.get_submodule(full), nn.Linear):
+        if isinstance(layer, nn.Linear):
             down, up = down.flatten(1), up.flatten(1)
         rank = down.shape[0]
-        alpha = float(alphas[name]) if name in alphas else _alpha(settings, full, rank)
+        alpha = alphas[name] if name in alphas else _alpha(settings, full, rank)
         root = settings.get("use_rslora", False)
         adapter[f"{full}.lora_A.weight"] = down
         adapter[f"{full}.lora_B.weight"] = up * (alpha / (math.sqrt(rank) if root else rank))
     return adapter
 
 
+def _without_text_encoder(state: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:
+    """The entries of the UNet or transformer; those of a text encoder are counted in a warning."""
+    others = {key: tensor for key, tensor in state.items() if not _TEXT.match(key)}
+    count = len(state) - len(others)
+    if count and not others:
+        raise InputError(
+            f"The adapter {path} changes the text encoder alone ({count} entries, such as {next(iter(state))}), and "
+            "only adapters of the UNet or transformer are loaded. Give one that has entries of it."
+        )
+    if count:
+        logger.warning("%s: the %d entries of the text encoder are not loaded, only those of the UNet.", path, count)
+    return others
+
+
 def _sorted_out(
     state: Mapping[str, Tensor], path: Path
-) -> tuple[dict[str, dict[str, tuple[str, Tensor]]], dict[str, Tensor]]:
+) -> tuple[dict[str, dict[str, tuple[str, Tensor]]], dict[str, float]]:
     """Matrices by projection and side, each with its name in the file, and the alphas by projection."""
     matrices: dict[str, dict[str, tuple[str, Tensor]]] = {}
-    alphas: dict[str, Tensor] = {}
+    alphas: dict[str, float] = {}
     unknown = []
     for key, tensor in state.items():
         method = next((words for pattern, words in _OTHERS if re.search(pattern, key)), None)
         if method is not None:
             raise InputError(f"The adapter {path} is of another kind, {method} (entry {key}). Only LoRA can be loaded.")
         short = _PREFIX.sub("", key).replace(".processor.", ".")
-        if (not tensor.is_floating_point() and tensor.ndim) or not bool(torch.isfinite(tensor.float()).all()):
-            raise InputError(f"The adapter {path} holds values that are not finite numbers, in {key}. Train it again.")
         if match := _MATRIX.match(short):
             sides = matrices.setdefault(match["name"], {})
             side = _SIDES[match["side"]]
             if side in sides:
                 raise InputError(f"The adapter {path} has {key} twice, under two names. Keep one of them.")
+            _check_floats(key, tensor, path)
             sides[side] = (key, tensor.float())
         elif match := _ALPHA.match(short):
-            alphas[match["name"]] = tensor
+            alphas[match["name"]] = _one_number(key, tensor, path)
         else:
             unknown.append(key)
     if unknown or not matrices:
@@ -165,11 +176,36 @@ def _sorted_out(
     return matrices, alphas
 
 
-def _misfit(path: Path, sides: Mapping[str, tuple[str, Tensor]]) -> InputError:
+def _check_floats(key: str, tensor: Tensor, path: Path) -> None:
+    if not tensor.is_floating_point():
+        kind = str(tensor.dtype).removeprefix("torch.")
+        raise InputError(
+            f"The adapter {path} is quantised: {key} is stored as {kind}. Matrices are read in float32, float16, "
+            "bfloat16 and float8: save it again in one of these."
+        )
+    _check_finite(key, tensor, path)
+
+
+def _check_finite(key: str, tensor: Tensor, path: Path) -> None:
+    if not bool(torch.isfinite(tensor.float()).all()):
+        raise InputError(f"The adapter {path} holds values that are not finite numbers, in {key}. Train it again.")
+
+
+def _one_number(key: str, tensor: Tensor, path: Path) -> float:
+    if tensor.numel() != 1 or tensor.is_complex():
+        raise InputError(
+            f"The adapter {path} has an alpha that is not one number: {key} is {str(tensor.dtype)} of shape "
+            f"{tuple(tensor.shape)}. Save it again with one alpha for each projection."
+        )
+    _check_finite(key, tensor, path)
+    return float(tensor)
+
+
+def _misfit(path: Path, sides: Mapping[str, tuple[str, Tensor]], reason: str) -> InputError:
     shapes = ", ".join(f"{key} of shape {tuple(tensor.shape)}" for key, tensor in sides.values())
     return InputError(
-        f"The adapter {path} does not fit this model: no projection matches {shapes}. Load the base model that the "
-        "adapter was trained on."
+        f"The adapter {path} does not fit this model: {reason}{shapes}. Load the base model that the adapter was "
+        "trained on."
     )
 
 
@@ -217,14 +253,38 @@ def _settings(path: Path) -> dict[str, Any]:
         if path.name.startswith("adapter_model") and file.is_file():
             settings = json.loads(file.read_text(encoding="utf-8"))
         else:
-            text = _metadata(path).get("lora_adapter_metadata", "{}")
-            settings = {re.sub("^(unet|transformer)[.]", "", key): value for key, value in json.loads(text).items()}
-    except (OSError, ValueError, AttributeError) as error:
+            settings = json.loads(_metadata(path).get("lora_adapter_metadata", "{}"))
+    except (OSError, ValueError) as error:
         raise InputError(f"The settings of the adapter {path} cannot be read ({error}). Save it again.") from error
+    if not isinstance(settings, dict):
+        raise InputError(f"The settings of the adapter {path} cannot be read (no object with names). Save it again.")
+    settings = {re.sub("^(unet|transformer)[.]", "", key): value for key, value in settings.items()}
     if settings.get("peft_type", "LORA") != "LORA" or settings.get("use_dora"):
         method = "DoRA" if settings.get("use_dora") else settings["peft_type"]
         raise InputError(f"The adapter {path} is of another kind, {method}. Only LoRA can be loaded.")
+    if problem := _wrong_alpha(settings):
+        raise InputError(f"The settings of the adapter {path} cannot be read ({problem}). Save it again.")
     return dict(settings)
+
+
+def _wrong_alpha(settings: Mapping[str, Any]) -> str | None:
+    """What is wrong with the settings that decide the factor, or None."""
+    patterns = settings.get("alpha_pattern") or {}
+    if not isinstance(patterns, dict):
+        return f"alpha_pattern is {json.dumps(patterns)[:40]}, expected an object"
+    alphas = {f"alpha_pattern[{name!r}]": alpha for name, alpha in patterns.items()}
+    if "lora_alpha" in settings:
+        alphas["lora_alpha"] = settings["lora_alpha"]
+    for name, alpha in alphas.items():
+        is_number = isinstance(alpha, (int, float)) and not isinstance(alpha, bool)
+        if not is_number or not abs(alpha) <= sys.float_info.max:
+            return f"{name} is {json.dumps(alpha)[:40]}, expected a number"
+    try:
+        for pattern in patterns:
+            re.compile(_PATTERN.format(pattern))
+    except re.error as error:
+        return f"alpha_pattern holds {pattern!r}, which is no pattern: {error}"
+    return None
 
 
 def _metadata(path: Path) -> dict[str, str]:
@@ -239,6 +299,6 @@ def _metadata(path: Path) -> dict[str, str]:
 def _alpha(settings: Mapping[str, Any], name: str, rank: int) -> float:
     patterns: Mapping[str, float] = settings.get("alpha_pattern") or {}
     for pattern, alpha in patterns.items():
-        if name == pattern or re.match(rf".*\.({pattern})$", name):
+        if name == pattern or re.match(_PATTERN.format(pattern), name):
             return float(alpha)
     return float(settings.get("lora_alpha", rank))

@@ -3,7 +3,7 @@
 | function | what it does |
 |---|---|
 | `atomic_write`, `atomic_write_text` | a reader sees the old file or the new one, never half of one |
-| `check_writable` | an error before the work, not after it |
+| `check_writable` | an error before the work, not after it: a file is written on trial |
 | `plain_json` | values without infinities, for JSON |
 | `data_path` | the folder `data/` of a checkout, or its copy inside the installed package |
 | `sha256`, `key` | the hash of a file, which model cards and checkpoints quote; and of plain values |
@@ -16,6 +16,7 @@ import json
 import math
 import os
 import secrets
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -84,17 +85,37 @@ def atomic_write_text(path: str | Path, text: str) -> None:
         file.write(text.encode("utf-8"))
 
 
-def check_writable(folder: Path) -> None:
-    """Refuse a folder that cannot be written before minutes of work, not after them; nothing is made.
+def check_writable(folder: str | Path) -> None:
+    """Refuse a folder that cannot be written before minutes of work, not after them.
+
+    A file is really written, since permissions do not tell all: some folders, such as /proc, grant them and take no
+    file. It lies beside nothing of the caller's, in a hidden folder that takes the missing part of the path, and is
+    removed with it: several processes may try the same folder at once.
+
+    Args:
+        folder: it may be absent, with folders on the way to it.
 
     Raises:
-        InputError: the folder, or the nearest one above it that exists, cannot be written.
+        InputError: the folder, or the nearest one above it that exists, cannot be written, or the name is too long.
     """
-    nearest = folder.absolute()
-    while not nearest.exists() and nearest != nearest.parent:
+    whole = Path(os.path.abspath(folder))
+    nearest = whole
+    while not os.path.lexists(nearest) and nearest != nearest.parent:
         nearest = nearest.parent
-    if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
+    if not nearest.is_dir():
         raise InputError(f"cannot write {folder}: {nearest} is no folder that you may write to. Choose another.")
+    tried = nearest / f".{secrets.token_hex(8)}.tmp"
+    there = tried / whole.relative_to(nearest)
+    try:
+        there.mkdir(parents=True)
+        (there / "file").write_bytes(b"written")
+    except (OSError, ValueError) as error:
+        reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
+        raise InputError(
+            f"cannot write {folder}: {nearest} is no folder that you may write to ({reason}). Choose another."
+        ) from error
+    finally:
+        shutil.rmtree(tried, ignore_errors=True)
 
 
 def plain_json(value: Any) -> Any:

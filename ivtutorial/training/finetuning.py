@@ -155,6 +155,7 @@ def export_merged(
     from ivtutorial.models.backbone_folder import save_backbone
     from ivtutorial.models.dit import DitBackbone, save_dit
 
+    check_writable(folder)
     if rank_and_world()[0] == 0:
         with explain_out_of_memory(OPENING_OPTIONS):
             if isinstance(model, (str, Path)):

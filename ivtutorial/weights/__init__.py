@@ -6,6 +6,7 @@
 | `hub`             | files and folders of the Hugging Face hub, checked by hash |
 | `pipeline_folder` | folders in diffusers' pipeline layout                      |
 | `fingerprint`     | short hashes of a model and of folders of weights          |
+| `inside`          | the hashes of the networks that an object computes with    |
 """
 
 from ivtutorial.system.lazy import offer

@@ -78,5 +78,5 @@ def test_a_stored_result_with_more_runs_stays(
     assert told.exit_code == 0, told.output
     assert json.loads((results / "fig8.json").read_text()) == (stored if stays else new)
     assert (results / "fig8.png").read_text() == ("old" if stays else "new")
-    assert ("stays as it is" in told.output) == stays == ("instructvideo 10, now " in told.output)
-    assert ("--precision bf16 takes its runs over" in told.output) == (new["precision"] == "fp32")
+    assert ("was not replaced" in told.output) == stays == ("instructvideo 10, now " in told.output)
+    assert ("--precision bf16 reuses its runs" in told.output) == (new["precision"] == "fp32")

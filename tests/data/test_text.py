@@ -82,14 +82,14 @@ def test_each_bad_row_is_reported_and_the_next_one_is_read() -> None:
     problems = {line: row for line, row in rows if isinstance(row, str)}
     assert {line for line, _ in rows} == {2, 3, 4, 5, 6} and problems.keys() == {2, 3, 5}
     assert "never closed" in problems[2]
-    assert "3 cells where the header has 2, too many is 'asleep'" in problems[3]
+    assert "3 cells where the header has 2, and 'asleep' is left over" in problems[3]
     assert "written twice" in problems[5]
     assert dict(rows)[4] == {"video": "c.mp4", "caption": 'a "cat", asleep'}
 
 
 def test_a_cell_without_a_name_is_not_dropped() -> None:
     [(_, row)] = table("video,caption,\na.mp4,a fox, running\n")
-    assert "too many is 'running'" in str(row)
+    assert "'running' is left over" in str(row)
 
 
 def test_a_huge_open_cell_is_one_bad_row() -> None:

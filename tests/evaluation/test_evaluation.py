@@ -84,7 +84,9 @@ def test_the_files(folder: Path) -> None:
     assert [row["prompt"] for row in table[::2]] == PROMPTS
     assert all((folder / row["clip"]).is_file() for row in table) and (folder / "sheet.png").is_file()
     stored = json.loads((folder / "evaluation.json").read_text())
-    assert stored["settings"]["D"] == 2 and stored["summary"]["reward"]["n"] == 6
+    assert (
+        stored["settings"]["D"] == 2 and stored["summary"]["reward"]["n"] == 6
+    )
 
 
 def test_the_page_shows_every_clip(folder: Path, tmp_path: Path) -> None:
@@ -115,6 +117,41 @@ def test_a_judge_adds_its_columns(toy: Backbone) -> None:
     assert result.column("subject").tolist() == [1.0, 0.0]
     without = evaluate(toy, ["a red fox"], redness, judge=judge, **SMALL)
     assert without.numbers == ["reward", "watermark", *LOOKS, *MOVES]
+
+
+class Reader:
+    """A judge with a network."""
+
+    def __init__(self, weight: float) -> None:
+        self.net = torch.nn.Linear(1, 1)
+        torch.nn.init.constant_(self.net.weight, weight)
+        torch.nn.init.zeros_(self.net.bias)
+
+    def columns(self, clips: Tensor, facts: Any) -> dict[str, Tensor]:
+        return {"size": self.net(clips.mean((1, 2, 3, 4))[:, None])[:, 0].detach()}
+
+
+def test_which_judge_and_which_reward_is_stored_and_compared(toy: Backbone) -> None:
+    """By name and by weights: a judge or a reward that was trained again under its name is another one."""
+
+    class Net(torch.nn.Linear):
+        def forward(self, frames: Tensor, captions: Any = None) -> Tensor:
+            return super().forward(frames.mean((1, 2, 3))[:, None])[:, 0]
+
+    reward, other = (Net(1, 1).requires_grad_(False) for _ in range(2))
+    one, again, two = (
+        evaluate(toy, ["a red fox"], reward, judge=Reader(weight).columns, **SMALL) for weight in (1.0, 1.0, 2.0)
+    )
+    assert one.settings["judge"] == f"{__name__}:Reader.columns"
+    assert one.settings["judge_weights"].startswith("float32 ") and one.settings["reward_weights"].startswith("float32")
+    assert compare(one, again).columns["size"].mean == 0.0
+    with pytest.raises(InputError, match="differ in judge .*Reader.columns with weights float32"):
+        compare(one, two)
+    plain = evaluate(toy, ["a red fox"], reward, **SMALL)
+    assert (plain.settings["judge"], plain.settings["judge_weights"]) == (None, "")
+    assert compare(one, plain).only_before == ["size"]
+    with pytest.raises(InputError, match="differ in reward .* with weights float32"):
+        compare(plain, evaluate(toy, ["a red fox"], other, **SMALL))
 
 
 @pytest.mark.parametrize(

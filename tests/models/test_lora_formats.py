@@ -168,10 +168,16 @@ BROKEN: list[tuple[Callable[[dict[str, Tensor]], dict[str, Tensor]], str]] = [
     (lambda s: {n: t for n, t in s.items() if "lora_B" in n}, "half of one: 72 of 72 projections"),
     (lambda s: {n: t for n, t in s.items() if n != f"{KEY}.lora_B.weight"}, f"half of one: 1 of 72 .*{KEY}"),
     (lambda s: s | {f"{KEY}.lora_A.weight": torch.ones(8, 16)}, r"do not fit each other: .* \(8, 16\) .*, 4\)"),
-    (lambda s: s | {f"{KEY}.lora_A.weight": torch.ones(4, 999)}, "does not fit this model"),
+    (lambda s: s | {f"{KEY}.lora_A.weight": torch.ones(4, 999)}, f"does not fit this model: its {KEY} has another"),
     (lambda s: s | {f"{KEY}.lora_B.weight": torch.full_like(s[f"{KEY}.lora_B.weight"], torch.nan)}, "not finite"),
     (lambda s: s | {f"{KEY}.lora_{x}.weight": torch.ones(n, 16 - n) for x, n in (("A", 0), ("B", 16))}, "at least 1"),
-    (lambda s: {n: t.int() for n, t in s.items()}, "not finite numbers"),
+    (lambda s: {n: t.to(torch.int8) for n, t in s.items()}, "is quantised: .* stored as int8. .* read in float32"),
+    (lambda s: {n: t.to(torch.uint8) for n, t in s.items()}, "is quantised: .* stored as uint8"),
+    (lambda s: s | {f"{KEY}.alpha": torch.ones(4)}, r"alpha that is not one number: .* is .* shape \(4,\)"),
+    (lambda s: s | {f"{KEY}.alpha": torch.ones(0)}, r"alpha that is not one number: .* shape \(0,\)"),
+    (lambda s: s | {f"{KEY}.alpha": torch.tensor(torch.inf)}, f"not finite numbers, in {KEY}.alpha"),
+    (lambda s: {f"text_encoder.{n}": t for n, t in s.items()}, "the text encoder alone .144 entries, such as text_enc"),
+    (lambda s: {f"lora_te1_{n}": t for n, t in s.items()}, "the text encoder alone .* only adapters of the UNet"),
     (lambda s: s | {f"{KEY}.dora_scale": torch.ones(16)}, "another kind, DoRA"),
     (lambda s: s | {f"base_model.model.{KEY}.lora_magnitude_vector": torch.ones(16)}, "another kind, DoRA"),
     (lambda s: {f"lora_unet_x.hada_w1_a{k}": torch.ones(1) for k in range(2)}, "LyCORIS"),
@@ -179,7 +185,7 @@ BROKEN: list[tuple[Callable[[dict[str, Tensor]], dict[str, Tensor]], str]] = [
     (lambda s: {"input_blocks.1.1.to_q_lora.down_linear.weight": torch.ones(4, 4)}, "ivtutorial convert"),
     (lambda s: {"conv_in.weight": torch.ones(4, 4), "conv_in.bias": torch.ones(4)}, "2 of its 2 entries are no LoRA"),
     (lambda s: s | {"conv_in.weight": torch.ones(4, 4)}, "1 of its 145 entries are no LoRA matrices"),
-    (lambda s: {f"blocks.0.attn.{n}": t for n, t in s.items()}, "does not fit this model"),
+    (lambda s: {f"blocks.0.attn.{n}": t for n, t in s.items()}, "72 of its 72 layers are not there: no projection"),
     (lambda s: s | {f"unet.{KEY}.lora_A.weight": s[f"{KEY}.lora_A.weight"].clone()}, "twice"),
 ]  # fmt: skip
 
@@ -206,7 +212,19 @@ def test_a_folder_of_several_unnamed_files_is_not_guessed(unet: VideoUNet, tmp_p
 
 
 @pytest.mark.parametrize(
-    ("text", "message"), [("{", "cannot be read"), ('{"peft_type": "LOHA"}', "another kind, LOHA")]
+    ("text", "message"),
+    [
+        ("{", "cannot be read"),
+        ("[]", r"cannot be read \(no object with names\)"),
+        ('{"peft_type": "LOHA"}', "another kind, LOHA"),
+        ('{"lora_alpha": null}', r"cannot be read \(lora_alpha is null, expected a number\)"),
+        ('{"lora_alpha": "8"}', 'lora_alpha is "8", expected a number'),
+        ('{"lora_alpha": true}', "lora_alpha is true, expected a number"),
+        ('{"lora_alpha": NaN}', "lora_alpha is NaN, expected a number"),
+        ('{"alpha_pattern": [8]}', r"alpha_pattern is \[8\], expected an object"),
+        ('{"alpha_pattern": {"to_q": null}}', r"alpha_pattern\['to_q'\] is null, expected a number"),
+        ('{"alpha_pattern": {"to_(q": 8}}', r"holds 'to_\(q', which is no pattern"),
+    ],
 )
 def test_settings_that_cannot_be_used(
     text: str, message: str, unet: VideoUNet, stored: dict[str, Tensor], tmp_path: Path
@@ -215,3 +233,39 @@ def test_settings_that_cannot_be_used(
     (tmp_path / "adapter_config.json").write_text(text)
     with pytest.raises(InputError, match=message):
         load_lora(unet, tmp_path)
+
+
+def test_settings_in_the_metadata_are_checked_as_those_in_a_file(
+    unet: VideoUNet, stored: dict[str, Tensor], tmp_path: Path
+) -> None:
+    for text, message in (("[]", "no object with names"), ('{"unet.lora_alpha": null}', "lora_alpha is null")):
+        save_file(stored, tmp_path / LORA_FILE, metadata={"lora_adapter_metadata": text})
+        with pytest.raises(InputError, match=message):
+            load_lora(unet, tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["kohya", "PEFT", "diffusers"])
+def test_an_adapter_of_another_width_is_shown_beside_the_model(
+    kind: str, unet: VideoUNet, stored: dict[str, Tensor], tmp_path: Path
+) -> None:
+    """The layers are there, under the same names: the message gives the shape of one here and of its A and B there."""
+    wider = {
+        FORMATS[kind](name): tensor.repeat(1, 2) if "lora_A" in name else tensor.repeat(2, 1)
+        for name, tensor in stored.items()
+    }
+    save_file(wider, tmp_path / LORA_FILE)
+    with pytest.raises(InputError) as error:
+        load_lora(unet, tmp_path)
+    named = re.search(r"its (\S+) has another shape, \((\d+), (\d+)\); the adapter has (.*)\. Load", str(error.value))
+    assert named is not None
+    out_features, in_features = (int(number) for number in named.group(2, 3))
+    assert unet.get_submodule(named[1]).weight.shape == (out_features, in_features)
+    assert f"of shape (4, {2 * in_features})" in named[4] and f"of shape ({2 * out_features}, 4)" in named[4]
+
+
+def test_an_alpha_may_be_a_vector_of_one_number(unet: VideoUNet, stored: dict[str, Tensor], tmp_path: Path) -> None:
+    """Some trainers store one number so; as a whole number, too."""
+    alphas = {f"{name.rpartition('.lora_')[0]}.alpha": torch.tensor([2]) for name in stored}
+    save_file(stored | alphas, tmp_path / LORA_FILE)
+    load_lora(unet, tmp_path)
+    assert_same(products(unet), added(stored, 0.5))

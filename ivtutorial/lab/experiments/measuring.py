@@ -134,7 +134,7 @@ def measure_list(
 
 
 def prompts_of(plan: Experiment, name: str, count: int, panel: int | None = None) -> list[Prompt]:
-    """Prompts of a list: some of it, evenly spread, or those of a panel, every so-manieth from the panel's number on.
+    """Prompts of a list: some of it, evenly spread, or those of a panel: every n-th of n panels, from its number on.
 
     Args:
         plan: knows the number of panels.

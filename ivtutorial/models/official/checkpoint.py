@@ -18,6 +18,7 @@ from torch import Tensor
 
 from ivtutorial.errors import InputError
 from ivtutorial.models.official.names import lora_from_official, unet_from_official
+from ivtutorial.system.files import atomic_write, check_writable
 from ivtutorial.weights.files import fill, read_weights, tensors_of
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ def convert_checkpoint(
     Example:
         >>> made = convert_checkpoint("InstructVideo.pth", "runs/official", "modelscope-folder")  # doctest: +SKIP
     """
+    check_writable(out)
     state = tensors_of(read_weights(source, "UNet weights"), source, "state_dict", "model", "module")
     state = {name.removeprefix("module."): tensor for name, tensor in state.items()}
     config = official_config(state)
@@ -138,7 +140,6 @@ def _write_lora(matrices: Mapping[str, Tensor], folder: Path) -> Path | None:
     from safetensors.torch import save
 
     from ivtutorial.models.lora import LORA_FILE, PREFIX
-    from ivtutorial.system.files import atomic_write
 
     if not matrices:
         return None

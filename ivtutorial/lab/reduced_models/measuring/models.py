@@ -45,7 +45,7 @@ from ivtutorial.models.backbone import Backbone
 from ivtutorial.models.backbone_folder import load_backbone
 from ivtutorial.rewards.named import open_reward
 from ivtutorial.sampling.generation import Sampling
-from ivtutorial.system.files import atomic_write_text
+from ivtutorial.system.files import atomic_write_text, check_writable
 from ivtutorial.system.provenance import provenance
 
 _FRESH = 730_000
@@ -109,6 +109,8 @@ def measure_models(
         InputError: a model is missing, or the file cannot be written.
     """
     models = Path(models)
+    if out is not None:
+        check_writable(Path(out).parent)
     panel = open_panel(models)
     backbone, reward = load_backbone(models / "reduced"), open_reward(models / "reward")
     results: dict[str, Any] = {

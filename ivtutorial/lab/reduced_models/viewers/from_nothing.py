@@ -10,7 +10,7 @@ from pathlib import Path
 from ivtutorial.lab.reduced_models.train_all.budget import Budget
 from ivtutorial.lab.reduced_models.train_all.run import Sizes, begin_training, read_plan
 from ivtutorial.system.device import choose_device
-from ivtutorial.system.files import atomic_write_text
+from ivtutorial.system.files import atomic_write_text, check_writable
 
 VIEWERS_SHARE = 0.15  # of a budget, for judges and reward
 
@@ -34,6 +34,8 @@ def train_from_nothing(
     Raises:
         InputError: as `begin_training` and `ivtutorial.lab.reduced_models.viewers.run.train_viewers`.
     """
+    for place in filter(None, (folder, parcel)):
+        check_writable(place)
     alone = until is not None or rehearse or choose_device(device).type != "cpu"
     own = budget if alone else replace(budget.part(1 - VIEWERS_SHARE), since=budget.since)
     begin_training(folder, own, processes, device, until, sizes or Sizes(), parcel, resume_from, rehearse)
