@@ -16,7 +16,7 @@ XDIST     := -n $(WORKERS) --dist loadfile
 # In their own order: the files with the longest tests have the fewest, and would come last, on one worker.
 UNIT      := $(XDIST) --no-loadscope-reorder tests
 NBVAL     := --nbval-lax --nbval-current-env --nbval-cell-timeout=300 --nbval-kernel-startup-timeout=120
-NOTEBOOKS := $(wildcard book/*.ipynb)
+CHAPTERS  := $(wildcard book/*.ipynb)
 LOCK      := --universal --python-version 3.10 --extra dev --extra book --no-emit-index-url --no-header --no-annotate
 
 export OMP_NUM_THREADS ?= 1
@@ -51,11 +51,13 @@ types: $(READY)  ## mypy
 unit: $(READY)  ## pytest tests/ (a larger set of golden values: IVTUTORIAL_GOLDEN=folder)
 	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest $(UNIT)
 
-test-kernels: $(READY)  ## unit tests with the kernels and threads of other processors (long; KERNELS=avx2: some of them)
-	HF_HUB_OFFLINE=1 $(BIN)/python scripts/test_kernels.py $(if $(KERNELS),--only $(KERNELS)) -- $(UNIT)
+# KERNELS=avx2: some of the settings; NOTEBOOKS=1: the chapters, too; RECORD=file: another place for what was run.
+test-kernels: $(READY)  ## unit tests with the kernels and threads of other processors (long; NOTEBOOKS=1: the chapters, too)
+	HF_HUB_OFFLINE=1 $(BIN)/python scripts/test_kernels.py $(if $(KERNELS),--only $(KERNELS)) \
+		$(if $(RECORD),--record $(RECORD)) $(if $(NOTEBOOKS),--notebooks="$(XDIST) $(NBVAL) $(CHAPTERS)") -- $(UNIT)
 
 notebooks: $(READY)  ## run every notebook of the book
-	$(if $(NOTEBOOKS),HF_HUB_OFFLINE=1 $(BIN)/python -m pytest $(XDIST) $(NBVAL) $(NOTEBOOKS),@echo "no notebooks yet")
+	$(if $(CHAPTERS),HF_HUB_OFFLINE=1 $(BIN)/python -m pytest $(XDIST) $(NBVAL) $(CHAPTERS),@echo "no notebooks yet")
 
 book: $(READY)  ## build the site into _build/html
 	$(BIN)/python scripts/build_book.py --workers $(WORKERS)

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Sequence
-from typing import Any
+from typing import Any, TypeGuard
 
 from torch import Tensor
 
@@ -30,8 +30,18 @@ def whole(settings: object, **least: int) -> None:
     """
     for name, low in least.items():
         value = getattr(settings, name)
-        if not isinstance(value, int) or isinstance(value, bool) or value < low:
+        if not is_whole(value, low):
             raise InputError(f"{name} = {value!r}: expected a whole number of at least {low}.")
+
+
+def is_whole(value: Any, low: int, high: float = math.inf) -> TypeGuard[int]:
+    """Whether a value is a whole number from `low` to `high`; True and False are none.
+
+    Example:
+        >>> is_whole(1, 1), is_whole(True, 1), is_whole(2.0, 1), is_whole(3, 1, 2)
+        (True, False, False, False)
+    """
+    return isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
 
 
 def positive(settings: object, *names: str) -> None:

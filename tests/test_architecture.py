@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from ivtutorial.rewards.shipped import SHIPPED
+from ivtutorial.rivals.named import METHOD_MODULES
+
 PACKAGE = Path(__file__).resolve().parents[1] / "ivtutorial"
 MODULES = {path: ast.parse(path.read_text(encoding="utf-8")) for path in sorted(PACKAGE.rglob("*.py"))}
 OUTSIDE_CLI = {path: tree for path, tree in MODULES.items() if PACKAGE / "cli" not in path.parents}
@@ -39,15 +42,30 @@ def test_the_top_of_the_package_is_a_list_of_rooms() -> None:
     assert {path.stem for path in PACKAGE.glob("*.py")} <= {"__init__", "errors", "checks"}
 
 
+def in_a_table(folder: Path) -> set[str]:
+    """The modules of a folder that the table of shipped rewards or of methods names."""
+    rewards = {module for module, _, _ in SHIPPED.values()} if folder == PACKAGE / "rewards" else set()
+    room = ".".join(["ivtutorial", *folder.relative_to(PACKAGE).parts])
+    paths = (path.rsplit(".", 1) for path in METHOD_MODULES.values())
+    return rewards | {module for place, module in paths if place == room}
+
+
+def test_the_tables_lead_to_rewards_and_methods_of_their_own_folder_only() -> None:
+    assert {"hpsv2", "aesthetic"} <= in_a_table(PACKAGE / "rewards") and "base" not in in_a_table(PACKAGE / "rewards")
+    assert {"draft", "rwr"} <= in_a_table(PACKAGE / "rivals") and in_a_table(PACKAGE / "method") == {"instructvideo"}
+    assert in_a_table(PACKAGE / "models") == set()
+
+
 @pytest.mark.parametrize("folder", sorted({path.parent for path in MODULES}), ids=lambda path: path.name)
 def test_a_folder_holds_at_most_14_modules_and_describes_each(folder: Path) -> None:
-    """The docstring of the folder has a row for every module and folder in it."""
+    """The docstring of the folder has a row for every module and folder in it, besides those of a shipped reward or of
+    a method: their tables, `SHIPPED` and `METHOD_MODULES`, lead to them."""
     modules = {path.stem for path in folder.glob("*.py")} - {"__init__", "__main__"}
     assert len(modules) <= 14
     if folder.name not in ("ivtutorial", "cli", "notebook"):
         rooms = {path.parent.name for path in folder.glob("*/__init__.py")} - {"drawing"}
         rows = ast.get_docstring(MODULES[folder / "__init__.py"]) or ""
-        assert {name for name in modules | rooms if f"| `{name}`" not in rows} == set()
+        assert {name for name in modules | rooms if f"| `{name}`" not in rows} - in_a_table(folder) == set()
 
 
 def code_lines(function: ast.FunctionDef, lines: list[str]) -> int:

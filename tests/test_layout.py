@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
 import re
 import subprocess
 import sys
@@ -45,12 +45,28 @@ def test_the_folders_of_the_repository_are_there() -> None:
 
 @pytest.fixture(scope="module")
 def layout() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("check_layout", SCRIPT)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["check_layout"] = module
-    spec.loader.exec_module(module)
-    return module
+    sys.path.insert(0, str(SCRIPT.parent))
+    try:
+        return importlib.import_module("check_layout")
+    finally:
+        sys.path.remove(str(SCRIPT.parent))
+
+
+@pytest.fixture(scope="module")
+def places(layout: ModuleType) -> ModuleType:
+    return sys.modules["layout_places"]
+
+
+@pytest.fixture(scope="module")
+def duplications(layout: ModuleType) -> ModuleType:
+    return sys.modules["layout_duplications"]
+
+
+def written(folder: Path, **texts: str) -> list[Path]:
+    """Modules of these names and texts."""
+    for name, text in texts.items():
+        (folder / f"{name}.py").write_text(text)
+    return [folder / f"{name}.py" for name in texts]
 
 
 def test_the_script_prints_every_bar(layout: ModuleType) -> None:
@@ -88,3 +104,88 @@ def test_a_test_that_asserts_in_a_helper_is_one(layout: ModuleType, tmp_path: Pa
     path.write_text("def check(x):\n    assert x\n\ndef test_a():\n    check(1)\n\ndef test_b():\n    print(1)\n")
     helpers = {node.name: node for node, _ in layout.functions(path)}
     assert layout.asserts(helpers["test_a"], helpers) and not layout.asserts(helpers["test_b"], helpers)
+
+
+def test_a_place_names_all_of_a_kind_or_all_but_one(places: ModuleType, tmp_path: Path) -> None:
+    """The table, and the branches that leave the default out; neither the import, nor the choice, nor the docstring."""
+    paths = written(
+        tmp_path,
+        a='"""A, B and C."""\nfrom b import A\n\nKINDS = {"A": 1, "B": 2, "C": 3}\nCHOICE = ("B",)\n',
+        b="def cost(x):\n    return 1 if x is A else 2 if x is m.B else 3\n",
+    )
+    assert places.places_that_name({name: {name} for name in "ABC"}, paths) == ["a.py:4", "b.py:1"]
+
+
+def test_a_second_list_of_methods_or_rewards_misses_the_bar(
+    places: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a branch over all classes, or a table of learning rates, would be."""
+    methods = places.table(ROOT / "ivtutorial" / "rivals" / "named.py", "METHOD_MODULES")
+    rewards = places.table(ROOT / "ivtutorial" / "rewards" / "shipped.py", "SHIPPED")
+    both = written(tmp_path, rates=f"RATES = {dict.fromkeys(methods, 1.0)}\nRANGES = {dict.fromkeys(rewards, 1.0)}\n")
+    own, tests = places.modules, [ROOT / "tests" / "rivals" / "test_every_method.py"]
+    monkeypatch.setattr(places, "modules", lambda *folder: tests if folder else [*own(), *both])
+    for bar, line in ((places.method_places(), 1), (places.reward_places(), 2)):
+        assert not bar.met and bar.today.startswith("3 in 3 files") and bar.today.endswith(f"rates.py:{line}")
+
+
+def test_the_pages_have_as_many_steps_as_there_are_places(places: ModuleType) -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    for kind, bar in (("reward", places.reward_places()), ("method", places.method_places())):
+        page = text.partition(f"## Add a {kind}\n")[2].partition("\n## ")[0]
+        steps = re.findall(r"^(\d)\. ", page, re.MULTILINE)
+        assert steps[-1] == str(len(steps)) == bar.today[0] and "edit two places" in page.lower()
+
+
+def test_a_declaration_is_a_parameter_or_a_field(
+    places: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two: a call that hands it on and a local name are none."""
+    paths = written(
+        tmp_path,
+        a="class A:\n    lambda_tar: float = 1.0\n\n    def f(self):\n        return g(lambda_tar=self.lambda_tar)\n",
+        b="def g(x, *, lambda_tar=1.0):\n    scale = lambda_tar\n    return scale\n",
+    )
+    monkeypatch.setattr(places, "outside_cli", lambda: paths)
+    assert places.declarations("lambda_tar") == ["a.py", "b.py"] and places.declarations("scale") == []
+    assert not places.tar_declarations().met, "a parameter that is declared nowhere was not found"
+
+
+def test_a_line_in_two_modules_or_in_none_is_a_duplication(
+    duplications: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Hashes are made in two modules here, colours nowhere: then the pattern is out of date, and measures nothing."""
+    paths = written(tmp_path, a="x = hashlib.sha256(b)\n", b="y = hashlib.md5(b)\n", c="z = hf_hub_download(name)\n")
+    monkeypatch.setattr(duplications, "modules", lambda *folder: paths)
+    several = duplications.in_several()
+    assert several[18, "hashes"] == ["a.py", "b.py"] and several[20, "colours of plots"] == []
+    assert (13, "downloads") not in several
+
+
+def test_a_setting_that_a_method_repeats_is_found(
+    duplications: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`S` with another default is a choice, `D` with the same one is a copy, and so is a function of the same body."""
+    text = (
+        'class A:\n    D: int = 20\n    S: int = 4\n\n    def f(self):\n        """Here."""\n        return 1\n\n\n'
+        "class B(A):\n    pass\n\n\n"
+        'class C(B):\n    D: int = 20\n    S: int = 2\n\n    def f(self):\n        """There."""\n        return 1\n'
+    )
+    monkeypatch.setattr(duplications, "modules", lambda *folder: written(tmp_path, methods=text))
+    assert duplications.repeated_by_methods() == ["C.D", "C.f"]
+
+
+def test_two_measurements_of_one_name_and_settings_spelt_out_are_found(
+    duplications: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = written(
+        tmp_path,
+        a='def f(D, guidance, frames, height, width):\n    return {"motion": 1}\n',
+        b='def g(D, guidance, *, frames):\n    return {"motion": 2, "flow": 3}\n',
+    )
+    monkeypatch.setattr(duplications, "outside_cli", lambda: paths)
+    monkeypatch.setattr(duplications, "PACKAGE", tmp_path)
+    monkeypatch.setattr(duplications, "modules", lambda *folder: [ROOT / "ivtutorial" / "sampling" / "settings.py"])
+    assert duplications.modules_that_report("motion") == ["a.py", "b.py"]
+    assert duplications.modules_that_report("flow") == ["b.py"]
+    assert duplications.spell_out_sampling() == ["a.py:f"]

@@ -13,11 +13,11 @@ Encoded clips are kept on disk, see `ivtutorial.data.latent_cache`.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +32,7 @@ from ivtutorial.data.lists import Clip
 from ivtutorial.data.text import bad_entries
 from ivtutorial.errors import InputError
 from ivtutorial.method.batch import Batch
+from ivtutorial.system.files import hash_of
 from ivtutorial.system.step_draws import StepGenerator
 
 if TYPE_CHECKING:
@@ -67,10 +68,9 @@ class LatentDataset:
     @cached_property
     def key(self) -> str:
         """Hash of the content: two data sets with the same key give the same training steps."""
-        digest = hashlib.sha256(json.dumps([*self.captions, list(self.latents.shape)]).encode())
-        for latents in self.latents:  # clip by clip: all of them at once would be another copy in memory
-            digest.update(latents.float().contiguous().numpy())
-        return digest.hexdigest()[:16]
+        about = json.dumps([*self.captions, list(self.latents.shape)]).encode()
+        # Clip by clip: all of them at once would be another copy in memory.
+        return hash_of(chain([about], (clip.float().contiguous().numpy().tobytes() for clip in self.latents)))[:16]
 
     def batch(self, backbone: AnyBackbone, positions: Sequence[int]) -> Batch:
         """The clips at some places of the data, with their prompt embeddings, where the backbone is."""

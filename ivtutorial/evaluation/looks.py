@@ -7,7 +7,8 @@
 | `flicker`       | brightness, 0..1 | deviation over time of a frame's mean brightness from its running mean        |
 | `motion`        | brightness, 0..1 | mean absolute change of a pixel from frame to frame, flicker taken out        |
 
-`motion` counts every change. How far things move, in pixels, is `flow` in `ivtutorial.evaluation.flow`.
+`motion` counts every change. How far things move, in pixels, is `flow` in `ivtutorial.evaluation.flow`. The `motion` of
+a training log is another number: :func:`ivtutorial.method.batch.motion`, of latents, with flicker.
 """
 
 from __future__ import annotations

@@ -107,6 +107,9 @@ def check_batch(backbone: BackboneLike, batch: Batch, train_mode: bool) -> None:
 def motion(latents: Tensor) -> Tensor:
     """How much a clip moves: mean absolute difference of consecutive frames. Flicker counts as motion.
 
+    The `motion` of the training log. That of an evaluation, `ivtutorial.evaluation.looks`, is measured on pixels, with
+    flicker taken out: compare each with its like only.
+
     Args:
         latents: (B, C, F, h, w); F = 1 does not move.
 

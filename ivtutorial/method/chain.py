@@ -31,7 +31,7 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint as recomputed
 
-from ivtutorial.checks import check_latents
+from ivtutorial.checks import check_latents, is_whole
 from ivtutorial.errors import InputError
 from ivtutorial.method.ddim import check_scheduler, ddim_step
 from ivtutorial.method.flow import chain_timesteps
@@ -74,7 +74,7 @@ def gradient_steps(
         if not K or not all(isinstance(i, int) and 0 <= i < n for i in K):
             raise InputError(f"K = {K}: expected positions from 0 (noisiest) to {n - 1}, or a number of last steps.")
         return tuple(sorted(set(K)))
-    if not isinstance(K, int) or isinstance(K, bool) or not 1 <= K <= n:
+    if not is_whole(K, 1, n):
         raise InputError(
             f"K = {K!r} steps with gradient in a chain of {n}: expected 1 <= K <= {n} "
             f"(K = {n} is full back-propagation), 'uniform' or, where steps have gains, 'strongest'."

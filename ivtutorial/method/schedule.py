@@ -26,6 +26,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
+from ivtutorial.checks import is_whole
 from ivtutorial.errors import InputError
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ class NoiseSchedule(Protocol):
 
 
 def _check_chain(D: int, T: int = 1000) -> None:
-    if not isinstance(D, int) or isinstance(D, bool) or not 1 <= D <= T // 2:
+    if not is_whole(D, 1, T // 2):
         raise InputError(f"D = {D!r} DDIM steps: expected a whole number from 1 to {T // 2} (half of T = {T}).")
 
 
@@ -120,9 +121,7 @@ def partial_steps(tau: float, D: int) -> int:
     _check_chain(D)
     n = math.floor(tau * D + 1e-6)
     if n < 1:
-        raise InputError(
-            f"tau = {tau} with D = {D} leaves no step (tau * D = {tau * D:g} < 1): use tau >= {1 / D:g}, or a larger D."
-        )
+        raise InputError(f"tau = {tau} with D = {D} leaves no step: use tau >= {1 / D:g}, or a larger D.")
     return n
 
 

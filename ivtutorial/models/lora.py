@@ -25,6 +25,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ivtutorial.checks import is_whole
 from ivtutorial.errors import InputError
 from ivtutorial.models.lora_formats import LORA_FILE as LORA_FILE, find_adapter, read_adapter
 from ivtutorial.models.unet import VideoUNet
@@ -54,7 +55,7 @@ def attach_lora(unet: VideoUNet, rank: int = 4, seed: int = 0) -> list[torch.nn.
     """
     from peft import LoraConfig
 
-    if not isinstance(rank, int) or isinstance(rank, bool) or rank < 1:
+    if not is_whole(rank, 1):
         raise InputError(f"LoRA rank must be a whole number of at least 1, got {rank!r}.")
     _require_no_lora(unet)
     if not any(f".{name}".endswith(tuple(f".{target}" for target in TARGETS)) for name, _ in unet.named_modules()):

@@ -5,6 +5,7 @@ from ivtutorial.system.files import (
     atomic_write_text as atomic_write_text,
     check_writable as check_writable,
     data_path as data_path,
+    hash_of as hash_of,
     key as key,
     plain_json as plain_json,
     sha256 as sha256,

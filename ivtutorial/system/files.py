@@ -7,6 +7,7 @@
 | `plain_json` | values without infinities, for JSON |
 | `data_path` | the folder `data/` of a checkout, or its copy inside the installed package |
 | `sha256`, `key` | the hash of a file, which model cards and checkpoints quote; and of plain values |
+| `hash_of` | the one that both are made with, of pieces of bytes |
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import math
 import os
 import secrets
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -141,19 +142,29 @@ def sha256(path: str | Path) -> str:
     Raises:
         InputError: there is no such file, or it cannot be read.
     """
-    digest = hashlib.sha256()
     try:
         with open(path, "rb") as file:
-            while piece := file.read(1 << 20):
-                digest.update(piece)
+            return hash_of(iter(lambda: file.read(1 << 20), b""))
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror or error}.") from error
-    return digest.hexdigest()
 
 
 def key(*values: Any) -> str:
     """The SHA-256 of plain values, as JSON with sorted names: what was made with equal values has the same key."""
-    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+    return hash_of([json.dumps(values, sort_keys=True).encode()])
+
+
+def hash_of(pieces: Iterable[bytes]) -> str:
+    """The SHA-256 of bytes that come in pieces, as 64 hexadecimal digits; where they are cut makes no difference.
+
+    Example:
+        >>> hash_of([b"a fox", b" runs"]) == hash_of([b"a fox runs"])
+        True
+    """
+    digest = hashlib.sha256()
+    for piece in pieces:
+        digest.update(piece)
+    return digest.hexdigest()
 
 
 def data_path(*parts: str) -> Path:

@@ -35,7 +35,8 @@ def sample_round(run: Run, progress: Progress) -> dict[str, float]:
         progress: changed in place: best reward, rounds without a new one, whether to stop.
 
     Returns:
-        sample_reward, the mean over the clips; sample_motion, the mean absolute change of a pixel from frame to frame.
+        sample_reward, the mean over the clips; sample_motion, the mean absolute change of a pixel from frame to frame,
+        with flicker.
 
     Raises:
         InputError: the samples cannot be written, or their reward is not finite.

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,23 +33,28 @@ RUN = (
 )
 Start = Callable[..., tuple[int, str]]
 
+# A program without this package: for every line, one job, it writes what the network of a stock pipeline returns,
+# untouched, with the adapter, and merged. One process serves all families, since importing diffusers takes the longest.
 STOCK = """
-import sys, torch
-from diffusers import {pipeline}
-folder, lora, merged, out = sys.argv[1:]
-z = torch.randn({latents}, generator=torch.Generator().manual_seed(0))
-embeds = torch.randn({embeds}, generator=torch.Generator().manual_seed(1))
+import json, sys
+import diffusers, torch
 
 
-def velocity(pipe):
+def velocity(pipe, job):
+    z = torch.randn(job["latents"], generator=torch.Generator().manual_seed(0))
+    embeds = torch.randn(job["embeds"], generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
-        return {call}
+        return eval(job["call"])
 
 
-base = {pipeline}.from_pretrained(folder)
-untouched = velocity(base)
-base.load_lora_weights(lora)
-torch.save([untouched, velocity(base), velocity({pipeline}.from_pretrained(merged))], out)
+for line in sys.stdin:
+    job = json.loads(line)
+    kind = getattr(diffusers, job["pipeline"])
+    base = kind.from_pretrained(job["folder"])
+    untouched = velocity(base, job)
+    base.load_lora_weights(job["lora"])
+    torch.save([untouched, velocity(base, job), velocity(kind.from_pretrained(job["merged"]), job)], job["out"])
+    print("ivtutorial" in sys.modules, flush=True)
 """
 
 
@@ -72,11 +77,10 @@ class Family:
     embeds: tuple[int, ...]
     call: str
 
-    @property
-    def stock(self) -> str:
-        """A program without this package that writes the network's outputs: untouched, with the adapter, merged."""
+    def stock(self, **paths: Path) -> str:
+        """A job for `STOCK`, with the paths folder, lora, merged and out."""
         names = {name: getattr(self, name) for name in ("pipeline", "latents", "embeds", "call")}
-        return STOCK.format(**names)
+        return json.dumps(names | {name: str(path) for name, path in paths.items()})
 
 
 FAMILIES = {
@@ -148,6 +152,19 @@ def tuned(folder: Path, prepared: Path, tmp_path_factory: pytest.TempPathFactory
     return out
 
 
+@pytest.fixture(scope="module")
+def stock(tmp_path_factory: pytest.TempPathFactory) -> Iterator[subprocess.Popen[str]]:
+    """The process of `STOCK`; what it complains about is in the file stderr of its folder."""
+    folder = tmp_path_factory.mktemp("stock")
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    with (folder / "stderr").open("w") as stderr:
+        process = subprocess.Popen([sys.executable, "-c", STOCK], env=environment, cwd=folder, text=True,
+                                   stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr)  # fmt: skip
+        with process:
+            yield process
+        print((folder / "stderr").read_text())
+
+
 def test_prompts_are_kept_without_padding_where_it_is_not_read(family: Family, prepared: Path) -> None:
     """Two captions of three words and the empty one, each with its end: (4, 32) and (1, 32), not (512, 32); those of
     CogVideoX whole."""
@@ -182,16 +199,18 @@ def test_a_run_that_was_killed_goes_on_bit_for_bit(folder: Path, prepared: Path,
 
 
 def test_stock_diffusers_loads_the_adapter_and_the_merged_model(
-    family: Family, folder: Path, tuned: Path, tmp_path: Path
+    family: Family, folder: Path, tuned: Path, stock: subprocess.Popen[str], tmp_path: Path
 ) -> None:
-    """In a fresh process without this package: the same velocity as ours, and another than the base model's."""
+    """In a process without this package: the same velocity as ours, and another than the base model's."""
     from ivtutorial.models import load_lora, open_model
     from ivtutorial.training import export_merged
 
     merged = export_merged(folder, tuned / "lora", tmp_path / "merged", device="cpu")
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    arguments = [sys.executable, "-c", family.stock, folder, tuned / "lora", merged, tmp_path / "velocities.pt"]
-    subprocess.run(list(map(str, arguments)), env=environment, cwd=tmp_path, check=True, capture_output=True)
+    job = family.stock(folder=folder, lora=tuned / "lora", merged=merged, out=tmp_path / "velocities.pt")
+    assert stock.stdin is not None and stock.stdout is not None
+    stock.stdin.write(job + "\n")
+    stock.stdin.flush()
+    assert stock.stdout.readline() == "False\n", "it ended with an error, or imported this package"
     untouched, adapted, exported = torch.load(tmp_path / "velocities.pt", weights_only=True)
     backbone = open_model(folder)
     load_lora(backbone.unet, tuned / "lora")

@@ -17,7 +17,7 @@ from ivtutorial.models.lora import attach_lora
 from ivtutorial.models.named import open_encoder
 from ivtutorial.weights.pipeline_folder import find_pipeline
 from tests.models.sampler import generate, noise, sampling_roundings
-from tests.tolerances import assert_close
+from tests.tolerances import assert_close, roundings
 
 
 def test_half_precision_files_are_float32_in_memory_and_frozen(tiny_backbone: Backbone, tmp_path: Path) -> None:
@@ -244,7 +244,7 @@ def test_the_encoder_of_a_model_needs_no_other_weights(tiny_backbone: Backbone, 
         next((tmp_path / name).glob("*.safetensors")).unlink()
     encoder = open_encoder(tmp_path)
     frames = torch.rand(1, 2, 3, 16, 16, generator=torch.Generator().manual_seed(0))
-    assert torch.equal(encoder.encode(frames), tiny_backbone.encode(frames))
+    assert_close(encoder.encode(frames), tiny_backbone.encode(frames), roundings(tiny_backbone.vae))
     assert encoder.latent_shape(2) == tiny_backbone.latent_shape(2) and encoder.unet.device.type == "meta"
     half = open_encoder(tmp_path, torch.bfloat16)
     assert half.vae.dtype == torch.bfloat16 and open_encoder(tiny_backbone) is tiny_backbone

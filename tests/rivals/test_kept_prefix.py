@@ -18,6 +18,7 @@ from ivtutorial.rivals.kept_prefix import KeptPrefix
 from ivtutorial.rivals.quick_edit import QuickEdit
 from ivtutorial.training.config import FinetuneConfig
 from ivtutorial.training.presets import DIT_PRESETS, PRESETS
+from tests.tolerances import FEW, assert_close, roundings
 from tests.toy import brightness, clips, line, seeded, text_backbone, text_batch
 
 
@@ -33,16 +34,14 @@ from tests.toy import brightness, clips, line, seeded, text_backbone, text_batch
     ],
 )
 def test_one_use_is_instructvideo(settings: dict[str, Any], prediction_type: str) -> None:
-    """The same loss, numbers and gradient to the last bit: the same calls and draws."""
+    """The same loss, numbers and gradient: the same calls and draws, of two networks of the same weights."""
     results = []
     for method in (InstructVideo(**settings), KeptPrefix(reuse=1, **settings)):
         backbone = text_backbone(prediction_type)
         [(loss, metrics)] = method.losses(backbone, text_batch(), brightness, seeded(1))
         loss.backward()
-        results.append((loss.item(), metrics, [p.grad for p in backbone.unet.parameters()]))
-    (loss, metrics, gradient), (again, same, slope) = results
-    assert loss == again and metrics == same
-    assert all(torch.equal(*pair) for pair in zip(gradient, slope, strict=True))
+        results.append((loss.item(), dict(metrics), [p.grad for p in backbone.unet.parameters()]))
+    assert_close(results[1], results[0], roundings(backbone.unet, passes=3 * 12))
 
 
 def test_the_prefix_runs_once() -> None:
@@ -89,7 +88,7 @@ def test_quick_edit_is_direct_align_with_drawn_frames_and_nothing_else() -> None
         [loss.item() for loss, _ in method.losses(line(), clips(), brightness, seeded(2))]
         for method in (QuickEdit(), plain)
     ]
-    assert values[0] == values[1]
+    assert_close(values[0], values[1], 20 * FEW)
 
 
 @pytest.mark.parametrize("name", PRESETS | DIT_PRESETS)

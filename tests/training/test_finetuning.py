@@ -27,7 +27,7 @@ from ivtutorial.training.finetuning import export_merged, finetune
 from ivtutorial.training.run_folder import FinetuneResult, read_metrics
 from ivtutorial.video.reader import read_video
 from ivtutorial.video.writer import write_video
-from tests.tolerances import assert_close, roundings
+from tests.tolerances import assert_close, roundings, tolerance
 
 if TYPE_CHECKING:
     from ivtutorial.models.backbone import Backbone
@@ -197,7 +197,9 @@ def test_a_merged_export_by_name_opens_half_precision_once_and_in_one_process(
     for key in (key for key in adapter if ".lora_A." in key):
         name = key.removeprefix("unet.").replace(".lora_A.", ".")
         wanted = before[name].half() + adapter[key.replace("lora_A", "lora_B")] @ adapter[key]  # in float32
-        assert torch.equal(after[name], wanted.half())
+        # A product that rounds elsewhere in float32 is now and then the neighbour in half precision.
+        torch.testing.assert_close(after[name].float(), wanted, rtol=torch.finfo(torch.float16).eps, atol=tolerance())
+        assert (after[name] == wanted.half()).float().mean() > 0.99
         changed += not torch.equal(after[name], before[name].half())
     assert changed > 0 and {tensor.dtype for tensor in after.values()} == {torch.float16}
     monkeypatch.setattr("ivtutorial.training.finetuning.rank_and_world", lambda: (1, 2))

@@ -7,7 +7,6 @@ favour a model. Order and sides follow from the study and the rater's name: who 
 
 from __future__ import annotations
 
-import hashlib
 import json
 import random
 from collections.abc import Sequence
@@ -16,7 +15,7 @@ from pathlib import Path
 from typing import Literal
 
 from ivtutorial.errors import InputError
-from ivtutorial.system.files import sha256
+from ivtutorial.system.files import hash_of, sha256
 
 QUESTIONS = {"quality": "Which clip looks better?", "alignment": "Which clip fits the text better?"}
 LONGEST_NAME = 40
@@ -172,12 +171,11 @@ def _drawn(
 
 
 def _identity(pairs: Sequence[ClipPair]) -> str:
-    digest = hashlib.sha256()
-    for pair in pairs:
-        digest.update(f"{pair.index}\0{pair.prompt}\0{pair.seed}\0".encode())
-        for clip in (pair.a, pair.b):
-            digest.update(bytes.fromhex(sha256(clip)))
-    return digest.hexdigest()[:12]
+    about = (
+        (f"{pair.index}\0{pair.prompt}\0{pair.seed}\0".encode(), *(bytes.fromhex(sha256(x)) for x in (pair.a, pair.b)))
+        for pair in pairs
+    )
+    return hash_of(piece for pieces in about for piece in pieces)[:12]
 
 
 def rater_name(text: str) -> str:
