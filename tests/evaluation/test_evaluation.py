@@ -84,9 +84,7 @@ def test_the_files(folder: Path) -> None:
     assert [row["prompt"] for row in table[::2]] == PROMPTS
     assert all((folder / row["clip"]).is_file() for row in table) and (folder / "sheet.png").is_file()
     stored = json.loads((folder / "evaluation.json").read_text())
-    assert (
-        stored["settings"]["D"] == 2 and stored["summary"]["reward"]["n"] == 6
-    )
+    assert stored["settings"]["D"] == 2 and stored["summary"]["reward"]["n"] == 6
 
 
 def test_the_page_shows_every_clip(folder: Path, tmp_path: Path) -> None:
