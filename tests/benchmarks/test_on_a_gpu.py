@@ -96,7 +96,7 @@ def test_a_card_without_bf16_skips_the_rows_that_need_it(
             raise InputError("an old card has no bf16")
 
     monkeypatch.setattr(importlib.import_module("gpu_rows"), "check_bf16", refuse)
-    names = ["a step against the CPU, bf16", "peak", "preset a100", "Wan", "batch 4", "channels last"]
+    names = ["a step against the CPU, bf16", "peak", "preset h100", "Wan", "batch 4", "channels last"]
     rows = script.measure(script.tiny(), tmp_path / "rows.json", 10, names)
     assert len(rows) == len(names) and set(asked) == {"bf16"}
     assert [row.get("skipped") for row in rows] == ["an old card has no bf16"] * len(names)
