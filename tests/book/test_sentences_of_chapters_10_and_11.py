@@ -155,7 +155,7 @@ def t4_in_hours() -> bool:
     rows = json.loads((RESULTS / "count_step.json").read_text(encoding="utf-8"))["rows"]
     [row] = [row for row in rows if row["name"] == "preset t4"]
     hours = 200 * row["cards"]["T4"]["floor"] / 3600
-    return (f"{row['peak_gib']:.1f}", f"{hours:.1f}", round(2 * hours), round(3 * hours)) == ("7.4", "2.1", 4, 6)
+    return (f"{row['peak_gib']:.1f}", f"{hours:.1f}", round(2 * hours), round(3 * hours)) == ("7.4", "1.8", 4, 5)
 
 
 def steps_of_the_demo() -> bool:
@@ -171,8 +171,8 @@ def presets_by_memory() -> bool:
 
 ROWS: dict[str, dict[str, Callable[[], bool]]] = {
     "book/10_full_size.ipynb": {
-        "They need 7.4 GiB of its 15 and at least 2.1 hours, more likely four to six.": t4_in_hours,
-        "and at least 2.1 hours on a T4; `--resume` continues it": t4_in_hours,
+        "They need 7.4 GiB of its 15 and at least 1.8 hours, more likely four to five.": t4_in_hours,
+        "and at least 1.8 hours on a T4; `--resume` continues it": t4_in_hours,
         "What 24 steps with four clips each do is on the page *Start here*.": steps_of_the_demo,
         "`8gb` for less than 12 GiB; `t4` for less than 20 GiB": presets_by_memory,
     },
