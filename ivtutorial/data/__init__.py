@@ -3,6 +3,7 @@
 | module         | holds                                             |
 |----------------|---------------------------------------------------|
 | `lists`        | every form a list of video-caption pairs comes in |
+| `swallowed`    | rows of a table inside one of its cells           |
 | `places`       | where the files of a list are, and may be         |
 | `text`         | strict reading of text, tables and JSON           |
 | `captions`     | what is a caption                                 |

@@ -130,17 +130,25 @@ def prepare(
         results = check_entries(entries, folder, frames, fps, (settings.height, settings.width), workers, advance)
     results = [_with_length_of_caption(item, backbone) for item in results]
     write_check_report(out / REPORT, results)
-    good = [item.clip for item in results if item.status == "ok" and item.clip is not None]
-    problems = [item.problem for item in results if item.status != "ok"]
-    if problems and not skip_bad or not good:
-        advice = (ADVICE if good else NONE_LEFT).format(out / REPORT)
-        raise InputError(f"{bad_entries(str(source), problems, len(entries))}\n{advice}")
+    good, problems = _good_clips(results, source, skip_bad, out / REPORT)
     _write_manifest(out, _root(Path(source), root), good, results, settings, model)
     if model is not None and backbone is not None:
         arguments = (good, out / LATENTS, settings, dtype, where, progress)
         launch(_encode_share, processes, backbone if processes == 1 else model, *arguments)
     wait_for_all()
     return Prepared(out, good, counts(results), problems)
+
+
+def _good_clips(
+    results: Sequence[Checked], source: str | Path, skip_bad: bool, report: Path
+) -> tuple[list[Clip], list[str]]:
+    """The good clips and the problems of the others, which are an error where they are not left out or all there is."""
+    good = [item.clip for item in results if item.status == "ok" and item.clip is not None]
+    problems = [item.problem for item in results if item.status != "ok"]
+    if problems and not skip_bad or not good:
+        advice = (ADVICE if good else NONE_LEFT).format(report)
+        raise InputError(f"{bad_entries(str(source), problems, len(results))}\n{advice}")
+    return good, problems
 
 
 def _with_length_of_caption(item: Checked, backbone: AnyBackbone | None) -> Checked:

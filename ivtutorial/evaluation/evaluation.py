@@ -37,7 +37,7 @@ from ivtutorial.system.processes import launch
 from ivtutorial.system.progress import bar
 from ivtutorial.system.provenance import describe
 from ivtutorial.system.share import gather, own_share, rank_and_world, wait_for_all
-from ivtutorial.system.tf32 import allow_tf32
+from ivtutorial.system.device import allow_tf32
 from ivtutorial.video.reader import Frames
 from ivtutorial.video.sheet import contact_sheet, save_picture
 from ivtutorial.video.writer import to_uint8, write_video
@@ -58,7 +58,7 @@ class MeasuredClip(NamedTuple):
     thumbnail: Tensor
 
 
-class Share(NamedTuple):
+class MeasuredShare(NamedTuple):
     """What one process found: the clips of its share, and which weights scored them (`fingerprint_inside`)."""
 
     clips: list[MeasuredClip]
@@ -142,16 +142,14 @@ def evaluate(
         check_clip_folder(folder / CLIP_FOLDER, fps)
     sampling, device = settled(model, sampling, device, processes)
     measuring = Measuring(listed, reward, judge, S, folder, fps)
-    who = _who(judge)
     parts = launch(_evaluate_share, processes, model, jobs, sampling, lora, lora_scale, device, measuring, progress)
     order = {(job.index, job.seed): index for index, job in enumerate(jobs)}
     clips = gather([clip for part in parts for clip in part.clips])
     clips.sort(key=lambda clip: order[clip.row["index"], clip.row["seed"]])
     _add_diversity(clips)
     names = {"model": describe(model), "lora": None if lora is None else str(lora), "lora_scale": lora_scale}
-    scored = {"reward": _name(reward), "reward_weights": parts[0].reward_weights}
-    settings = {**names, **scored, **who, "S": S, **asdict(sampling)}
-    result = Evaluation([clip.row for clip in clips], settings)
+    scored = {"reward": _name(reward), "reward_weights": parts[0].reward_weights, **_who(judge), "S": S}
+    result = Evaluation([clip.row for clip in clips], {**names, **scored, **asdict(sampling)})
     if folder is not None and rank_and_world()[0] == 0:
         result.save(folder)
         _write_sheet(folder / SHEET_FILE, clips)
@@ -197,7 +195,7 @@ def _evaluate_share(
     device: str,
     measuring: Measuring,
     progress: bool,
-) -> Share:
+) -> MeasuredShare:
     """The clips of this process, measured."""
     backbone = open_to_sample(model, sampling, device)
     embed_first(backbone, own_share(jobs))
@@ -214,7 +212,7 @@ def _evaluate_share(
         for batch, clips in sample_batches(backbone, own_share(jobs), sampling):
             measured += _measured(measuring, batch, clips.to(backbone.device), reward)
             advance(len(batch) * world)
-    return Share(measured, weights)
+    return MeasuredShare(measured, weights)
 
 
 def _measured(measuring: Measuring, jobs: list[Job], clips: Tensor, reward: ImageReward) -> list[MeasuredClip]:

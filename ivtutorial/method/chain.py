@@ -75,10 +75,8 @@ def gradient_steps(
             raise InputError(f"K = {K}: expected positions from 0 (noisiest) to {n - 1}, or a number of last steps.")
         return tuple(sorted(set(K)))
     if not is_whole(K, 1, n):
-        raise InputError(
-            f"K = {K!r} steps with gradient in a chain of {n}: expected 1 <= K <= {n} "
-            f"(K = {n} is full back-propagation), 'uniform' or, where steps have gains, 'strongest'."
-        )
+        known = f"1 <= K <= {n} (full back-propagation), 'uniform' or, where steps have gains, 'strongest'"
+        raise InputError(f"K = {K!r} steps with gradient in a chain of {n}: expected {known}.")
     return tuple(range(n - K, n))
 
 
@@ -94,9 +92,7 @@ def check_steps(K: GradientSteps, n: int) -> GradientSteps:
 
 def recorded_steps(K: GradientSteps, n: int) -> int:
     """How many steps carry gradient, on average for a K that is drawn (rounded down)."""
-    if K == "strongest":
-        return 1
-    return (n + 1) // 2 if K == "uniform" else len(gradient_steps(K, n))
+    return {"strongest": 1, "uniform": (n + 1) // 2}[K] if isinstance(K, str) else len(gradient_steps(K, n))
 
 
 @weights_at_rest()

@@ -8,7 +8,7 @@
 | GPU, to fine-tune | what the configuration or its preset says |
 
 It is decided once, where a command begins; functions of the library compute in fp32 unless they get another precision.
-On a GPU fine-tuning, generation and evaluation in fp32 take their matrix products in TF32 (`ivtutorial.system.tf32`).
+On a GPU fine-tuning, generation and evaluation in fp32 take their matrix products in TF32 (`ivtutorial.system.device`).
 """
 
 from __future__ import annotations

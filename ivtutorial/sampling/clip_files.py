@@ -28,7 +28,7 @@ from ivtutorial.system.files import atomic_write_text, check_writable, key
 from ivtutorial.system.processes import launch
 from ivtutorial.system.progress import bar
 from ivtutorial.system.share import own_share, rank_and_world, wait_for_all
-from ivtutorial.system.tf32 import allow_tf32
+from ivtutorial.system.device import allow_tf32
 from ivtutorial.video.writer import encode_video, write_video
 from ivtutorial.weights.fingerprint import fingerprint
 

@@ -27,7 +27,7 @@ from ivtutorial.system.out_of_memory import OPENING_OPTIONS, SAMPLING_OPTIONS, e
 from ivtutorial.system.processes import launch
 from ivtutorial.system.progress import bar
 from ivtutorial.system.share import gather, own_share, rank_and_world
-from ivtutorial.system.tf32 import allow_tf32
+from ivtutorial.system.device import allow_tf32
 
 if TYPE_CHECKING:
     from ivtutorial.models.named import AnyBackbone

@@ -13,7 +13,6 @@
 | `interruption`  | Ctrl-C and SIGTERM noted, so that a step can finish               |
 | `out_of_memory` | which settings to turn, in which order                            |
 | `repeatable`    | a GPU's results bit for bit                                       |
-| `tf32`          | float32 products on a GPU's tensor cores                          |
 | `quiet`         | libraries held back from warning                                  |
 | `provenance`    | versions, hardware, commit and date                               |
 | `lazy`          | the doors of the package and its rooms                            |

@@ -61,7 +61,7 @@ class FinetuneConfig:
         decoder: file of a tiny decoder that the reward's gradient goes through, see
             `ivtutorial.models.dit.tiny_decoder`; Wan 2.1 only. Samples come from the full decoder all the same.
         precision: that the networks compute in: "fp32" (on a GPU, unless `deterministic`, with products in TF32, see
-            `ivtutorial.system.tf32`), "bf16", or (on a GPU) "fp16" with loss scaling.
+            `ivtutorial.system.device`), "bf16", or (on a GPU) "fp16" with loss scaling.
         deterministic: let a GPU repeat its results bit for bit, see `ivtutorial.system.repeatable`; some speed less.
         max_skipped: the run ends after this number of steps in a row whose loss or gradient is not finite.
         checkpoint_every: steps between checkpoints. keep: how many checkpoints to keep.

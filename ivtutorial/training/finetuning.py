@@ -39,7 +39,7 @@ from ivtutorial.system.processes import launch
 from ivtutorial.system.provenance import describe
 from ivtutorial.system.repeatable import repeatable
 from ivtutorial.system.share import rank_and_world, wait_for_all
-from ivtutorial.system.tf32 import allow_tf32
+from ivtutorial.system.device import allow_tf32
 from ivtutorial.training import run_folder
 from ivtutorial.training.config import FinetuneConfig
 from ivtutorial.training.fit import fitted, using, warn_of_lost_gradients

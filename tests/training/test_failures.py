@@ -19,7 +19,7 @@ from ivtutorial.data.dataset import LatentDataset
 from ivtutorial.errors import InputError
 from ivtutorial.method.batch import Batch
 from ivtutorial.models.lora import has_lora
-from ivtutorial.system.tf32 import allow_tf32
+from ivtutorial.system.device import allow_tf32
 from ivtutorial.training import checkpoints, finetuning
 from ivtutorial.training.finetuning import finetune
 from ivtutorial.training.run_folder import FinetuneResult
