@@ -32,12 +32,12 @@ from ivtutorial.rewards.named import open_reward
 from ivtutorial.sampling.clip_files import check_clip_folder
 from ivtutorial.sampling.generation import Job, adapter, embed_first, make_jobs, sample_batches
 from ivtutorial.sampling.settings import Sampling, open_to_sample, settled
+from ivtutorial.system.device import allow_tf32
 from ivtutorial.system.files import check_writable
 from ivtutorial.system.processes import launch
 from ivtutorial.system.progress import bar
 from ivtutorial.system.provenance import describe
 from ivtutorial.system.share import gather, own_share, rank_and_world, wait_for_all
-from ivtutorial.system.device import allow_tf32
 from ivtutorial.video.reader import Frames
 from ivtutorial.video.sheet import contact_sheet, save_picture
 from ivtutorial.video.writer import to_uint8, write_video

@@ -24,11 +24,11 @@ from ivtutorial.method.flow import chain_timesteps
 from ivtutorial.method.noise import level
 from ivtutorial.sampling.generation import Job, adapter, embed_first, make_jobs, sample_batches
 from ivtutorial.sampling.settings import Sampling, open_to_sample, settled
+from ivtutorial.system.device import allow_tf32
 from ivtutorial.system.files import atomic_write_text, check_writable, key
 from ivtutorial.system.processes import launch
 from ivtutorial.system.progress import bar
 from ivtutorial.system.share import own_share, rank_and_world, wait_for_all
-from ivtutorial.system.device import allow_tf32
 from ivtutorial.video.writer import encode_video, write_video
 from ivtutorial.weights.fingerprint import fingerprint
 

@@ -23,11 +23,11 @@ from ivtutorial.method.chain import sample
 from ivtutorial.models.dit.prompt_side import PromptSide
 from ivtutorial.models.modes import network_mode
 from ivtutorial.sampling.settings import Sampling as Sampling, open_to_sample, settled
+from ivtutorial.system.device import allow_tf32
 from ivtutorial.system.out_of_memory import OPENING_OPTIONS, SAMPLING_OPTIONS, explain_out_of_memory
 from ivtutorial.system.processes import launch
 from ivtutorial.system.progress import bar
 from ivtutorial.system.share import gather, own_share, rank_and_world
-from ivtutorial.system.device import allow_tf32
 
 if TYPE_CHECKING:
     from ivtutorial.models.named import AnyBackbone

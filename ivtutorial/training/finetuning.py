@@ -32,14 +32,13 @@ from ivtutorial.models.lora import LORA_FILE, PREFIXES, has_lora, load_lora, mer
 from ivtutorial.models.lora_formats import find_adapter
 from ivtutorial.models.named import open_model
 from ivtutorial.rewards.named import open_reward
-from ivtutorial.system.device import choose_device
+from ivtutorial.system.device import allow_tf32, choose_device
 from ivtutorial.system.files import atomic_write, check_writable
 from ivtutorial.system.out_of_memory import OPENING_OPTIONS, explain_out_of_memory
 from ivtutorial.system.processes import launch
 from ivtutorial.system.provenance import describe
 from ivtutorial.system.repeatable import repeatable
 from ivtutorial.system.share import rank_and_world, wait_for_all
-from ivtutorial.system.device import allow_tf32
 from ivtutorial.training import run_folder
 from ivtutorial.training.config import FinetuneConfig
 from ivtutorial.training.fit import fitted, using, warn_of_lost_gradients

@@ -13,8 +13,8 @@ import torch
 
 from ivtutorial.evaluation import evaluation
 from ivtutorial.sampling import clip_files, generation
-from ivtutorial.system.repeatable import repeatable
 from ivtutorial.system.device import allow_tf32
+from ivtutorial.system.repeatable import repeatable
 
 if TYPE_CHECKING:
     from ivtutorial.models.backbone import Backbone
