@@ -92,11 +92,9 @@ def choose_frames(
 
 
 def check_segments(F: int, S: int, selection: Selection) -> None:
-    """Refuse no frames, segments that do not divide them, and unknown selections; see :func:`choose_frames`."""
+    """Refuse segments that do not divide the frames, and unknown selections; see :func:`choose_frames`."""
     if selection not in SELECTIONS:
         raise InputError(f"selection = {selection!r}: expected one of {', '.join(SELECTIONS)}.")
-    if F < 1:
-        raise InputError(f"F = {F} frames: a clip has at least one; with segments, a multiple of S = {S}.")
     fitting = [d for d in range(1, F + 1) if F % d == 0 or (F % 4 == 1 and (F - 1) % d == 0)]
     if selection != "dense" and S not in fitting:
         raise InputError(f"S = {S} segments do not divide F = {F} frames: use one of {', '.join(map(str, fitting))}.")

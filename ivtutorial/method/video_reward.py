@@ -205,6 +205,6 @@ class VideoReward(VideoRewardSettings):
         kind = frames.dtype if isinstance(frames, Tensor) else type(frames).__name__
         if not isinstance(frames, Tensor) or not frames.is_floating_point():
             raise InputError(f"frames are a torch tensor of floats in [0, 1], got {kind}: divide 8-bit values by 255.")
-        if frames.ndim != 5 or frames.shape[2] != 3:
-            raise InputError(f"frames of shape {tuple(frames.shape)}: expected (B, F, 3, H, W).")
+        if frames.ndim != 5 or frames.shape[2] != 3 or frames.shape[1] < 1:
+            raise InputError(f"frames of shape {tuple(frames.shape)}: expected (B, F, 3, H, W), F at least 1.")
         return self(FrameByFrame(), frames.transpose(1, 2), captions, generator, indices)

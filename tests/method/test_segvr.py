@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from ivtutorial.errors import InputError
-from ivtutorial.method.segvr import Selection, choose_frames
+from ivtutorial.method.segvr import choose_frames
 from tests.toy import seeded
 
 
@@ -58,12 +58,6 @@ def test_first_and_middle_by_hand():
 def test_segments_that_do_not_divide_the_clip_are_refused(S: int):
     with pytest.raises(InputError, match="use one of 1, 2, 4, 8, 16"):
         choose_frames(16, S, 1)
-
-
-@pytest.mark.parametrize("selection", ["random", "first", "dense"])
-def test_a_clip_without_frames_is_refused(selection: Selection):
-    with pytest.raises(InputError, match="F = 0 frames: a clip has at least one"):
-        choose_frames(0, 4, 1, selection=selection)
 
 
 def test_segments_of_4k_plus_1_frames_that_fit_are_listed():

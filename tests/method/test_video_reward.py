@@ -137,6 +137,11 @@ def test_wrong_shapes_are_refused():
         VideoReward(taste)(Decoder(lambda z: z.clamp(0, 1)), video_latents(), CAPTIONS)
 
 
+def test_clips_without_frames_are_refused():
+    with pytest.raises(InputError, match=r"shape \(2, 0, 3, 4, 4\): expected \(B, F, 3, H, W\), F at least 1"):
+        VideoReward(taste).of_frames(torch.zeros(2, 0, 3, 4, 4), CAPTIONS)
+
+
 def test_segments_that_do_not_divide_are_refused_before_anything_is_decoded():
     def never(z: Tensor) -> Tensor:
         raise AssertionError("decoded")
