@@ -111,9 +111,7 @@ def tar_declarations() -> Bar:
     others = {name: len(places[name]) - drawing[name] for name in names}
     today = ", ".join(f"{name} {count}" for name, count in others.items())
     today += "".join(f"; where frames are drawn by {name} {n} more" for name, n in drawing.items() if n)
-    return Bar(
-        "declarations of a TAR parameter", today, "2 at most", bool(names) and all(1 <= n <= 2 for n in others.values())
-    )
+    return Bar("declarations of a TAR parameter", today, "2 at most", bool(names) and set(others.values()) <= {1, 2})
 
 
 def declarations(name: str) -> list[str]:

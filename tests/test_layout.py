@@ -148,7 +148,11 @@ def test_a_declaration_is_a_parameter_or_a_field(
     )
     monkeypatch.setattr(places, "outside_cli", lambda: paths)
     assert places.declarations("lambda_tar") == ["a.py", "b.py"] and places.declarations("scale") == []
-    assert not places.tar_declarations().met, "a parameter that is declared nowhere was not found"
+    bar = places.tar_declarations()
+    assert bar.today.startswith("lambda_tar 2, normalise 0") and not bar.met, "one that is not found misses the bar"
+    paths += written(tmp_path, c="def h(normalise, lambda_tar):\n    pass\n")
+    bar = places.tar_declarations()
+    assert bar.today.startswith("lambda_tar 3, normalise 1") and not bar.met, "so does a third declaration"
 
 
 def test_a_line_in_two_modules_or_in_none_is_a_duplication(
