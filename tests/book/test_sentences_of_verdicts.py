@@ -121,7 +121,7 @@ def recipe_is_the_papers() -> bool:
     )
 
 
-def cheaper_gradient_gains_as_much() -> bool:
+def neither_recipe_leads() -> bool:
     result = result_of("frontier")
     arms = result["arms"]
     gained = {
@@ -353,14 +353,14 @@ ON_VERDICTS: dict[str, Callable[[], bool]] = {
     "six runs for each claim take 28 core-hours, and the whole plan takes 44": six_runs_cost,
     "the same models, settings and precision, which is bf16": results_are_in_bf16,
     "It sets 25 steps of the paper's recipe beside other ways to find the gradient": recipe_is_the_papers,
-    "for this cost 105 steps. Each has a learning rate of its own (2e-3 and 1.25e-4)": cheaper_gradient_gains_as_much,
+    "for this cost 105 steps. Each has a learning rate of its own (2e-3 and 1.25e-4)": neither_recipe_leads,
     "| utility | 2.26 | +0.35 (+0.21 to +0.48) | +0.31 (+0.21 to +0.42) | | watermark | 0.23 | 0.07 | 0.15 |": (
-        cheaper_gradient_gains_as_much
+        neither_recipe_leads
     ),
-    "After a fifth of the cost QuickEdit has gained 0.06, the recipe 0.07": cheaper_gradient_gains_as_much,
-    "A step of QuickEdit takes 9 % less memory": cheaper_gradient_gains_as_much,
+    "After a fifth of the cost QuickEdit has gained 0.06, the recipe 0.07": neither_recipe_leads,
+    "A step of QuickEdit takes 9 % less memory": neither_recipe_leads,
     "| right subjects, by the judge | 100 % | 99 % | 100 % | | the same, by the second judge | 100 % | 97 % | 93 % |": (
-        cheaper_gradient_gains_as_much
+        neither_recipe_leads
     ),
     "-0.010 means 49 %": lambda: (
         verdict(10, RESULTS).evidence[3].endswith("undecided (-0.010, 95 % -0.034 to +0.015; margin 0.0125)")
