@@ -138,12 +138,17 @@ def prompts_of(plan: Experiment, name: str, count: int, panel: int | None = None
 
     Args:
         plan: knows the number of panels.
-        name: of a shipped list, or "clips", the captions of the fine-tuning clips.
+        name: of a shipped list, or "clips", the captions of the fine-tuning clips, or "others", prompts of the plan's
+            first list that it does not take.
         count: prompts.
         panel: its number, or None.
     """
     if name == "clips":
         return caption_prompts(count)
+    if name == "others":
+        first, taken = plan.lists[0]
+        texts = {prompt.text for prompt in shipped_prompts(first, taken)}
+        return spread([prompt for prompt in shipped_prompts(first) if prompt.text not in texts], count)
     return shipped_prompts(name, count) if panel is None else shipped_prompts(name)[panel :: plan.panels][:count]
 
 

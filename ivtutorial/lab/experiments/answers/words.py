@@ -21,9 +21,9 @@ ARM_WORDS = {
     "again": "the same again (A/A)",
     "paper": "the paper's recipe",
     "paper-again": "the same again (A/A)",
-    "quick-edit": "QuickEdit, any step",
-    "quick-51": "QuickEdit, t = 51",
-    "quick-51-fifth": "QuickEdit, t = 51, a fifth",
+    "quick-edit": "QuickEdit",
+    "quick-51": "one call at t = 51",
+    "quick-51-fifth": "the same, a fifth of it",
     "t-51": "gradient through t = 51",
     "t-251": "gradient through t = 251",
     "perfect": "a perfect clip",
@@ -47,6 +47,7 @@ LIST_WORDS = {
     "new_animals": "new animals",
     "things": "things",
     "clips": "training captions",
+    "others": "more known animals",
 }
 
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from ivtutorial.lab.experiments.plans.catalogue import experiment
-from ivtutorial.lab.experiments.plans.frontier import ASKED
+from ivtutorial.lab.experiments.plans.frontier import QUICK_ARMS
 from ivtutorial.lab.experiments.plans.plan import Arm, Experiment, step_cost
 
 A_PASS, A_CLIP = 0.05, 45  # core-seconds of a pass in bf16; passes that sampling and measuring a clip at D = 20 takes
@@ -44,7 +44,8 @@ class Block:
 BLOCKS = (
     Block("A", "fig8", FIRST, claims=(5, 9)),
     Block("B", "fig7", FIRST, claims=(4,)),
-    Block("C", "frontier", FIRST, ASKED, (10, 11)),
+    Block("C", "frontier", FIRST, QUICK_ARMS, (10,)),
+    Block("C", "late-step", FIRST, claims=(11,)),
     Block("D", "fig5a", FIRST, ("instructvideo", "draft-1", "again"), (1,)),
     Block("E", "tableA1", FIRST, claims=(7,)),
     Block("E", "figA1", FIRST, claims=(7,)),
@@ -59,7 +60,7 @@ BLOCKS = (
     Block("I", "fig5c", MORE, claims=(3,)),
     Block("I", "fig5a", MORE, claims=(1,)),
     Block("J", "guards", FIRST),
-    Block("J", "frontier", FIRST, claims=(10, 11)),
+    Block("J", "frontier", FIRST, claims=(10,)),
 )  # fmt: skip
 
 

@@ -14,8 +14,9 @@
 | figA7    | Fig. A.7   | another reward                                                                  | 8     |
 | guards   | -          | a learning rate that over-optimises, plain and with each guard                  | 9     |
 | frontier | -          | cheaper gradients: what each gains for its seconds and memory                   | 10    |
+| late-step | -         | one call at t = 51: in a fifth of the paper's cost, and at equal cost           | 11    |
 
-One arm, `instructvideo`, is the reference of all but the frontier: 96 steps of the paper's recipe, measured along the
+One arm, `instructvideo`, is the reference of all but the last two: 96 steps of the paper's recipe, measured along the
 way. It is run once, for runs are shared. Most other arms have half of its budget of passes
 (:mod:`ivtutorial.lab.experiments.plans.plan`) and are compared with it half way, at equal cost. `again` is its twin, an
 A/A arm. The first list of prompts is dealt into panels: run s sees panel s mod 16, and in 16 runs the whole list.
@@ -31,6 +32,7 @@ from typing import Any
 
 from ivtutorial.errors import InputError
 from ivtutorial.lab.experiments.plans.frontier import frontier, quick_frontier
+from ivtutorial.lab.experiments.plans.late_step import late_step
 from ivtutorial.lab.experiments.plans.plan import FORWARD_PASSES, FRAME_PASSES, Arm, Experiment, quicker
 from ivtutorial.method.instructvideo import InstructVideo
 from ivtutorial.rivals.ddpo import DDPO
@@ -61,7 +63,7 @@ COMMON: dict[str, Any] = {
 
 
 def planned(name: str, title: str, question: str, arms: Sequence[Arm], **changes: Any) -> Experiment:
-    """An experiment with what all but the frontier have in common."""
+    """An experiment with what all but the frontier and late-step have in common."""
     return Experiment(name, title, question, tuple(arms), **{**COMMON, **changes})
 
 
@@ -202,6 +204,7 @@ EXPERIMENTS: dict[str, Callable[[], Experiment]] = {
     "figA7": fig_a7,
     "guards": guards,
     "frontier": frontier,
+    "late-step": late_step,
 }
 
 
@@ -227,7 +230,7 @@ def experiment(name: str, quick: bool = False) -> Experiment:
     if not quick:
         return full
     if full.kind == "frontier":
-        return quick_frontier()
+        return quick_frontier(full)
     most = 4 if len(full.lists) > 1 else 8
     lists = tuple((prompts, min(count, most)) for prompts, count in full.lists)
     arms = tuple(arm for arm in full.arms if not arm.twin)
