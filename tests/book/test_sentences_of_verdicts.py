@@ -350,7 +350,7 @@ ON_VERDICTS: dict[str, Callable[[], bool]] = {
     "One of the recipe's six runs was made again for the pictures, on another processor, which rounds differently: "
     "hence +0.07 in this table and +0.06 in claim 7's": one_run_was_made_again,
     "It gives $u = 2.9$ to a squirrel that another reward has wrecked": judge_is_fooled,
-    "six runs for each claim take 28 core-hours, and the whole plan takes 44": six_runs_cost,
+    "six runs for each claim take 30 core-hours, and the whole plan takes 46": six_runs_cost,
     "the same models, settings and precision, which is bf16": results_are_in_bf16,
     "It sets 25 steps of the paper's recipe beside other ways to find the gradient": recipe_is_the_papers,
     "for this cost 105 steps. Each has a learning rate of its own (2e-3 and 1.25e-4)": neither_recipe_leads,

@@ -127,7 +127,7 @@ class Rule:
     """A claim, and the questions that decide on it.
 
     Attributes:
-        number: 1 to 9 of the paper, in the order of section 6 of its summary; 10 is ours.
+        number: 1 to 9 of the paper, in the order of section 6 of its summary; 10 and 11 are ours.
         text: what is claimed. source: figure or table.
         questions: all of them must hold.
     """
@@ -154,7 +154,7 @@ def read_questions(folder: str | Path | None = None) -> tuple[Rule, ...]:
 
     Example:
         >>> len(read_questions())
-        10
+        11
     """
     path = (data_path("results") if folder is None else Path(folder)) / QUESTIONS_FILE
     try:

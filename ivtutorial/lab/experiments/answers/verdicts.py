@@ -1,4 +1,4 @@
-"""What the results of the experiments say of the paper's nine claims, and of a tenth, ours.
+"""What the results of the experiments say of the paper's nine claims, and of two that are ours.
 
     python -m ivtutorial.lab.experiments.answers.verdicts data/results        prints the table as Markdown
 
@@ -38,7 +38,8 @@ class Claim:
     """A claim with its verdict.
 
     Attributes:
-        number: of section 6 of the summary of the paper; 10 is ours. text: what is claimed. source: figure or table.
+        number: of section 6 of the summary of the paper; 10 and 11 are ours. text: what is claimed.
+        source: figure or table.
         verdict: one of the five words. evidence: the questions, in words and numbers.
     """
 
@@ -59,7 +60,7 @@ class Claim:
 
 
 def verdicts(folder: str | Path) -> list[Claim]:
-    """Verdicts on the ten claims from the JSON files in a folder; the questions are the shipped ones.
+    """Verdicts on the claims from the JSON files in a folder; the questions are the shipped ones.
 
     Raises:
         InputError: a file there cannot be read as the result of an experiment.
@@ -71,7 +72,7 @@ def verdict(number: int, folder: str | Path | None = None) -> Claim:
     """Verdict on one claim.
 
     Args:
-        number: 1 to 10.
+        number: 1 to 11.
         folder: with the JSON files; default the shipped `data/results`.
 
     Raises:

@@ -1,4 +1,4 @@
-"""One step at t = 51: QuickEdit that always takes the last of the steps it draws from, in a fifth of the cost and in all.
+"""One step at t = 51: QuickEdit that always takes the last of its eleven steps, in a fifth of the cost and in all.
 
 The question was asked after the frontier's recipe, whose step is drawn among eleven, had failed to gain the paper's
 truth in a fifth of its cost (claim 10). `FIFTH` has a fifth of the budget and a learning rate tuned for it; `LATE` has

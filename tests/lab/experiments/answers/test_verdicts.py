@@ -50,8 +50,8 @@ def contrast(mean: float, spread: float = 0.01, runs: int = 8, **settings: Any) 
 
 def test_without_results_nothing_is_measured(tmp_path: Path) -> None:
     claims = written(tmp_path)
-    assert sorted(claims) == list(range(1, 11)) and {claim.verdict for claim in claims.values()} == {MISSING}
-    assert markdown(list(claims.values())).count("not yet measured") == 10
+    assert sorted(claims) == list(range(1, 12)) and {claim.verdict for claim in claims.values()} == {MISSING}
+    assert markdown(list(claims.values())).count("not yet measured") == 11
 
 
 def test_one_claim_in_words(tmp_path: Path) -> None:
@@ -62,8 +62,8 @@ def test_one_claim_in_words(tmp_path: Path) -> None:
     assert lines[0].startswith("Claim 3 (Fig. 5c)") and lines[1].endswith(": equivalent") and len(lines) == 7
     assert sum(": reproduced (" in line for line in lines) == 4
     assert verdict(4, tmp_path).verdict == MISSING
-    with pytest.raises(InputError, match="claim 11: expected a number from 1 to 10"):
-        verdict(11, tmp_path)
+    with pytest.raises(InputError, match="claim 12: expected a number from 1 to 11"):
+        verdict(12, tmp_path)
 
 
 @pytest.mark.parametrize(("runs", "expected"), [(8, NOT), (5, MISSING)])
@@ -114,7 +114,7 @@ def test_results_of_averages_describe_and_do_not_decide() -> None:
 def test_every_question_asks_for_what_is_planned() -> None:
     """Arms of the experiment, moments that are measured, columns that exist, bounds and margins on the right side."""
     rules = read_questions()
-    assert [rule.number for rule in rules] == list(range(1, 11))
+    assert [rule.number for rule in rules] == list(range(1, 12))
     for question in (question for rule in rules for question in rule.questions):
         plan = experiment(question.experiment)
         arms = {arm.name: arm for arm in plan.arms}
@@ -171,7 +171,7 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     with pytest.raises(SystemExit) as ended:
         cli.main(["experiment", "verdicts", "--results", str(tmp_path), "--json"])
     assert ended.value.code == 0
-    assert [claim["number"] for claim in json.loads(capsys.readouterr().out)["claims"]] == list(range(1, 11))
+    assert [claim["number"] for claim in json.loads(capsys.readouterr().out)["claims"]] == list(range(1, 12))
     with pytest.raises(SystemExit) as ended:
         cli.main(["experiment", "fig6"])
     assert ended.value.code == 2 and "there are fig5a" in capsys.readouterr().err

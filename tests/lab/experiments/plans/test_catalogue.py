@@ -5,19 +5,18 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
+from ivtutorial.data.prompts import shipped_prompts
 from ivtutorial.errors import InputError
 from ivtutorial.lab.experiments.measuring import prompts_of
 from ivtutorial.lab.experiments.plans.blocks import BLOCKS, cost_text, costs
 from ivtutorial.lab.experiments.plans.catalogue import EXPERIMENTS, REFERENCE, USUAL, experiment, methods
 from ivtutorial.lab.experiments.plans.clip_sets import clips_of_prompts
+from ivtutorial.lab.experiments.plans.late_step import FIFTH, LATE
 from ivtutorial.lab.experiments.plans.plan import Arm, Experiment, step_cost
-
-if TYPE_CHECKING:
-    pass
+from ivtutorial.rivals.quick_edit import QuickEdit
 
 
 @pytest.mark.parametrize("quick", [False, True])
@@ -87,6 +86,18 @@ def test_sixteen_runs_see_the_whole_list() -> None:
     assert len(species) >= 12, "a panel is spread over the species"
 
 
+def test_the_late_step_is_read_on_prompts_of_its_own() -> None:
+    """A fifth of the paper's budget and all of it, through t = 51 alone; at the end 96 prompts that are no others'."""
+    plan = experiment("late-step")
+    passes = {arm.name: arm.captions * step_cost(arm) * arm.steps(plan.points) for arm in plan.arms}
+    assert passes[FIFTH] / passes["paper"] < 0.2 and passes[LATE] == pytest.approx(passes["paper"], rel=0.05)
+    assert all(arm.method.steps == 1 for arm in plan.arms if isinstance(arm.method, QuickEdit))
+    along, others = ({prompt.text for prompt in prompts_of(plan, name, count)} for name, count, _ in plan.conditions())
+    assert plan.conditions(end=False) == [("in_domain", 24, 20)] and len(others) == 96 and not along & others
+    assert others <= {prompt.text for prompt in shipped_prompts("in_domain")}
+    assert plan.arms[0].key() == experiment("frontier").arms[0].key(), "the paper's runs are the frontier's"
+
+
 def test_captions_of_clips_are_prompts_with_their_facts(tmp_path: Path) -> None:
     prompts = prompts_of(experiment("fig9"), "clips", 5)
     clips = clips_of_prompts("web", 5, tmp_path)
@@ -98,7 +109,7 @@ def test_blocks_of_the_plan() -> None:
     """Every experiment and claim has its block; nothing is paid twice; the first days decide most claims."""
     table = costs()
     assert {cost.block.experiment for cost in table} == set(EXPERIMENTS)
-    assert {claim for cost in table for claim in cost.block.claims} == set(range(1, 11))
+    assert {claim for cost in table for claim in cost.block.claims} == set(range(1, 12))
     assert costs([BLOCKS[0], BLOCKS[0]])[1].passes == 0
     for cost in table:
         assert cost.block.runs >= 6 and set(cost.block.arms) <= {
