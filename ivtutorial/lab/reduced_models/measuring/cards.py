@@ -43,7 +43,12 @@ BARS: dict[str, list[tuple[str, str, float, float]]] = {
         ("samples/unseen/movement", "samples, unseen combinations: action and direction", 0.88, 0.93),
         ("samples/seen/scene", "samples, known combinations: scene", 0.97, 0.99),
         ("samples/unseen/scene", "samples, unseen combinations: scene", 0.95, 0.98),
-        ("faults/watermark_share", "samples with a visible watermark (the data's fault, learnt)", 0.25, 0.25),
+        (
+            "faults/watermark_share",
+            "samples with a watermark above half strength (learnt fault)",
+            0.25,
+            0.25,
+        ),
         ("size/weights_mb", "weights of all models together, MB (at most)", 40.0, 40.0),
     ],
 }
