@@ -63,7 +63,7 @@ def test_repetitions_of_a_row_are_up_to_a_tenth_apart() -> None:
     assert 0.09 < max(shares) < 0.13
     unet = result("bench_unet")["cpu"]["rows"]
     widest = max((max(row["all_ms"]) - min(row["all_ms"])) / row["ms"] for row in unet)
-    assert 0.3 < widest < 0.38 and "up to a third: smaller" in PAGE
+    assert f"up to {widest:.0%}".replace("%", " %") + " of the median: smaller" in PAGE
 
 
 @pytest.mark.parametrize(
@@ -85,8 +85,10 @@ def test_repetitions_of_a_row_are_up_to_a_tenth_apart() -> None:
          against_base("reward recomputed", "seconds") < against_base("UNet recomputed", "seconds")
          < against_base("guidance in two passes", "seconds")),
         (f"a fifth less memory, {STEP['UNet recomputed']['step_mb']:.0f} MiB against "
-         f"{STEP['as the authors do it']['step_mb']:.0f}, in no more time: {STEP['UNet recomputed']['seconds']:.2f} s "
-         f"against {STEP['as the authors do it']['seconds']:.2f} s", True),
+         f"{STEP['as the authors do it']['step_mb']:.0f}.", True),
+        ("15% less time and 23% less memory than decoding all",
+         [round(100 * (1 - share)) for name, share in result("bench_step")["cpu"]["comparisons"].items()
+          if "choosing before decoding" in name] == [15, 23]),
         ("PyTorch and other libraries take more than 700", by_name("bench_load")["import"]["peak_mb"] > 700),
     ],
 )  # fmt: skip
@@ -115,7 +117,10 @@ def test_full_size() -> None:
     counted = result("count_step")
     rows = {row["name"]: row for row in counted["rows"]}
     small, plain = rows["preset 8gb"], rows["nothing recomputed"]
-    assert f"Cards of 8 GB take `8gb`, which needs {small['peak_gib']:.1f} GiB" in PAGE
+    assert (
+        f"below 12 GiB `8gb` (which needs {small['peak_gib']:.1f}), below 20 or without bf16 `t4`, below 38 `24gb`"
+        in PAGE
+    )
     more = f"{small['tflop'] / plain['tflop'] - 1:.0%}".replace("%", " %")
     assert f"needs {small['peak_gib']:.1f} GiB instead of {plain['peak_gib']:.1f} for {more} more arithmetic" in PAGE
     bounds = [bound for row in counted["rows"] for bound in row["cards"].values() if "floor" in bound]

@@ -66,7 +66,7 @@ def test_what_captions_leave_out_and_add() -> None:
     doc = training_captions.training_caption.__doc__ or ""
     assert "in 7 of 100 all but the subject, in 8 more its colour" in doc
     assert "8 % omit the colour, 7 % name only the subject" in TEXT
-    assert f"{100 * (1 - FACING_SHARE):.0f} % of those whose action has no direction omit the side" in TEXT
+    assert f"{100 * (1 - FACING_SHARE):.0f} % of the others omit the side where the action has no direction" in TEXT
     assert "Half of the captions of a clip with faults (next section) name up to three" in TEXT
     assert (training_captions.FAULT_SHARE, training_captions.MOST_FAULTS) == (0.5, 3)
 
