@@ -205,7 +205,8 @@ def _arithmetic(row: dict[str, Any], sheet: dict[str, Any]) -> str:
     twin = row["name"].removeprefix("preset ").split(",")[0] + "-fp16"
     if row["peak_gib"] > sheet["gib"]:
         return "too large"
-    if row["precision"] == "bf16" and not sheet["bf16"] and twin not in DIT_PRESETS:
+    in_fp16 = twin in DIT_PRESETS and "two phases" not in row["name"]  # which fp16 refuses
+    if row["precision"] == "bf16" and not sheet["bf16"] and not in_fp16:
         return "no bf16"
     return _seconds(row["tflop"] / sheet["tflops"])
 

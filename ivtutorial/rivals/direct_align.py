@@ -100,8 +100,10 @@ class DirectAlign(GradientMethod):
         whole(self, skip_last=0)
         one_of(self, draw=get_args(StepDraw))
         if self.steps < 1:
-            n = partial_steps(self.tau, self.D)
-            raise InputError(f"skip_last = {self.skip_last} of the tau * D = {n} steps: none is left to draw.")
+            n, least = partial_steps(self.tau, self.D), (self.skip_last + 1) / self.D
+            raise InputError(
+                f"skip_last = {self.skip_last} of the tau * D = {n} steps: none is left to draw; use tau >= {least:g}."
+            )
         if self.inversion and not self.skip_last:
             raise InputError("inversion = True with skip_last = 0: no step leads back from the chain's end; skip 1.")
 

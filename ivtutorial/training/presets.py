@@ -267,9 +267,10 @@ def with_defaults(settings: Mapping[str, Any], model: AnyBackbone | str | Path) 
     tau, D = method.get("tau"), method.get("D", 20)
     if isinstance(tau, str):
         method["tau"] = tau_of_noise(usual.schedule or make_scheduler(), _level(tau), D)
-    elif tau is None and usual.schedule is not None and _has(method, "tau"):
-        method["tau"] = same_noise(usual.schedule, D=D)
-    if usual.guidance != Clocks.guidance and _has(method, "guidance"):
+    elif tau is None and usual.schedule is not None and _of(method, "tau"):
+        usual_tau, skipped = _of(method, "tau"), method.get("skip_last", _of(method, "skip_last")) or 0
+        method["tau"] = max(same_noise(usual.schedule, usual_tau, D), (skipped + 1) / D)  # one step is left to draw
+    if usual.guidance != Clocks.guidance and _of(method, "guidance"):
         method.setdefault("guidance", usual.guidance)
     return {"frames": usual.frames, "fps": usual.fps, **settings, **({"method": method} if method else {})}
 
@@ -279,7 +280,7 @@ def rate_line(config: FinetuneConfig) -> str | None:
 
     Example:
         >>> rate_line(FinetuneConfig.from_dict({"method": {"name": "QuickEdit"}}))
-        "learning rate 2.5e-06: QuickEdit's, 0.25 of InstructVideo's 1e-05; --lr sets another"
+        "learning rate 4e-06: QuickEdit's, 0.4 of InstructVideo's 1e-05; --lr sets another"
     """
     share, name = config.method.lr_share, type(config.method).__name__
     if share == 1:
@@ -289,9 +290,10 @@ def rate_line(config: FinetuneConfig) -> str | None:
     return f"learning rate {config.lr:g}, as given; {name} needs {share:g} of the rate that suits InstructVideo"
 
 
-def _has(method: Mapping[str, Any], setting: str) -> bool:
+def _of(method: Mapping[str, Any], setting: str) -> Any:
+    """The default of a method's setting; None where it has no such setting."""
     name = {"name": method["name"]} if "name" in method else {}
-    return hasattr(FinetuneConfig.from_dict({"method": name}).method, setting)
+    return getattr(FinetuneConfig.from_dict({"method": name}).method, setting, None)
 
 
 def _level(text: str) -> float:

@@ -173,7 +173,7 @@ def test_a_clip_outside_training_is_counted_too_and_chapters_quote_it() -> None:
     chapter = (ROOT / "book" / "10_full_size.ipynb").read_text(encoding="utf-8")
     assert f"at least {seconds['a clip encoded']:.1f} s a clip" in chapter
     assert chapter.count(f"at least {seconds['a clip sampled']:.1f} s a clip") == 2
-    for what, clips in (("eleven rounds of four clips", 44), ("40 clips", 40)):
+    for what, clips in (("eleven rounds of four clips", 44), ("64 clips", 64)):
         minutes = clips * seconds["a clip sampled"] / 60
         assert f"{what} take at least {minutes:.1f} minutes on a T4" in chapter
     page = " ".join((ROOT / "book" / "your_own_clips.md").read_text(encoding="utf-8").split())

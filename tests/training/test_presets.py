@@ -53,12 +53,12 @@ def test_a_preset_on_the_command_line_can_be_changed_setting_by_setting(tmp_path
 
 @pytest.mark.parametrize("name", [None, *PRESETS, *DIT_PRESETS])
 def test_the_learning_rate_follows_the_method_with_every_preset(name: str | None) -> None:
-    """The paper's is 1e-5, QuickEdit's and Direct-Align's a quarter; a rate that is given stays."""
+    """The paper's is 1e-5, QuickEdit's two fifths and Direct-Align's a quarter; a rate that is given stays."""
     rates = {
         method: merge_settings(None, {}, {"name": method}, [], False, name).lr
         for method in ("instructvideo", "draft", "quickedit", "DirectAlign")
     }
-    assert rates == {"instructvideo": 1e-5, "draft": 1e-5, "quickedit": 2.5e-6, "DirectAlign": 2.5e-6}
+    assert rates == {"instructvideo": 1e-5, "draft": 1e-5, "quickedit": 4e-6, "DirectAlign": 2.5e-6}
     quick = {"name": "quickedit"}
     assert merge_settings(None, {"lr": 5e-5}, quick, [], False, name).lr == 5e-5
     assert merge_settings(None, {}, quick, ["lr=5e-5"], False, name).lr == 5e-5
@@ -69,10 +69,10 @@ def test_a_file_that_gives_a_part_leaves_the_rest_to_method_and_model(tmp_path: 
     path = tmp_path / "settings.json"
     path.write_text('{"steps": 7, "method": {"name": "quickedit"}}')
     part = merge_settings(path, {}, {}, [], False)
-    assert (part.steps, part.method, part.lr) == (7, QuickEdit(), 2.5e-6)
+    assert (part.steps, part.method, part.lr) == (7, QuickEdit(), 4e-6)
     assert merge_settings(path, {}, {"name": "instructvideo"}, [], False).lr == 1e-5
     path.write_text(json.dumps(part.to_dict()))
-    assert merge_settings(path, {}, {"name": "instructvideo"}, [], False).lr == 2.5e-6
+    assert merge_settings(path, {}, {"name": "instructvideo"}, [], False).lr == 4e-6
     path.write_text('{"lr": 0.001, "method": {"name": "quickedit"}}')
     assert merge_settings(path, {}, {}, [], False).lr == 1e-3
 
@@ -80,7 +80,7 @@ def test_a_file_that_gives_a_part_leaves_the_rest_to_method_and_model(tmp_path: 
 def test_the_learning_rate_is_reported_where_it_is_not_that_of_the_paper() -> None:
     assert rate_line(FinetuneConfig()) is None and rate_line(FinetuneConfig(lr=1e-3)) is None
     own, given = (rate_line(FinetuneConfig(QuickEdit(), lr=lr)) for lr in (None, 2e-4))  # type: ignore[arg-type]
-    assert own is not None and "2.5e-06" in own and "0.25 of InstructVideo's 1e-05" in own
+    assert own is not None and "4e-06" in own and "0.4 of InstructVideo's 1e-05" in own
     assert given is not None and "0.0002, as given" in given
 
 

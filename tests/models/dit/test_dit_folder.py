@@ -195,6 +195,8 @@ def test_defaults_follow_from_the_model(folder: Path) -> None:
     assert given["frames"] == 9 and given["method"] == {"tau": 0.5, "guidance": 1.0}
     assert "tau" not in with_defaults({"method": {"name": "Draft"}}, folder)["method"]
     assert with_defaults({"method": {"name": "DirectAlign", "D": 10}}, folder)["method"]["tau"] == 0.3
+    # t = 51 has the noise of the last of 20 steps, and a step of the chain is never drawn where it ends
+    assert with_defaults({"method": {"name": "QuickEdit"}}, folder)["method"]["tau"] == 0.1
 
 
 def test_a_noise_level_becomes_a_tau(folder: Path) -> None:

@@ -26,7 +26,7 @@ QUICK_ARMS = (PAPER, AGAIN, "t-51", OURS)
 def frontier() -> Experiment:
     """The experiment, in full; see the module."""
     base = Arm(PAPER, InstructVideo(), round(BUDGET), PAPER_RATES)
-    slow = tuple(QuickEdit.lr_share * rate for rate in PAPER_RATES)
+    slow = tuple(DirectAlign.lr_share * rate for rate in PAPER_RATES)
     arms = (
         base,
         replace(base, name=AGAIN, twin=True),
