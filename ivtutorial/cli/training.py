@@ -44,7 +44,7 @@ def finetune_command(
     steps: Annotated[int | None, typer.Option(help="Optimiser steps in all (paper: 20000).")] = None,
     lr: Annotated[
         float | None,
-        typer.Option(help="Learning rate (paper: 1e-5, quickedit two fifths of it; the reduced model moves at 1e-3)."),
+        typer.Option(help="Learning rate (paper: 1e-5, quickedit 0.4 of it; the reduced model moves at 1e-3)."),
     ] = None,
     batch_size: Annotated[int | None, typer.Option(help="Clips a step in each process (paper: 8 in all).")] = None,
     tau: Annotated[

@@ -127,7 +127,7 @@ class FinetuneConfig:
         if METHODS.get(type(self.method).__name__) is not type(self.method):
             raise InputError(f"method = {self.method!r}: expected one of {', '.join(METHODS)}.")
         if self.lr is None:
-            object.__setattr__(self, "lr", self.method.lr_share * PAPER_LR)
+            object.__setattr__(self, "lr", round(self.method.lr_share * PAPER_LR, 12))  # 4e-6, not 4.000000000000001e-6
         self._check_numbers()
         check_segments(self.frames, self.method.S, self.method.selection)
         one_of(self, precision=get_args(Precision))

@@ -285,7 +285,7 @@ def rate_line(config: FinetuneConfig) -> str | None:
     share, name = config.method.lr_share, type(config.method).__name__
     if share == 1:
         return None
-    if config.lr == share * PAPER_LR:
+    if config.lr == round(share * PAPER_LR, 12):
         return f"learning rate {config.lr:g}: {name}'s, {share:g} of InstructVideo's {PAPER_LR:g}; --lr sets another"
     return f"learning rate {config.lr:g}, as given; {name} needs {share:g} of the rate that suits InstructVideo"
 

@@ -62,20 +62,9 @@ def ends_of_the_frontier() -> dict[str, dict[str, Any]]:
 def neither_leads_at_equal_cost() -> bool:
     rows, lead = ends_of_the_frontier(), changed("frontier", "quick-edit", "utility", "paper")
     u = {name: f"{row['utility'][0]:.2f}" for name, row in rows.items()}
-    readings = [f"{lead.before:.2f}" for lead in changes_of(result_of("frontier"), "watermark").values()]
-    seen = {
-        column: [f"{change.after:.2f}" for change in changes_of(result_of("frontier"), column).values()]
-        for column in ("watermark", "blur")
-    }
-    blurred = changes_of(result_of("frontier"), "blur")["paper"].before
     return (
-        u == {"paper": "0.35", "quick-edit": "0.31"}
+        (u["paper"], u["quick-edit"]) == ("0.35", "0.31")
         and [f"{x:.2f}" for x in (lead.mean, lead.low, lead.high)] == ["-0.03", "-0.14", "0.07"]
-        and [round(rows[name]["peak_mb"]) for name in ("quick-edit", "paper")] == [671, 742]
-        and seen == {"watermark": ["0.07", "0.15"], "blur": ["0.14", "0.09"]}
-        and set(readings) == {"0.23"}
-        and f"{blurred:.2f}" == "0.17"
-        and changed("frontier", "quick-edit", "sharpness", "paper").low > 0
         and 0.02 < 1 - rows["quick-edit"]["passes"] / rows["paper"]["passes"] < 0.035
     )
 
@@ -106,8 +95,20 @@ def its_updates_are_a_sixteenth_as_long() -> bool:
     )
 
 
-def two_of_twelve_settings_are_run() -> bool:
-    return len(frontier().arms) == 12 and list(ends_of_the_frontier()) == ["paper", "quick-edit"]
+def three_of_twelve_are_run() -> bool:
+    return len(frontier().arms) == 12 and list(ends_of_the_frontier()) == ["paper", "t-51", "quick-edit"]
+
+
+def another_step_gains_sooner() -> bool:
+    result = result_of("frontier")
+    gained = [f"{paired(result, 'base', side, 'utility').mean:.2f}" for side in ("t-51@0.4", "paper@0.4")]
+    sooner, reward, end = (
+        paired(result, "paper" + at, "t-51" + at, column)
+        for at, column in (("@0.4", "utility"), ("", "reward"), ("", "utility"))
+    )
+    return gained == ["0.27", "0.20"] and [
+        [f"{x:.{digits}f}" for x in (d.mean, d.low, d.high)] for d, digits in ((sooner, 2), (reward, 3), (end, 2))
+    ] == [["0.07", "0.04", "0.10"], ["0.005", "0.003", "0.007"], ["0.02", "-0.04", "0.08"]]
 
 
 def direct_align_takes_a_fifth_of_the_time() -> bool:
@@ -144,7 +145,7 @@ def an_update_of_a_lora_costs() -> bool:
     return f"{(4 + 2 * FRAME_PASSES) / (26 + 4 * FRAME_PASSES):.2f}" == "0.18"
 
 
-def quick_edit_takes_a_quarter() -> bool:
+def quick_edit_takes_two_fifths() -> bool:
     """With every preset."""
     rates = {
         tuple(
@@ -153,7 +154,7 @@ def quick_edit_takes_a_quarter() -> bool:
         )
         for name in PRESETS
     }
-    return rates == {(2.5e-6, 1e-5)}
+    return rates == {(4e-6, 1e-5)}
 
 
 def prefix_serves_four_updates() -> bool:
@@ -176,28 +177,24 @@ ON_EDITING: dict[str, Callable[[], bool]] = {
     r"From $\tau = 0.5$ up it did, in three older runs": high_levels_gain,
 }
 ON_MORE_REWARD: dict[str, Callable[[], bool]] = {
-    "in six runs each, at equal cost and with rates of their own, it gained 0.31 of utility and the paper's recipe "
-    "0.35": neither_leads_at_equal_cost,
-    "QuickEdit's utility is 0.03 below that of the paper's recipe, with an interval from 0.14 below to 0.07 above": (
+    "its utility is 0.03 below that of the paper's recipe, with an interval from 0.14 below to 0.07 above": (
         neither_leads_at_equal_cost
     ),
-    "On the way, after two fifths, it was behind by 0.07 (0.03 to 0.11)": behind_after_two_fifths,
+    "After two fifths it was behind by 0.07 (0.03 to 0.11)": behind_after_two_fifths,
     "it is 0.29 below what the paper's recipe has at its end (0.15 to 0.42)": a_fifth_of_the_cost_is_too_little,
-    "671 MB a step in place of 742": neither_leads_at_equal_cost,
-    "They differ in two faults: the judge reads 0.15 of watermark after QuickEdit "
-    "and 0.07 after the paper's recipe (0.23 before), but 0.09 and 0.14 of blur (0.17 before); QuickEdit's clips are "
-    "the sharper ones": neither_leads_at_equal_cost,
-    "a rate of 2e-3 for the 25 updates of the paper's recipe, and 1.25e-4 for QuickEdit's 105. At twice that rate "
-    "QuickEdit's reward on the tuning prompts ended at 0.363 in place of 0.412, and its utility at 2.08 in place of "
+    "a rate of 2e-3 for the 25 updates of the paper's recipe, and 1.25e-4 for the 105 of this one. At twice that rate "
+    "its reward on the tuning prompts ended at 0.363 in place of 0.412, and its utility at 2.08 in place of "
     "2.63": its_updates_are_a_sixteenth_as_long,
-    "Rate times updates, roughly the most that a weight can move (less with warm-up), is 0.050 and 0.013": (
+    "Rate times updates, roughly the most that a weight can move, is 0.050 and 0.013: it": (
         its_updates_are_a_sixteenth_as_long
     ),
-    "At equal cost QuickEdit, with four times as many updates of a sixteenth of the length, gained 0.31 of truth where "
-    "the paper's recipe gained 0.35, too close to tell apart, and after a fifth of the cost far less": lambda: (
-        neither_leads_at_equal_cost() and its_updates_are_a_sixteenth_as_long() and a_fifth_of_the_cost_is_too_little()
+    "needed such small updates that it gained no more than the paper's recipe at equal cost, and far less in a "
+    "fifth of it": lambda: neither_leads_at_equal_cost() and a_fifth_of_the_cost_is_too_little(),
+    "after two fifths of the cost utility has risen by 0.27, where the paper's step has 0.20, a lead of 0.07 (0.04 "
+    "to 0.10). At the end reward is 0.005 higher (0.003 to 0.007). Utility is 0.02 higher, which is open (-0.04 to": (
+        another_step_gains_sooner
     ),
-    "all judged on the same 24 prompts. So far two of the twelve settings have them": two_of_twelve_settings_are_run,
+    "all judged on the same 24 prompts. So far three of the twelve settings have them": three_of_twelve_are_run,
     "so the two costs differ by 3 %": neither_leads_at_equal_cost,
     "Direct-Align takes a fifth of the time and saves no memory": direct_align_takes_a_fifth_of_the_time,
     "saves memory where several steps carry gradient: from 2029 to 1010 MB. It costs time": (
@@ -213,7 +210,7 @@ ON_MORE_REWARD: dict[str, Callable[[], bool]] = {
     ),
     "that takes 475 MB in place of 824, but its gradient is another one": one_branch_saves_memory,
     "four settings in place of twelve, one run, 90 of the 225 clips, eight prompts": a_first_look_is_smaller,
-    "takes a quarter of the paper's rate with every preset, 2.5e-6 in place of 1e-5": quick_edit_takes_a_quarter,
+    "takes two fifths of the paper's rate with every preset, 4e-6 in place of 1e-5": quick_edit_takes_two_fifths,
     "At the smaller rate a prefix can serve all eight updates; at 0.002 it is good for four": (
         prefix_serves_four_updates
     ),

@@ -110,8 +110,8 @@ SENTENCES: dict[str, dict[str, Callable[[], bool]]] = {
             motion_rises
         ),
         "The utility did not change measurably either": lambda: changes_nothing("dense", ("utility",)),
-        "choosing first saves 15 % of the time and 23 % of the memory": benchmark_of_a_step_says_so,
-        "repetitions of the same step differ by up to 4 %": benchmark_of_a_step_says_so,
+        "choosing first saved 15 % of the time and 23 % of the memory": benchmark_of_a_step_says_so,
+        "repetitions of either step differ by up to 4 %": benchmark_of_a_step_says_so,
         "a quarter more time pays for scoring all sixteen frames, or for a quarter more clips": (
             benchmark_of_a_step_says_so
         ),

@@ -92,7 +92,7 @@ def bad_clips() -> list[SheetClip]:
             np.concatenate([clean[:8], duck[8:]]),
             caption,
             "A cut in mid-clip",
-            "The caption is wrong for half of the frames. Begin after the cut (column start), with a caption of what is seen then.",
+            "Half of the frames are not as captioned. Begin after the cut (column start); caption what is seen then.",
             "two with a red fox in the snow, then two with a yellow duck in the forest",
         ),
         SheetClip(

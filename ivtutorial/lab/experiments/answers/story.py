@@ -33,7 +33,7 @@ STORY = (
     ("InstructVideo, rate {lr:g}", (("guards", "plain"),)),
     ("and half of the adapter", (("guards", "half-scale"),)),
     ("DRaFT-1", (("fig5a", "draft-1"),)),
-    ("QuickEdit", (("frontier", "quick-edit"),)),
+    ("QuickEdit", (("late-step", "quick-51-fifth"),)),
     ("RWR", (("fig5a", "rwr"),)),
     ("supervised", (("fig5a", "supervised"),)),
     ("DDPO", (("fig5a", "ddpo"),)),

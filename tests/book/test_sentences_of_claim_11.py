@@ -1,0 +1,129 @@
+"""What README, the page of verdicts and chapter 17 say of one call at t = 51, held to `late-step`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from ivtutorial.evaluation.comparison import Difference
+from ivtutorial.lab.experiments.answers.questions import read_questions
+from ivtutorial.lab.experiments.answers.results import paired
+from ivtutorial.lab.experiments.answers.verdicts import answers_to
+from tests.book.sentences import RESULTS, fault, result_of
+
+OTHERS, ALONG = "others-20", "in_domain-20"
+FIFTH = "quick-51-fifth"
+
+
+def gain(arm: str, column: str, where: str = OTHERS) -> Difference:
+    return paired(result_of("late-step"), "base", arm, column, where)
+
+
+def lead(column: str, where: str = OTHERS) -> Difference:
+    return paired(result_of("late-step"), "paper", FIFTH, column, where)
+
+
+def said(d: Difference, form: str = "+.2f") -> list[str]:
+    return [f"{x:{form}}" for x in (d.mean, d.low, d.high)]
+
+
+def a_fifth_is_enough_for_the_judge() -> bool:
+    result = result_of("late-step")
+    arms = {name: (arm["lr"], arm["steps"], arm["moments"][-1]["passes"]) for name, arm in result["arms"].items()}
+    answer = answers_to(next(rule for rule in read_questions() if rule.number == 11), RESULTS)[0]
+    return (
+        arms["paper"] == (2e-3, 25, 2980)
+        and arms[FIFTH] == (1e-3, 20, 552)
+        and len(result["base_values"][OTHERS]["reward"]) == 96
+        and said(gain("paper", "utility")) == ["+0.20", "+0.10", "+0.31"]
+        and said(gain(FIFTH, "utility")) == ["+0.24", "+0.15", "+0.34"]
+        and said(lead("utility")) == ["+0.04", "-0.03", "+0.11"]
+        and answer.word == "reproduced"
+    )
+
+
+def undecided_on_the_first_prompts() -> bool:
+    both = [f"{gain(arm, 'utility', ALONG).mean:.2f}" for arm in ("paper", FIFTH)]
+    return both == ["0.35", "0.35"] and said(lead("utility", ALONG)) == ["-0.00", "-0.08", "+0.08"]
+
+
+def the_second_judge_sees_more_animals_lost() -> bool:
+    lost = {arm: gain(arm, "subject_2") for arm in ("paper", FIFTH)}
+    return (
+        [f"{d.after:.0%}" for d in lost.values()] == ["94%", "86%"]
+        and f"{lost['paper'].before:.0%}" == "100%"
+        and [f"{-d.mean:.0%}" for d in lost.values()] == ["6%", "14%"]
+        and said(lead("subject_2")) == ["-0.08", "-0.12", "-0.03"]
+        and said(gain(FIFTH, "utility_2")) == ["+0.09", "-0.05", "+0.22"]
+        and said(gain("paper", "utility_2")) == ["+0.15", "+0.05", "+0.24"]
+        and said(lead("utility_2")) == ["-0.06", "-0.14", "+0.01"]
+    )
+
+
+def the_faults_differ() -> bool:
+    return (
+        said(lead("watermark")) == ["+0.02", "+0.00", "+0.03"]
+        and said(lead("blur")) == ["-0.04", "-0.06", "-0.02"]
+        and [f"{gain(arm, 'reward').mean:.3f}" for arm in (FIFTH, "paper")] == ["0.010", "0.021"]
+    )
+
+
+def row(column: str, form: str) -> Callable[[], bool]:
+    """Untouched, the paper's recipe, a fifth: as a row of the page's table has them."""
+
+    def holds() -> bool:
+        one, two = (gain(arm, column) for arm in ("paper", FIFTH))
+        return ROWS[column] == [f"{x:{form}}".replace("%", " %") for x in (one.before, one.after, two.after)]
+
+    return holds
+
+
+ROWS = {
+    "watermark": ["0.18", "0.06", "0.08"],
+    "blur": ["0.16", "0.12", "0.08"],
+    "artefact": ["0.54", "0.63", "0.66"],
+    "subject": ["99 %", "92 %", "94 %"],
+    "subject_2": ["100 %", "94 %", "86 %"],
+}
+
+
+def less_memory() -> bool:
+    arms = result_of("late-step")["arms"]
+    return [round(arms[name]["peak_mb"]) for name in (FIFTH, "paper")] == [671, 742]
+
+
+CHAPTER, VERDICTS = "book/17_more_reward.ipynb", "book/verdicts.md"
+SENTENCES: tuple[tuple[str, str, Callable[[], bool]], ...] = (
+    (CHAPTER, "in six runs each: 0.24 against 0.20", a_fifth_is_enough_for_the_judge),
+    (CHAPTER, "(552 passes against 2980) utility has risen by 0.24 on the 96 prompts, where the paper's recipe has "
+     "0.20 at its end: a lead of 0.04 (-0.03 to 0.11)", a_fifth_is_enough_for_the_judge),
+    (CHAPTER, "On the first 24 prompts both have 0.35", undecided_on_the_first_prompts),
+    (CHAPTER, "A step takes 671 MB in place of 742", less_memory),
+    (CHAPTER, "Reward rises by 0.010 in place of 0.021", the_faults_differ),
+    (CHAPTER, "(by 0.02, 0.00 to 0.03) and less blur (by 0.04, 0.02 to 0.06)", the_faults_differ),
+    (CHAPTER, "it recognises 14 % fewer of them than before, after the paper's recipe 6 % fewer, and the difference is "
+     "clear (8 %, 3 to 12)", the_second_judge_sees_more_animals_lost),
+    (CHAPTER, "utility has risen by 0.09 (-0.05 to 0.22), the paper's by 0.15 (0.05 to 0.24)",
+     the_second_judge_sees_more_animals_lost),
+    (VERDICTS, "gains the utility of the paper's recipe (+0.04, -0.03 to +0.11)", a_fifth_is_enough_for_the_judge),
+    (VERDICTS, "undecided (-0.00, -0.08 to +0.08, with a bound of -0.05)", undecided_on_the_first_prompts),
+    (VERDICTS, "| utility | 2.36 | +0.20 (+0.10 to +0.31) | +0.24 (+0.15 to +0.34) |", a_fifth_is_enough_for_the_judge),
+    (VERDICTS, "second judge | 2.39 | +0.15 (+0.05 to +0.24) | +0.09 (-0.05 to +0.22) |",
+     the_second_judge_sees_more_animals_lost),
+    (VERDICTS, "| watermark | 0.18 | 0.06 | 0.08 |", row("watermark", ".2f")),
+    (VERDICTS, "| blur | 0.16 | 0.12 | 0.08 |", row("blur", ".2f")),
+    (VERDICTS, "| artefacts | 0.54 | 0.63 | 0.66 |", row("artefact", ".2f")),
+    (VERDICTS, "| right subjects, by the judge | 99 % | 92 % | 94 % |", row("subject", ".0%")),
+    (VERDICTS, "| the same, by the second judge | 100 % | 94 % | 86 % |", row("subject_2", ".0%")),
+    (VERDICTS, "(the difference is -0.08, -0.12 to -0.03), and whether their utility keeps up is open (-0.06, -0.14 to "
+     "+0.01)", the_second_judge_sees_more_animals_lost),
+    ("README.md", "(+0.24 against +0.20 on 96 prompts, six runs each; a lead of +0.04, -0.03 to +0.11)",
+     a_fifth_is_enough_for_the_judge),
+    ("README.md", "recognises fewer animals after it (86 % against 94 %)", the_second_judge_sees_more_animals_lost),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(("page", "sentence", "holds"), SENTENCES)
+def test_pages_say_of_the_late_step_what_its_result_says(page: str, sentence: str, holds: Callable[[], bool]) -> None:
+    assert fault(page, sentence, holds) == ""
