@@ -103,8 +103,8 @@ def evaluate_command(
     sees.
 
     Writes OUT/evaluation.json, scores.csv, sheet.png, index.html (a page) and the clips. The tables are written
-    last: a run that was cut off starts from the beginning. Evaluate two models with the same prompts and seeds, then
-    compare the two folders.
+    last; interrupted, the same command goes on with the batches that are missing. Evaluate two models with the same
+    prompts and seeds, then compare the two folders.
 
     \b
     Examples:
@@ -125,10 +125,8 @@ def evaluate_command(
     columns = None if name is None else (open_panel() if name == "reduced" else open_judge(name)).columns
     frames, fps = clip_length(model, options.frames, options.fps)
     sampling = options.sampling(model, frames)
-    with (
-        interruptible("No table was written. Run the command again; it starts from the beginning."),
-        joined() as first_process,
-    ):
+    hint = f"What was measured is in {out}; the same command goes on with the other clips and writes the table."
+    with interruptible(hint), joined() as first_process:
         result = evaluate(
             model, listed, reward, out, options.seed or [0], sampling, lora=options.lora,
             lora_scale=options.lora_scale, judge=columns, S=segments, fps=fps, device=options.device,

@@ -4,6 +4,7 @@
 |--------------|----------------------------------------------------|
 | `scoring`    | `score`: the paper's metric for given clips        |
 | `evaluation` | `evaluate`: prompts and seeds to clips and a table |
+| `unfinished` | the batches of an evaluation that was interrupted  |
 | `table`      | the table, written and read                        |
 | `comparison` | `compare`: paired changes from before to after     |
 | `judging`    | what a judge is                                    |

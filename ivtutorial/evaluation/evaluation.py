@@ -7,7 +7,7 @@ the faults it sees (blur, wash, tint, noise, watermark) and, where the prompts c
 off: subject, colour, scene, movement, action (0 or 1).
 
 Under torchrun, or inside `ivtutorial.system.processes`, the processes share the clips; each returns the whole table,
-and the first one writes the files.
+and the first one writes the files. An interrupted evaluation goes on (`ivtutorial.evaluation.unfinished`).
 """
 
 from __future__ import annotations
@@ -28,9 +28,10 @@ from ivtutorial.evaluation.judging import ClipJudge
 from ivtutorial.evaluation.looks import measure
 from ivtutorial.evaluation.scoring import score
 from ivtutorial.evaluation.table import Evaluation
+from ivtutorial.evaluation.unfinished import MeasuredClip, Unfinished, encode_together, remove_unfinished
 from ivtutorial.rewards.named import open_reward
 from ivtutorial.sampling.clip_files import check_clip_folder
-from ivtutorial.sampling.generation import Job, adapter, embed_first, make_jobs, sample_batches
+from ivtutorial.sampling.generation import Job, adapter, embed_first, in_batches, make_jobs, sample_batches
 from ivtutorial.sampling.settings import Sampling, open_to_sample, settled
 from ivtutorial.system.device import allow_tf32
 from ivtutorial.system.files import check_writable
@@ -38,7 +39,6 @@ from ivtutorial.system.processes import launch
 from ivtutorial.system.progress import bar
 from ivtutorial.system.provenance import describe
 from ivtutorial.system.share import gather, own_share, rank_and_world, wait_for_all
-from ivtutorial.video.reader import Frames
 from ivtutorial.video.sheet import contact_sheet, save_picture
 from ivtutorial.video.writer import to_uint8, write_video
 from ivtutorial.weights.inside import fingerprint_inside
@@ -48,14 +48,6 @@ if TYPE_CHECKING:
     from ivtutorial.rewards.base import ImageReward
 
 SHEET_FILE, CLIP_FOLDER = "sheet.png", "clips"
-
-
-class MeasuredClip(NamedTuple):
-    """What is kept of a clip: its row of the table, its middle frame (1, H, W, 3), and what diversity looks at."""
-
-    row: dict[str, Any]
-    frame: Frames
-    thumbnail: Tensor
 
 
 class MeasuredShare(NamedTuple):
@@ -105,6 +97,11 @@ def evaluate(
 ) -> Evaluation:
     """Generate clips and score them.
 
+    Interrupted in whatever way, the same call goes on with the batches that are missing from `out`, and ends with what
+    it would have given without a break. One that differs in model, adapter, prompts, seeds, sampling, reward, judge, S,
+    fps or processes begins again, and so does one whose reward or judge was typed into a notebook, where nothing tells
+    whether it has changed since.
+
     Args:
         model: a backbone, used where it is; or "reduced", "modelscope", a diffusers folder or a hub name.
         prompts: a file for `ivtutorial.data.prompts.read_prompts`, or texts.
@@ -151,8 +148,7 @@ def evaluate(
     scored = {"reward": _name(reward), "reward_weights": parts[0].reward_weights, **_who(judge), "S": S}
     result = Evaluation([clip.row for clip in clips], {**names, **scored, **asdict(sampling)})
     if folder is not None and rank_and_world()[0] == 0:
-        result.save(folder)
-        _write_sheet(folder / SHEET_FILE, clips)
+        _write(folder, result, clips)
     wait_for_all()  # so that the files are there for every process
     return result
 
@@ -209,10 +205,34 @@ def _evaluate_share(
         adapter(backbone, lora, lora_scale),
         bar(len(jobs), progress and rank == 0) as advance,
     ):
-        for batch, clips in sample_batches(backbone, own_share(jobs), sampling):
-            measured += _measured(measuring, batch, clips.to(backbone.device), reward)
+        unfinished = _unfinished(measuring, jobs, sampling, lora_scale, backbone, reward)
+        for batch in in_batches(own_share(jobs), sampling):
+            found = None if unfinished is None else unfinished.read(batch)
+            if found is not None:
+                encode_together([job.prompt for job in batch], backbone, reward)
+            else:
+                [(_, clips)] = sample_batches(backbone, batch, sampling)
+                found = _measured(measuring, batch, clips.to(backbone.device), reward)
+                if unfinished is not None:
+                    unfinished.write(batch, found)
+            measured += found
             advance(len(batch) * world)
     return MeasuredShare(measured, weights)
+
+
+def _unfinished(
+    measuring: Measuring,
+    jobs: Sequence[Job],
+    sampling: Sampling,
+    lora_scale: float,
+    backbone: AnyBackbone,
+    reward: ImageReward,
+) -> Unfinished | None:
+    """The batches that are there of this very evaluation, and not of one that differs in any way; None writes none."""
+    if measuring.out is None:
+        return None
+    numbers = (sampling, lora_scale, backbone.device.type, measuring.S, measuring.fps, rank_and_world()[1])
+    return Unfinished.of(measuring.out, backbone, reward, measuring.judge, measuring.prompts, jobs, numbers)
 
 
 def _measured(measuring: Measuring, jobs: list[Job], clips: Tensor, reward: ImageReward) -> list[MeasuredClip]:
@@ -231,6 +251,12 @@ def _measured(measuring: Measuring, jobs: list[Job], clips: Tensor, reward: Imag
         row = {"index": job.index, "prompt": job.prompt, "seed": job.seed, "clip": name, **numbers}
         measured.append(MeasuredClip(row, to_uint8(clip[len(clip) // 2][None]), thumbnail(clip)))
     return measured
+
+
+def _write(folder: Path, result: Evaluation, clips: Sequence[MeasuredClip]) -> None:
+    result.save(folder)
+    _write_sheet(folder / SHEET_FILE, clips)
+    remove_unfinished(folder)
 
 
 def _write_sheet(path: Path, clips: Sequence[MeasuredClip], most: int = 96) -> None:

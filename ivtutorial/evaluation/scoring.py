@@ -28,6 +28,8 @@ from ivtutorial.video.reader import read_video
 if TYPE_CHECKING:
     from ivtutorial.rewards.base import ImageReward
 
+SCORED_TOGETHER = 16  # clips
+
 
 @dataclass(frozen=True)
 class Scores:
@@ -52,7 +54,7 @@ def score(
     captions: Sequence[str],
     reward: ImageReward | str | Path,
     S: int = 4,
-    batch_size: int = 16,
+    batch_size: int = SCORED_TOGETHER,
     *,
     device: str | None = None,
     dtype: torch.dtype | None = None,

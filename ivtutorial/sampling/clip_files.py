@@ -89,9 +89,9 @@ def generate_files(
     if processes == 1:
         embed_first(backbone, own_share(jobs))
     with adapter(backbone, lora, lora_scale):
-        model_parts = _parts(backbone)
+        parts = model_parts(backbone)
     settings = {name: value for name, value in asdict(sampling).items() if name != "batch_size"}
-    settings |= {"fps": fps, "crf": crf, **model_parts, "lora_scale": None if lora is None else lora_scale}
+    settings |= {"fps": fps, "crf": crf, **parts, "lora_scale": None if lora is None else lora_scale}
     settings |= {"seeds": sorted({job.seed for job in jobs}), "captions": list(prompts)}
     _claim(folder, settings, files, overwrite)
     missing = {file: job for file, job in files.items() if not file.is_file()}
@@ -117,7 +117,7 @@ def check_clip_folder(folder: Path, fps: float, crf: int = 20) -> None:
     encode_video(np.zeros((1, 16, 16, 3), np.uint8), fps, crf)
 
 
-def _parts(backbone: AnyBackbone) -> dict[str, Any]:
+def model_parts(backbone: AnyBackbone) -> dict[str, Any]:
     """What of a model decides its clips, as short hashes; its network first, since a large text encoder goes for it."""
     weights = fingerprint(backbone.unet)
     schedule: Any = backbone.scheduler  # a table of alphas, or levels of its own

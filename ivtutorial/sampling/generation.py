@@ -124,12 +124,16 @@ def sample_batches(
         InputError: a height or width that the VAE cannot make, or the GPU's memory is too small.
     """
     shape = _latent_shape(backbone, sampling)
-    size = 1 if sampling.eta else sampling.batch_size
-    for start in range(0, len(jobs), size):
-        batch = list(jobs[start : start + size])
+    for batch in in_batches(jobs, sampling):
         with explain_out_of_memory(SAMPLING_OPTIONS):
             clips = _sample_batch(backbone, batch, shape, sampling)
         yield batch, clips
+
+
+def in_batches(jobs: Sequence[Job], sampling: Sampling) -> list[list[Job]]:
+    """The jobs in the batches that `sample_batches` samples; with eta > 0 each alone."""
+    size = 1 if sampling.eta else sampling.batch_size
+    return [list(jobs[start : start + size]) for start in range(0, len(jobs), size)]
 
 
 def embed_first(backbone: AnyBackbone, jobs: Sequence[Job]) -> None:

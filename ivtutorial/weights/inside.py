@@ -1,12 +1,23 @@
-"""Which networks an object computes with: a reward or a judge is known by their weights, whatever it is called."""
+"""What an object computes with: a reward or a judge is known by its weights, whatever it is called.
+
+| function             | tells apart                                                                     |
+|----------------------|---------------------------------------------------------------------------------|
+| `fingerprint_inside` | two objects with networks of other weights, as a table of results records them  |
+| `identity_inside`    | also those of other settings or code, so that nothing of the one serves another |
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import inspect
+import secrets
+import sys
+from collections.abc import Iterator, Mapping
 from functools import partial
-from types import ModuleType
+from pathlib import Path
+from types import FunctionType, ModuleType
 from typing import Any
 
+import numpy as np
 from torch import Tensor, nn
 
 from ivtutorial.system.files import key
@@ -41,15 +52,69 @@ def _networks(thing: Any, depth: int, seen: set[int]) -> list[nn.Module]:
     if isinstance(thing, nn.Module):
         state = list(thing.state_dict().values())
         return [thing] if state and all(isinstance(weight, Tensor) for weight in state) else []
-    inside: list[Any] = []
+    return [network for item in _inside(thing) for network in _networks(item, depth - 1, seen)]
+
+
+def _inside(thing: Any) -> list[Any]:
+    """What a thing is directly made of."""
     if isinstance(thing, partial):
-        inside = [thing.func, *thing.args, *thing.keywords.values()]
-    elif isinstance(thing, (list, tuple)):
-        inside = list(thing)
-    elif isinstance(thing, Mapping):
-        inside = list(thing.values())
-    elif hasattr(thing, "__self__"):
-        inside = [thing.__self__]
-    else:
-        inside = list(getattr(thing, "__dict__", {}).values())
-    return [network for item in inside for network in _networks(item, depth - 1, seen)]
+        return [thing.func, *thing.args, *thing.keywords.values()]
+    if isinstance(thing, (list, tuple)):
+        return list(thing)
+    if isinstance(thing, Mapping):
+        return list(thing.values())
+    if hasattr(thing, "__self__"):
+        return [thing.__self__]
+    return list(getattr(thing, "__dict__", {}).values())
+
+
+def identity_inside(thing: Any) -> str:
+    """A hash of all that decides what an object computes, as far as it can be seen from outside.
+
+    That is its networks (`fingerprint_inside`); numbers, texts and tensors where these are looked for, and in what a
+    function closes over; of a network its public attributes; and the text of the modules that its classes and
+    functions are written in. Code that was typed into a notebook has no such text: then every call gives another hash.
+
+    Args:
+        thing: any object, such as a reward or a judge.
+    """
+    return key(fingerprint_inside(thing), *_visible(thing, depth=6, seen=set()))
+
+
+def _visible(thing: Any, depth: int, seen: set[int]) -> Iterator[str]:
+    if thing is None or isinstance(thing, (bool, int, float, str, bytes, Path, np.generic)):
+        yield repr(thing)
+    elif isinstance(thing, (set, frozenset)):
+        yield repr(sorted(map(repr, thing)))
+    elif isinstance(thing, (Tensor, np.ndarray)):
+        yield f"{tuple(thing.shape)} {thing.dtype} {thing.flatten()[:16].tolist()}"
+    elif depth >= 0 and id(thing) not in seen and not isinstance(thing, (type, ModuleType)):
+        seen.add(id(thing))
+        yield _code(thing)
+        if isinstance(thing, nn.Module):  # inside are its networks, and what it keeps of earlier calls
+            plain = (bool, int, float, str, list, tuple)
+            inside: list[Any] = [
+                item
+                for pair in vars(thing).items()
+                if pair[0][0] != "_" and isinstance(pair[1], plain)
+                for item in pair
+            ]
+        elif isinstance(thing, FunctionType):
+            cells = [cell.cell_contents for cell in thing.__closure__ or ()]
+            inside = [*cells, thing.__defaults__, thing.__kwdefaults__, thing.__dict__]
+        else:
+            names = list(thing) if isinstance(thing, Mapping) else list(getattr(thing, "__dict__", {}))
+            inside = [*names, *_inside(thing)]
+        for item in inside:
+            yield from _visible(item, depth - 1, seen)
+
+
+def _code(thing: Any) -> str:
+    """Name of a function or of an object's class, and the text of the module that it is written in."""
+    made_of = thing if isinstance(thing, FunctionType) else getattr(thing, "__func__", type(thing))
+    module = made_of.__module__
+    try:
+        text = inspect.getsource(sys.modules[module])
+    except (KeyError, OSError, TypeError):  # compiled, or typed in
+        text = secrets.token_hex() if module == "__main__" else ""
+    return f"{module}:{made_of.__qualname__} {text}"

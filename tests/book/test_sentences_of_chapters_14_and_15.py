@@ -356,7 +356,7 @@ ON_15: dict[str, Callable[[], bool]] = {
     "whether utility gains or loses is open (+0.07, -0.11 to +0.26)": first_reward_is_not_free,
     "*reduced*, the reduced HPS, after 96 steps, and *vivid*, edges and colours, after 48": strip_is_of_the_ends,
     "gives it $u = 2.9$, the highest of its row; over all prompts and runs $u$ falls by 1.70": (strip_is_of_the_ends),
-    "for 96 steps on the reduced HPS (the small learned reward, `scale.reward` above), and, as in most other settings": (
+    "for 96 steps on the reduced HPS (the small learned reward, `scale.reward` above), and, as in most other": (
         strip_is_of_the_ends
     ),
     "with 64 points fewer right animals": vivid_against_reduced,

@@ -302,6 +302,7 @@ FROM_NOTHING = "ivtutorial.lab.reduced_models.viewers.from_nothing"
     [
         (["finetune", "{clips}", "--out", "o"], "ivtutorial.training.finetuning.finetune", "--resume"),
         (["generate", "a fox", "--out", "o"], "ivtutorial.sampling.clip_files.generate_files", "same command"),
+        (["evaluate", "a fox", "--out", "o"], "ivtutorial.evaluation.evaluation.evaluate", "same command goes on"),
         (["demo", "--out", "o"], "ivtutorial.lab.demo.run.run_demo", "go on"),
         (["zoo", "train-all", "--budget", "1h", "--out", "o"], f"{FROM_NOTHING}.train_from_nothing", "same command"),
     ],
