@@ -78,7 +78,7 @@ class DirectAlign(GradientMethod):
         skip_last: this many steps at the end of that chain are never drawn; the very last has hardly any gain.
         draw: 'uniform', or 'gain' to draw steps in proportion to their gain.
         inversion: reward the opposite step, too, with the sign reversed; costs twice as much.
-        lr_share: a quarter. The gradient comes through a larger gain, so a smaller learning rate goes as far.
+        lr_share: a quarter: what is rewarded lies near the training clips, and a larger rate soon goes too far.
 
     Raises:
         InputError: a value out of range, or no step left to draw.

@@ -13,9 +13,9 @@ InstructVideo's; how the gradient is found is not:
 
 See :mod:`ivtutorial.rivals.direct_align`, :mod:`ivtutorial.method.gain` and :mod:`ivtutorial.method.segvr`.
 
-The gradient of a step comes through a larger gain, so a smaller learning rate goes as far. A run by this method that
-gives no learning rate takes two fifths of InstructVideo's by itself, with every preset. That is for equal numbers of
-steps; what matters is rate times steps: on the small model 0.02 is good and 0.04 ruinous.
+A run by this method that gives no learning rate takes two fifths of InstructVideo's by itself, with every preset. That
+is for equal numbers of steps; what matters is rate times steps: on the small model 0.02 is good and 0.04 ruinous, where
+InstructVideo has its best at 0.05, also with the gradient through t = 51.
 
 With a larger tau the step is drawn among more, up to t = 551, as SRPO does. That was tried first, with tau = 0.6, and
 gained far less in a fifth of the cost (`ivtutorial experiment frontier`; `late-step` has today's).
