@@ -78,9 +78,11 @@ def looks_along_the_run() -> bool:
     early, late = (
         [paired(result, "base", side, column) for column in columns] for side in ("instructvideo@0.25", "instructvideo")
     )
-    sharp = early[0]
+    sharp, half = early[0], paired(result, "base", "instructvideo@0.5", "colourfulness")
     return (
-        f"{sharp.mean:.3f} ({sharp.low:.3f} to {sharp.high:.3f}), {late[0].mean:.3f}" == "0.017 (0.001 to 0.032), 0.079"
+        f"{half.mean:.3f}" == "0.085"
+        and f"{sharp.mean:.3f} ({sharp.low:.3f} to {sharp.high:.3f}), {late[0].mean:.3f}"
+        == "0.017 (0.001 to 0.032), 0.079"
         and [f"{abs(d.mean):.3f}" for d in (*early[1:], *late[1:])] == ["0.052", "0.084", "0.073", "0.117"]
         and early[2].high < 0 < early[1].low
     )
@@ -323,8 +325,8 @@ ON_VERDICTS: dict[str, Callable[[], bool]] = {
     "recognisable: +0.09 (0.02 to 0.16) against these runs on web clips, +0.03 (-0.07 to 0.13) against the A/A "
     "arm of claim 4, the same recipe with other noise": clean_clips_keep_animals_and_watermarks,
     "a little more of it stayed": lambda: changed("fig9", "clean", "watermark", "web").low > 0,
-    "Two things did get worse, and no question asks about them: right subjects (0.99 to 0.89) and *artefacts* (0.54 to "
-    "0.79)": utility_turns_back,
+    "Two things did get worse, and no question asks about them: right subjects (0.99 before, 0.84 half way, 0.89 at "
+    "the end) and *artefacts* (0.54 to 0.79)": utility_turns_back,
     "on average it is highest after a quarter of the run (+0.20 against the untouched model), has fallen to +0.08 half "
     "way, and ends at +0.13. At no measured moment is it below where it started. A fall in the second half of "
     "the run, which a question asks about, is neither shown nor ruled out. Between a quarter and half of the run "
@@ -336,8 +338,8 @@ ON_VERDICTS: dict[str, Callable[[], bool]] = {
     "After six runs its interval still reached below the bound; four more, which the margin of claim 9 asked for (both "
     "claims read the same runs), have lifted it above the bound": half_way_is_settled,
     "it has risen by 0.017 (0.001 to 0.032), and by 0.079 at the end. Most of the change in colour and watermark comes "
-    "early: after the same quarter colourfulness has risen by 0.052 of 0.073, and the watermark fallen by 0.084 of "
-    "0.117": looks_along_the_run,
+    "early: after the same quarter colourfulness has risen by 0.052 (0.085 half way, 0.073 at the end), and the "
+    "watermark fallen by 0.084 of 0.117": looks_along_the_run,
     "In all four arms of the table flicker falls, by 28 to 34 %, and warping error rises, by 32 to 38 %": (
         time_changes_in_every_arm
     ),
