@@ -25,6 +25,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ivtutorial.checks import is_whole
 from ivtutorial.method.segvr import Selection
 from ivtutorial.rivals.direct_align import DirectAlign
 
@@ -32,6 +33,10 @@ from ivtutorial.rivals.direct_align import DirectAlign
 @dataclass(frozen=True, kw_only=True)
 class QuickEdit(DirectAlign):
     """The settings of our combination; each of them may be changed. See the module for what is the paper's.
+
+    Attributes:
+        tau: 0.1, the last two of D = 20 steps, of which the first is taken. With fewer steps the default grows, so that
+            it is still the last but one.
 
     Example:
         >>> from ivtutorial.method import InstructVideo
@@ -44,3 +49,13 @@ class QuickEdit(DirectAlign):
     tau: float = 0.1
     S: int = 2
     selection: Selection = "attenuated"
+
+    def __post_init__(self) -> None:
+        few = (
+            is_whole(self.D, 1)
+            and is_whole(self.skip_last, 0)
+            and self.D * QuickEdit.tau < self.skip_last + 1 <= self.D
+        )
+        if self.tau == QuickEdit.tau and few:
+            object.__setattr__(self, "tau", (self.skip_last + 1) / self.D)
+        super().__post_init__()

@@ -90,9 +90,10 @@ def no_harm_without_tar() -> bool:
 def keeps_gain() -> bool:
     d = changed("tableA1", "instructvideo", where="in_domain-50")
     animals = changed("tableA1", "instructvideo", "subject", where="in_domain-50")
+    at_20 = changed("tableA1", "instructvideo", "subject").after
     return f"{d.mean:+.3f}, {d.low:+.3f} to {d.high:+.3f}" == "+0.032, +0.024 to +0.039" and [
-        f"{animals.after:.0%}", f"{animals.before:.0%}"
-    ] == ["85%", "99%"]  # fmt: skip
+        f"{animals.after:.0%}", f"{at_20:.0%}", f"{animals.before:.0%}"
+    ] == ["85%", "88%", "99%"]  # fmt: skip
 
 
 def earlier_models_have_three_runs() -> bool:
@@ -149,8 +150,8 @@ SENTENCES: dict[str, Callable[[], bool]] = {
     "**reproduced** (watermark 0.14 to 0.03, as the judge reads it)": lambda: (
         watermark_fades() and rises("fig8", "instructvideo", "sharpness", "colourfulness")
     ),
-    "**reproduced** for reward (+0.032, +0.024 to +0.039); but at 50 steps the judge recognises 85 % of the animals "
-    "instead of 99 %": keeps_gain,
+    "**reproduced** for reward (+0.032, +0.024 to +0.039); but after 96 training steps the judge recognises 85 % of "
+    "the animals at 50 steps and 88 % at 20, instead of 99 %": keeps_gain,
     "the style comes, but u falls by 1.70 (1.44 to 1.96)": vivid_goes_too_far,
     "the reward rises to the end (+0.034), u is on average best after a quarter of the run": lambda: (
         truth_is_best_early() and f"{changed('fig8', 'instructvideo').mean:+.3f}" == "+0.034"

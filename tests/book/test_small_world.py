@@ -67,7 +67,7 @@ def test_what_captions_leave_out_and_add() -> None:
     assert "in 7 of 100 all but the subject, in 8 more its colour" in doc
     assert "8 % omit the colour, 7 % name only the subject" in TEXT
     assert f"{100 * (1 - FACING_SHARE):.0f} % of the others omit the side where the action has no direction" in TEXT
-    assert "Half of the captions of a clip with faults (next section) name up to three" in TEXT
+    assert "If the clip has faults (next section), half of these other captions name up to three of them" in TEXT
     assert (training_captions.FAULT_SHARE, training_captions.MOST_FAULTS) == (0.5, 3)
 
 
@@ -87,7 +87,7 @@ def test_the_sizes_of_the_models() -> None:
 def test_how_they_were_trained() -> None:
     """The image model's frames have at most a watermark for 0.65 of its training, and a quarter of them afterwards."""
     image = ImageConfig()
-    assert "three in four with at most a watermark" in TEXT and "for two thirds of the training" in TEXT
+    assert "in the first stage three in four with at most a watermark" in TEXT and "for two thirds of the training" in TEXT
     clean = image.web_from + (1 - image.web_from) * (1 - image.web_share)
     assert abs(clean - 0.75) < 0.02 and abs(image.web_from - 2 / 3) < 0.02
     rows = [json.loads(path.read_text(encoding="utf-8")) for path in MODELS.glob("*/training.json")]

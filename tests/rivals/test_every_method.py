@@ -13,7 +13,6 @@ from ivtutorial.method.instructvideo import InstructVideo
 from ivtutorial.method.schedule import ddim_timesteps
 from ivtutorial.rivals.ddpo import DDPO
 from ivtutorial.rivals.draft import Draft
-from ivtutorial.rivals.quick_edit import QuickEdit
 from ivtutorial.rivals.rwr import RWR
 from ivtutorial.rivals.supervised import Supervised
 from ivtutorial.training.methods import METHODS, step_losses
@@ -24,7 +23,7 @@ from tests.toy import (
     seeded,
 )
 
-EVERY = [kind(D=5, tau=0.4) if kind is QuickEdit else kind(D=5) for kind in METHODS.values()]
+EVERY = [kind(D=5) for kind in METHODS.values()]
 
 
 @pytest.mark.parametrize("method", [InstructVideo, Draft])

@@ -92,6 +92,14 @@ def test_quick_edit_is_direct_align_at_one_step_with_drawn_frames() -> None:
     assert_close(values[0], values[1], 20 * FEW)
 
 
+@pytest.mark.parametrize(("D", "tau"), [(20, 0.1), (50, 0.1), (10, 0.2), (4, 0.5), (2, 1.0)])
+def test_quick_edit_takes_the_last_step_but_one_of_few(D: int, tau: float) -> None:
+    """What is given stays, and is refused where it leaves nothing to draw."""
+    assert QuickEdit(D=D).tau == tau and (QuickEdit(D=D).steps == 1) == (D <= 20)
+    with pytest.raises(InputError, match=r"none is left to draw; use tau >= 0\.5"):
+        QuickEdit(D=4, tau=0.25)
+
+
 @pytest.mark.parametrize("name", PRESETS | DIT_PRESETS)
 def test_quick_edit_goes_with_every_preset_of_a_gpu(name: str) -> None:
     """With a learning rate of its own, two fifths of InstructVideo's with the same preset."""
