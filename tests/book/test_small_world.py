@@ -87,7 +87,8 @@ def test_the_sizes_of_the_models() -> None:
 def test_how_they_were_trained() -> None:
     """The image model's frames have at most a watermark for 0.65 of its training, and a quarter of them afterwards."""
     image = ImageConfig()
-    assert "in the first stage three in four with at most a watermark" in TEXT and "for two thirds of the training" in TEXT
+    assert "in the first stage three in four with at most a watermark" in TEXT
+    assert "for two thirds of the training" in TEXT
     clean = image.web_from + (1 - image.web_from) * (1 - image.web_share)
     assert abs(clean - 0.75) < 0.02 and abs(image.web_from - 2 / 3) < 0.02
     rows = [json.loads(path.read_text(encoding="utf-8")) for path in MODELS.glob("*/training.json")]
