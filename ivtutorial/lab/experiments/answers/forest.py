@@ -137,11 +137,14 @@ def _answer_row(contrast: Contrast) -> Row:
 
 
 def _mark_bounds(axis: Any, bounds: set[float]) -> None:
-    """A tick at each bound, in place of those that would run into it."""
+    """A tick at each bound, in place of those that would run into it; of two bounds too near each other not at 0."""
     low, high = axis.get_xlim()
-    near = 0.12 * (high - low)
-    others = [x for x in axis.get_xticks() if low <= x <= high and all(abs(x - bound) > near for bound in bounds)]
-    axis.set_xticks(sorted([*others, *bounds]))
+    near, ticks = 0.12 * (high - low), list[float]()
+    inside = (x for x in axis.get_xticks() if low <= x <= high)
+    for x in (*sorted(bounds, key=abs, reverse=True), *inside):
+        if all(abs(x - other) > near for other in ticks):
+            ticks.append(x)
+    axis.set_xticks(sorted(ticks))
     axis.set_xlim(low, high)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -93,7 +94,12 @@ def test_the_frontier_waits_for_the_papers_recipe(tmp_path: Path) -> None:
     both = planned_result(plan, draw, dict.fromkeys(("paper", "paper-again", "quick-edit"), 2), scale=1.0)
     assert len(frontier_questions(both)) == 3
     (tmp_path / "frontier.json").write_text(json.dumps(both))
-    assert claim_figure(10, tmp_path) is not None
+    figure = claim_figure(10, tmp_path)
+    assert figure is not None
+    utility = figure.axes[0]
+    low, high = utility.get_xlim()
+    ticks = utility.get_xticks().tolist()
+    assert -0.05 in ticks and min(b - a for a, b in pairwise(ticks)) > 0.1 * (high - low), "bounds at -0.05 and 0"
     row = twin_row(both, "paper", "paper-again", "preferred")
     assert row is not None and -0.5 < row.mean < 0.5, "a share of choices, over one half"
     assert twin_row(alone, "paper", "paper-again", "reward") is None
