@@ -93,6 +93,7 @@ SETTINGS = {
     "in a tuple beside networks": lambda x: Holder(((x, net(1.0)), (2.0, net(1.0)))),
     "a name in a dictionary": lambda x: Holder({x: 1.0}),
     "a tensor": lambda x: Holder(torch.tensor([x, 1.0])),
+    "the end of a mask": lambda x: Holder(torch.tensor([0.0] * 99 + [x], dtype=torch.bfloat16)),
     "a bound argument": lambda x: partial(use, None, name=x),
     "closed over": closed_over,
     "closed over, deeper": lambda x: Holder([closed_over(x)]),

@@ -101,5 +101,4 @@ def frontier_text(result: Mapping[str, Any]) -> str:
 def _lists(result: Mapping[str, Any]) -> list[str]:
     """ "LIST-D" of what was measured at the end of runs; of results without a plan the first that there is."""
     plan = result["plan"]
-    named = [f"{name}-{plan['D'][0]}" for name, _ in plan["lists"]] if "lists" in plan else list(result["base"])[:1]
-    return named
+    return [f"{name}-{plan['D'][0]}" for name, _ in plan["lists"]] if "lists" in plan else list(result["base"])[:1]
