@@ -56,7 +56,7 @@ def good_clips() -> list[SheetClip]:
             _drawn(FOX),
             _caption(FOX),
             "One scene, one subject",
-            "It is seen whole, near the middle, and it moves.",
+            "It is seen almost whole, near the middle, and it moves.",
             "a red fox walks to the left through the snow",
         ),
         SheetClip(
