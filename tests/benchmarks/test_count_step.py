@@ -181,7 +181,7 @@ def test_a_clip_outside_training_is_counted_too_and_chapters_quote_it() -> None:
     stated = f"at least {one:.1f} s on a T4 (counted), so 100 clips take at least {100 * one / 60:.0f} minutes"
     assert f"{stated}, and 900, as many as the paper has, at least {900 * one / 3600:.1f} hours" in page
     stated = f"on a T4 a step takes at least {step:.0f} s, so 200 steps at least {200 * step / 3600:.1f} hours"
-    assert f"{stated}, more likely four to five; it needs {ROWS['preset t4']['peak_gib']:.1f} GiB" in page
+    assert f"{stated}, more likely four to five; a step needs {ROWS['preset t4']['peak_gib']:.1f} GiB" in page
 
 
 def test_the_page_shows_a_row_for_each_setting_and_a_column_for_each_card() -> None:

@@ -350,12 +350,12 @@ ON_15: dict[str, Callable[[], bool]] = {
         styles_are_measured
     ),
     "the judge still found 82 % of the animals, with sharpness up by 0.115": styles_are_measured,
-    "the watermark fades from 0.160 to 0.024, as the judge reads it": first_reward_is_not_free,
-    "but 18 points of the right animals go, too": first_reward_is_not_free,
+    "The watermark fades from 0.160 to 0.024, as the judge reads it": first_reward_is_not_free,
+    "In 48 steps 18 points of the right animals go, and whether": first_reward_is_not_free,
     "whether utility gains or loses is open (+0.07, -0.11 to +0.26)": first_reward_is_not_free,
     "*reduced*, the reduced HPS, after 96 steps, and *vivid*, edges and colours, after 48": strip_is_of_the_ends,
     "gives it $u = 2.9$, the highest of its row; over all prompts and runs $u$ falls by 1.70": (strip_is_of_the_ends),
-    "for 96 steps on the reduced HPS (the small learned reward, `scale.reward` above), and, as in most other": (
+    "for 96 steps on the reduced HPS (the small learned reward, `scale.reward` above), and for 48 on": (
         strip_is_of_the_ends
     ),
     "with 64 points fewer right animals": vivid_against_reduced,

@@ -153,8 +153,8 @@ def errors_in_time_against_the_second_set() -> bool:
     result = result_of("fig7")
     both = {arm: interval(at_equal_reward(result, "again", arm, "time_error"), True) for arm in ("mean", "dense")}
     without, every = (d for d in both.values() if d is not None)
-    told = [f"{x:.2f}" for x in (-without.mean, -without.high, -without.low, every.mean, every.low90, every.high90)]
-    return told == ["0.09", "0.04", "0.15", "-0.03", "-0.10", "0.04"]
+    told = [f"{x:.2f}" for x in (-without.mean, -without.high, -without.low, every.mean)]
+    return told == ["0.09", "0.04", "0.15", "-0.03"] and every.low90 > -0.1 and every.high90 < 0.1
 
 
 def tuning_changes_time() -> bool:
@@ -340,15 +340,15 @@ ON_ABLATIONS: dict[str, Callable[[], bool]] = {
     "first is open (0.004, -0.001 to 0.010)": arms_are_like_twins,
     "| without TAR, no more errors in time; without SegVR, open | 6 |": errors_in_time_at_equal_reward,
     "*Every frame* cannot be told from either set of runs of the recipe in any column": arms_are_like_twins,
-    "the errors in time without TAR are those of the first set to within a tenth of the untouched model's": (
+    "from that of the first set by -0.04 (90 % interval -0.098 to 0.021), within the margin": (
         errors_in_time_at_equal_reward
     ),
     "they are *lower*, by 0.09 (0.04 to 0.15)": errors_in_time_against_the_second_set,
-    "within the margin of the second (-0.03; 90 % interval -0.10 to 0.04)": errors_in_time_against_the_second_set,
+    "the margin against the second (-0.03; 90 % interval -0.096 to 0.036)": errors_in_time_against_the_second_set,
     "In all of them flicker falls, by 28 to 34 %, and the warping error rises, by 32 to 38 %": tuning_changes_time,
     "twice the steps gave 4.8 times the gain": gentler_slopes_gain_more,
     "$u$ by 0.19 and 0.21; right subjects have fallen by 0.06 and 0.04": subjects_after_as_many_steps,
-    "has gained more reward (0.033) and has lost fewer right subjects (0.11) than after 48 (0.19)": (
+    "has gained more reward (0.033). It has lost 0.11 of the right subjects, after 48 it had lost 0.19": (
         subjects_after_as_many_steps
     ),
     "frame 8 gets 17, 22 and 24 % of all weight": normalised_weights_are_more_alike,

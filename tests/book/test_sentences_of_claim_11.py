@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from ivtutorial.evaluation.comparison import Difference
+from ivtutorial.lab.experiments.answers.contrasts import Contrast
 from ivtutorial.lab.experiments.answers.questions import read_questions
 from ivtutorial.lab.experiments.answers.results import paired
 from ivtutorial.lab.experiments.answers.simulated_study import simulated_study
@@ -14,7 +15,7 @@ from ivtutorial.lab.experiments.answers.verdicts import answers_to
 from tests.book.sentences import RESULTS, fault, result_of
 
 OTHERS, ALONG = "others-20", "in_domain-20"
-FIFTH = "quick-51-fifth"
+FIFTH, EQUAL = "quick-51-fifth", "quick-51"
 
 
 def gain(arm: str, column: str, where: str = OTHERS) -> Difference:
@@ -29,10 +30,14 @@ def said(d: Difference, form: str = "+.2f") -> list[str]:
     return [f"{x:{form}}" for x in (d.mean, d.low, d.high)]
 
 
+def claim_11() -> list[Contrast]:
+    return answers_to(next(rule for rule in read_questions() if rule.number == 11), RESULTS)
+
+
 def a_fifth_is_enough_for_the_judge() -> bool:
     result = result_of("late-step")
     arms = {name: (arm["lr"], arm["steps"], arm["moments"][-1]["passes"]) for name, arm in result["arms"].items()}
-    answer = answers_to(next(rule for rule in read_questions() if rule.number == 11), RESULTS)[0]
+    answer = claim_11()[0]
     return (
         arms["paper"] == (2e-3, 25, 2980)
         and arms[FIFTH] == (1e-3, 20, 552)
@@ -71,22 +76,51 @@ def the_faults_differ() -> bool:
 
 
 def row(column: str, form: str) -> Callable[[], bool]:
-    """Untouched, the paper's recipe, a fifth: as a row of the page's table has them."""
+    """Untouched, the paper's recipe, a fifth, equal cost: as a row of the page's table has them."""
 
     def holds() -> bool:
-        one, two = (gain(arm, column) for arm in ("paper", FIFTH))
-        return ROWS[column] == [f"{x:{form}}".replace("%", " %") for x in (one.before, one.after, two.after)]
+        ends = [gain(arm, column) for arm in ("paper", FIFTH, EQUAL)]
+        return ROWS[column] == [f"{x:{form}}".replace("%", " %") for x in (ends[0].before, *(d.after for d in ends))]
 
     return holds
 
 
 ROWS = {
-    "watermark": ["0.18", "0.06", "0.08"],
-    "blur": ["0.16", "0.12", "0.08"],
-    "artefact": ["0.54", "0.63", "0.66"],
-    "subject": ["99 %", "92 %", "94 %"],
-    "subject_2": ["100 %", "94 %", "86 %"],
+    "watermark": ["0.18", "0.06", "0.08", "0.09"],
+    "blur": ["0.16", "0.12", "0.08", "0.09"],
+    "artefact": ["0.54", "0.63", "0.66", "0.60"],
+    "subject": ["99 %", "92 %", "94 %", "96 %"],
+    "subject_2": ["100 %", "94 %", "86 %", "93 %"],
 }
+
+
+def between(first: str, second: str, column: str) -> Difference:
+    return paired(result_of("late-step"), first, second, column, OTHERS)
+
+
+def at_equal_cost_the_lead_is_open() -> bool:
+    arm = result_of("late-step")["arms"][EQUAL]
+    open_questions = [answer.word for answer in claim_11()][1::2]
+    return (
+        (arm["lr"], arm["steps"]) == (1.25e-4, 105)
+        and arm["moments"][-1]["passes"] <= 2980
+        and said(gain(EQUAL, "utility")) == ["+0.24", "+0.16", "+0.33"]
+        and said(between("paper", EQUAL, "utility")) == ["+0.04", "-0.04", "+0.12"]
+        and said(between("paper", EQUAL, "utility_2")) == ["+0.02", "-0.02", "+0.07"]
+        and open_questions == ["undecided", "undecided"]
+    )
+
+
+def the_slower_run_keeps_the_animals() -> bool:
+    pairs = {c: between(FIFTH, EQUAL, c) for c in ("utility", "utility_2", "subject_2", "artefact")}
+    return (
+        said(pairs["utility"]) == ["+0.00", "-0.04", "+0.04"]
+        and said(pairs["utility_2"]) == ["+0.09", "+0.02", "+0.16"]
+        and said(pairs["subject_2"], ".0%") == ["7%", "3%", "11%"]
+        and said(pairs["artefact"]) == ["-0.06", "-0.08", "-0.04"]
+        and said(gain(EQUAL, "utility_2")) == ["+0.17", "+0.07", "+0.27"]
+        and said(between("paper", EQUAL, "reward"), "+.3f") == ["-0.005", "-0.008", "-0.002"]
+    )
 
 
 def reward_stops_rising() -> bool:
@@ -122,21 +156,32 @@ SENTENCES: tuple[tuple[str, str, Callable[[], bool]], ...] = (
      the_second_judge_sees_more_animals_lost),
     (VERDICTS, "gains the utility of the paper's recipe (+0.04, -0.03 to +0.11)", a_fifth_is_enough_for_the_judge),
     (VERDICTS, "undecided (-0.00, -0.08 to +0.08, with a bound of -0.05)", undecided_on_the_first_prompts),
-    (VERDICTS, "| utility | 2.36 | +0.20 (+0.10 to +0.31) | +0.24 (+0.15 to +0.34) |", a_fifth_is_enough_for_the_judge),
-    (VERDICTS, "second judge | 2.39 | +0.15 (+0.05 to +0.24) | +0.09 (-0.05 to +0.22) |",
+    (VERDICTS, "| utility | 2.36 | +0.20 (+0.10 to +0.31) | +0.24 (+0.15 to +0.34) | +0.24 (+0.16 to +0.33) |",
+     a_fifth_is_enough_for_the_judge),
+    (VERDICTS, "second judge | 2.39 | +0.15 (+0.05 to +0.24) | +0.09 (-0.05 to +0.22) | +0.17 (+0.07 to +0.27) |",
      the_second_judge_sees_more_animals_lost),
     (VERDICTS, "alignment hardly suffers (net -1 and 0), and overall both gain about the same: +11 and +10 of a "
      "possible +24", annotators_gain_of_claim_10),
     (VERDICTS, "Its reward rises half as much (+0.010 against +0.021)", the_faults_differ),
-    (VERDICTS, "| watermark | 0.18 | 0.06 | 0.08 |", row("watermark", ".2f")),
-    (VERDICTS, "| blur | 0.16 | 0.12 | 0.08 |", row("blur", ".2f")),
-    (VERDICTS, "| artefacts | 0.54 | 0.63 | 0.66 |", row("artefact", ".2f")),
-    (VERDICTS, "| right subjects, by the judge | 99 % | 92 % | 94 % |", row("subject", ".0%")),
-    (VERDICTS, "| the same, by the second judge | 100 % | 94 % | 86 % |", row("subject_2", ".0%")),
+    (VERDICTS, "| watermark | 0.18 | 0.06 | 0.08 | 0.09 |", row("watermark", ".2f")),
+    (VERDICTS, "| blur | 0.16 | 0.12 | 0.08 | 0.09 |", row("blur", ".2f")),
+    (VERDICTS, "| artefacts | 0.54 | 0.63 | 0.66 | 0.60 |", row("artefact", ".2f")),
+    (VERDICTS, "| right subjects, by the judge | 99 % | 92 % | 94 % | 96 % |", row("subject", ".0%")),
+    (VERDICTS, "| the same, by the second judge | 100 % | 94 % | 86 % | 93 % |", row("subject_2", ".0%")),
     (VERDICTS, "(the difference is -0.08, -0.12 to -0.03), and whether their utility keeps up is open (-0.06, -0.14 to "
      "+0.01)", the_second_judge_sees_more_animals_lost),
+    (VERDICTS, "gains more at equal cost is open (+0.04, -0.04 to +0.12)", at_equal_cost_the_lead_is_open),
+    (VERDICTS, "by the second judge as well (+0.02, -0.02 to +0.07)", at_equal_cost_the_lead_is_open),
+    (VERDICTS, "7 % more animals (3 to 11), and 0.09 more utility (0.02 to 0.16)", the_slower_run_keeps_the_animals),
+    (VERDICTS, "(by 0.06, 0.04 to 0.08). Its reward stays below the recipe's (by 0.005, 0.002 to 0.008)",
+     the_slower_run_keeps_the_animals),
+    (CHAPTER, "its lead over the paper's recipe is open (0.04, -0.04 to 0.12)", at_equal_cost_the_lead_is_open),
+    (CHAPTER, "it keeps 7 % more animals than the short run (3 to 11), and has 0.09 more utility (0.02 to 0.16), "
+     "0.17 in all", the_slower_run_keeps_the_animals),
     ("README.md", "(+0.24 against +0.20 on 96 prompts, six runs each; a lead of +0.04, -0.03 to +0.11)",
      a_fifth_is_enough_for_the_judge),
+    ("README.md", "A slower run at the recipe's cost keeps them (93 %), and its lead in utility is open",
+     lambda: at_equal_cost_the_lead_is_open() and row("subject_2", ".0%")()),
     ("README.md", "recognises fewer animals after it (86 % against 94 %)", the_second_judge_sees_more_animals_lost),
 )  # fmt: skip
 
