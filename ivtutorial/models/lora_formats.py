@@ -48,7 +48,7 @@ _OTHERS = (
     (r"_lora\.(down|up)_linear", "a checkpoint of the authors: run `ivtutorial convert` on it first"),
 )
 _TEXT = re.compile(r"^(lora_te\d*_|text_encoder(_\d)?\.|base_model\.model\.text_model\.)")
-_PATTERN = r".*\.({})$"  # how PEFT reads a key of alpha_pattern
+_PATTERN = r"(.*\.)?({})$"  # how PEFT reads a key of alpha_pattern
 logger = logging.getLogger(__name__)
 
 

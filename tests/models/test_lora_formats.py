@@ -115,6 +115,8 @@ def test_alpha_in_the_file_counts(
         ({"r": 4, "lora_alpha": 4, "use_rslora": True}, 2.0),  # alpha / sqrt(rank) = 4 / 2
         ({"r": 8, "rank_pattern": {"to_.*": 4}, "lora_alpha": 4}, 1.0),  # the rank is what the matrices have
         ({"r": 4, "lora_alpha": 4, "alpha_pattern": {"to_q|to_k|to_v|to_out.0": 2}}, 0.5),
+        ({"r": 4, "lora_alpha": 4, "alpha_pattern": {"^.*": 2}}, 0.5),  # from the name's beginning, as PEFT's page has
+        ({"r": 4, "lora_alpha": 4, "alpha_pattern": {r"(down|mid|up)_block.*|transformer_in\..*": 2}}, 0.5),
     ],
 )
 def test_a_folder_of_peft_brings_its_settings(
