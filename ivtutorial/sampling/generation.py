@@ -8,10 +8,9 @@ after fine-tuning form pairs.
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -98,7 +97,7 @@ def make_jobs(prompts: Sequence[str], seeds: int | Sequence[int] = 0) -> list[Jo
         raise InputError(f"Expected a list with at least one prompt, got {prompts!r}.")
     texts = [check_caption(prompt) for prompt in prompts]
     try:
-        several = [operator.index(seed) for seed in ([seeds] if isinstance(seeds, Integral) else seeds)]
+        several = [operator.index(seed) for seed in (seeds if isinstance(seeds, Iterable) else [seeds])]
     except TypeError:  # None, text, or numbers that are not whole
         several = []
     if not several or min(several) < 0 or len(set(several)) < len(several):

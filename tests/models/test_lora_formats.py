@@ -79,6 +79,8 @@ FORMATS: dict[str, Callable[[str], str]] = {
     "PEFT with the adapter's name": lambda name: f"base_model.model.{name.replace('.weight', '.default.weight')}",
     "PEFT twice": lambda name: name.replace(".weight", ".default_0.default.weight"),
     "PEFT around a pipeline": lambda name: f"base_model.model.unet.{name}",
+    "PEFT around a compiled network": lambda name: f"base_model.model._orig_mod.{name}",
+    "a whole model of its trainer": lambda name: f"model.diffusion_model.{name}",
     "kohya": kohya,
     "older diffusers, processors": lambda name: f"unet.{processors(name)}",
     "older diffusers, processors, without a prefix": processors,
