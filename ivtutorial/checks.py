@@ -9,12 +9,15 @@ Settings are checked in `__post_init__`, one line a rule; each check raises for 
     share(self, "caption_dropout")      # 0 <= p < 1
     within(self, eta=(0, 1))            # 0 <= eta <= 1
     one_of(self, selection=("random", "first"))
+    switches(self)                      # every field that is a bool holds one
 """
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable, Collection, Sequence
+from numbers import Integral
 from typing import Any, TypeGuard
 
 from torch import Tensor
@@ -23,13 +26,16 @@ from ivtutorial.errors import InputError
 
 
 def whole(settings: object, **least: int) -> None:
-    """Refuse settings that are not whole numbers of at least the given ones.
+    """Refuse settings that are not whole numbers of at least the given ones; numpy's become Python's, as JSON needs.
 
     Raises:
         InputError: the first of them.
     """
     for name, low in least.items():
         value = getattr(settings, name)
+        if isinstance(value, Integral) and not isinstance(value, int):
+            value = int(value)
+            object.__setattr__(settings, name, value)  # they are frozen
         if not is_whole(value, low):
             raise InputError(f"{name} = {value!r}: expected a whole number of at least {low}.")
 
@@ -78,7 +84,14 @@ def share(settings: object, *names: str) -> None:
     Raises:
         InputError: the first of them.
     """
-    _numbers(settings, names, lambda value: 0 <= value < 1, "a share from 0 up to, not including, 1")
+    for name in names:
+        if not is_share(value := getattr(settings, name)):
+            raise InputError(f"{name} = {value!r}: expected a share from 0 up to, not including, 1.")
+
+
+def is_share(value: Any) -> bool:
+    """Whether a value is a number from 0 up to, not including, 1; True and False are none."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < 1
 
 
 def within(settings: object, **bounds: tuple[float, float]) -> None:
@@ -101,6 +114,18 @@ def one_of(settings: object, **choices: Collection[Any]) -> None:
         value = getattr(settings, name)
         if value not in known:
             raise InputError(f"{name} = {value!r}: expected one of {', '.join(map(str, known))}.")
+
+
+def switches(settings: Any) -> None:
+    """Refuse a dataclass whose fields of type bool hold anything else: the text "False" would switch on.
+
+    Raises:
+        InputError: the first of them.
+    """
+    for field in dataclasses.fields(settings):
+        value = getattr(settings, field.name)
+        if field.type in ("bool", bool) and not isinstance(value, bool):
+            raise InputError(f"{field.name} = {value!r}: expected true or false.")
 
 
 def _numbers(settings: object, names: Sequence[str], holds: Callable[..., bool], expected: str) -> None:

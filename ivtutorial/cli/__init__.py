@@ -7,6 +7,7 @@ number. Modules that take long to import are imported inside the commands, so th
 
 from __future__ import annotations
 
+import errno
 import io
 import sys
 from collections.abc import Sequence
@@ -55,6 +56,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         app(args=None if arguments is None else list(arguments), prog_name="ivtutorial")
     except InputError as error:
         print(f"ivtutorial: error: {error}", file=sys.stderr)
+        raise SystemExit(2) from None
+    except OSError as error:
+        if error.errno != errno.ENOSPC or error.filename is not None:
+            raise
+        # No file of ours: `ivtutorial score clips > scores.txt`, and the disk is full.
+        print(f"ivtutorial: error: cannot print the result ({error.strerror or error}).", file=sys.stderr)
         raise SystemExit(2) from None
 
 

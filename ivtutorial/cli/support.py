@@ -36,11 +36,12 @@ def default_processes(wanted: int | None, device: str | None = None) -> int:
     import torch
 
     from ivtutorial.system.device import choose_device
+    from ivtutorial.system.processes import started_processes
     from ivtutorial.system.provenance import cores
 
     if wanted is not None:
         chosen = wanted
-    elif int(os.environ.get("WORLD_SIZE", "1")) > 1 or choose_device(device).type == "cuda":
+    elif started_processes() > 1 or choose_device(device).type == "cuda":
         return 1
     else:
         chosen = min(2, cores())

@@ -15,6 +15,7 @@ import typer
 from ivtutorial.cli.export import merged_dtype
 from ivtutorial.cli.options import Device, Json, Method, Model, Out, Precision, Processes, Reward, Root, Trackers
 from ivtutorial.cli.support import chosen_precision, default_processes, quiet_loading, show
+from ivtutorial.data.captions import number
 from ivtutorial.errors import InputError
 
 
@@ -213,7 +214,7 @@ def merge_settings(
     """
     from ivtutorial.method.instructvideo import InstructVideo
     from ivtutorial.training import presets
-    from ivtutorial.training.config import FinetuneConfig, read_config, read_settings
+    from ivtutorial.training.config import FinetuneConfig, method_settings, read_config, read_settings
 
     base = FinetuneConfig().to_dict()
     del base["lr"], base["frames"], base["fps"], base["method"]["tau"], base["method"]["guidance"]
@@ -226,6 +227,8 @@ def merge_settings(
     if (method.get("name") or base["method"]["name"]).lower() != base["method"]["name"].lower():
         base["method"] = {"name": method["name"]}
     if official:
+        if not {"offset_noise", "train_mode"} <= method_settings(base["method"]["name"]):
+            raise InputError(f"--official is of instructvideo: leave it out with the method {base['method']['name']}.")
         switches = asdict(InstructVideo.official())
         base["method"] |= {name: switches[name] for name in ("offset_noise", "train_mode")}
     base |= {name: value for name, value in chosen.items() if value is not None}
@@ -234,6 +237,8 @@ def merge_settings(
         name, equals, value = assignment.partition("=")
         if not equals:
             raise InputError(f"--set {assignment}: expected NAME=VALUE, such as grad_clip=1 or method.normalise=true.")
+        if name == "method.name":
+            raise InputError(f"--set {assignment}: the method is chosen by --method {value}.")
         part, dot, rest = name.partition(".")
         target = base[part] if dot and isinstance(base.get(part), dict) else base
         target[rest if target is not base else name] = _value(value)
@@ -241,8 +246,14 @@ def merge_settings(
 
 
 def _value(text: str) -> Any:
-    """A JSON value, or else the text itself."""
+    """A JSON value, or True, False, None or a number as Python writes it (.5, +1), or else the text itself.
+
+    A number without a fraction is a whole one, however it is written: 1e4 steps are 10,000.
+    """
+    known = {"True": True, "False": False, "None": None}
     try:
-        return json.loads(text)
+        value = known[text] if text in known else json.loads(text)
     except ValueError:
-        return text
+        given = number(text)
+        value = text if given is None else given
+    return int(value) if isinstance(value, float) and value.is_integer() else value

@@ -106,6 +106,8 @@ def check_entries(
             _write_sheet(sheets / f"sheet-{pages:03d}.png", page)
             page, pages = [], pages + 1
         advance(1)
+    if sheets is not None:
+        _remove_from(sheets, pages)
     return results
 
 
@@ -157,6 +159,13 @@ def _in_order(
     with ThreadPoolExecutor(max(1, workers)) as pool:
         while block := list(islice(waiting, 8 * max(1, workers))):
             yield from pool.map(look, block)
+
+
+def _remove_from(sheets: Path, pages: int) -> None:
+    """What a longer list left there shows clips that are not in this one."""
+    for old in sheets.glob("sheet-*.png"):
+        if old.stem.removeprefix("sheet-").isdecimal() and int(old.stem.removeprefix("sheet-")) >= pages:
+            old.unlink(missing_ok=True)
 
 
 def _write_sheet(path: Path, page: Sequence[tuple[Frames, str]]) -> None:

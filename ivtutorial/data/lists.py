@@ -204,6 +204,8 @@ def _beside_text(root: Path, path: Path) -> Entry:
     if not inside(path, root):
         problem = f"{name} is a link that leaves {root}; put the clip itself there (cp -L)."
         return Entry(name, "refused", None, problem)
+    if path.is_dir():
+        return Entry(name, "undecodable", None, f"{name} is a folder under a video's name; rename it.")
     if not text.is_file():
         text = next((file for file in root.iterdir() if file.name.lower() == text.name.lower()), text)
     if not text.is_file():

@@ -160,6 +160,8 @@ def _on_disk(name: str) -> str:
 
 
 def _near(path: Path) -> str:
+    if path.is_dir():
+        return "; it is a folder."
     try:
         names = [item.name for item in path.parent.iterdir()] if path.parent.is_dir() else []
     except OSError:

@@ -108,8 +108,9 @@ def prepare(
         The good clips, the counts and the problems.
 
     Raises:
-        InputError: no such list, bad clips (all named, also in report.csv), none left, OUT cannot be written, or the
-            GPU's memory is too small: clips that were encoded stay so. Or there is no such device, or no PyAV.
+        InputError: no such list, bad clips (all named, also in report.csv), none left, OUT cannot be written or is the
+            folder of the clips, or the GPU's memory is too small: clips that were encoded stay so. Or there is no such
+            device, or no PyAV.
 
     Example:
         >>> prepare("my_clips", "runs/my_clips").counts  # doctest: +SKIP
@@ -117,6 +118,7 @@ def prepare(
     """
     need_pyav()
     out, named = Path(out), isinstance(model, (str, Path))
+    _check_apart(Path(source), out)
     check_writable(out)
     where = choose_device(device) if named else torch.device("cpu")  # a backbone stays where it is
     backbone = None if model is None else open_encoder(model, dtype, where)
@@ -137,6 +139,12 @@ def prepare(
         launch(_encode_share, processes, backbone if processes == 1 else model, *arguments)
     wait_for_all()
     return Prepared(out, good, counts(results), problems)
+
+
+def _check_apart(source: Path, out: Path) -> None:
+    """In the folder of the clips the manifest would take the place of its list, and clips added later be left out."""
+    if source.is_dir() and source.resolve() == out.resolve() and list_in(source).name != PREPARED:
+        raise InputError(f"{out} is the folder of the clips itself: give another one to write into (--out FOLDER).")
 
 
 def _good_clips(

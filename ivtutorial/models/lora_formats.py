@@ -35,7 +35,8 @@ from ivtutorial.weights.files import read_weights, tensors_of
 LORA_FILE = "pytorch_lora_weights.safetensors"
 _FILES = (LORA_FILE, "adapter_model.safetensors", "pytorch_lora_weights.bin", "adapter_model.bin")
 _PREFIX = re.compile(
-    r"^(base_model\.model\.)?(unet\.|diffusion_model\.|transformer\.|model\.|module\.|lora_unet_|lora_transformer_)?_?"
+    r"^(base_model\.model\.)?(unet\.|diffusion_model\.|transformer\.|model\.|module\.|_orig_mod\.|lora_unet_|"
+    r"lora_transformer_)*_?"
 )
 _SIDES = {"A": "A", "down": "A", "B": "B", "up": "B"}
 _MATRIX = re.compile(
@@ -48,7 +49,7 @@ _OTHERS = (
     (r"_lora\.(down|up)_linear", "a checkpoint of the authors: run `ivtutorial convert` on it first"),
 )
 _TEXT = re.compile(r"^(lora_te\d*_|text_encoder(_\d)?\.|base_model\.model\.text_model\.)")
-_PATTERN = r".*\.({})$"  # how PEFT reads a key of alpha_pattern
+_PATTERN = r"(.*\.)?({})$"  # how PEFT reads a key of alpha_pattern
 logger = logging.getLogger(__name__)
 
 

@@ -21,7 +21,7 @@ from typing import Literal, get_args
 
 import torch
 
-from ivtutorial.checks import one_of, whole
+from ivtutorial.checks import one_of, switches, whole
 
 Precision = Literal["fp32", "bf16", "fp16"]
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -71,6 +71,7 @@ class Memory:
     def __post_init__(self) -> None:
         one_of(self, **{part: (None, *get_args(Precision)) for part in _PARTS}, guidance_passes=(1, 2))
         whole(self, decode_chunk=1)
+        switches(self)
 
     def dtypes(self, compute: Precision = "fp32") -> dict[str, torch.dtype]:
         """The precision of each part as torch's type, for `open_model` and `open_reward`.

@@ -7,7 +7,8 @@ after fine-tuning form pairs.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import operator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -90,12 +91,15 @@ def make_jobs(prompts: Sequence[str], seeds: int | Sequence[int] = 0) -> list[Jo
     """Every prompt with every seed, ordered by prompt, then by seed.
 
     Raises:
-        InputError: no prompts, one that is not text, no seeds, or one that is negative or there twice.
+        InputError: no prompts, one that is not text, no seeds, or one that is no number, negative or there twice.
     """
     if isinstance(prompts, str) or not len(prompts):
         raise InputError(f"Expected a list with at least one prompt, got {prompts!r}.")
     texts = [check_caption(prompt) for prompt in prompts]
-    several = [seeds] if isinstance(seeds, int) else list(seeds)
+    try:
+        several = [operator.index(seed) for seed in (seeds if isinstance(seeds, Iterable) else [seeds])]
+    except TypeError:  # None, text, or numbers that are not whole
+        several = []
     if not several or min(several) < 0 or len(set(several)) < len(several):
         raise InputError(f"seeds = {seeds!r}: expected one whole number >= 0, or several different ones.")
     return [Job(index, text, seed) for index, text in enumerate(texts) for seed in several]

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
+from ivtutorial.checks import not_negative, whole, within
 from ivtutorial.errors import InputError
 from ivtutorial.method.schedule import ddim_timesteps
 from ivtutorial.models.dit.prompt_side import PromptSide
@@ -49,14 +50,10 @@ class Sampling:
         ddim_timesteps(self.D)
         if self.precision not in (None, *DTYPES):
             raise InputError(f"precision = {self.precision!r}: expected {', '.join(DTYPES)}, or None.")
-        sides = [side for side in (self.height, self.width) if side is not None]
-        if min([self.frames, self.batch_size, *sides]) < 1:
-            raise InputError(
-                f"frames = {self.frames}, batch_size = {self.batch_size}, height = {self.height}, "
-                f"width = {self.width}: expected at least 1 of each."
-            )
-        if not 0 <= self.eta <= 1 or not 0 <= self.guidance < float("inf"):
-            raise InputError(f"eta = {self.eta}, guidance = {self.guidance}: expected 0 <= eta <= 1, guidance >= 0.")
+        sides = [side for side in ("height", "width") if getattr(self, side) is not None]
+        whole(self, **dict.fromkeys(("frames", "batch_size", *sides), 1))
+        within(self, eta=(0, 1))
+        not_negative(self, "guidance")
 
 
 def settled(

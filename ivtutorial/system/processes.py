@@ -64,7 +64,7 @@ def launch(function: Callable[..., Result], processes: int, *args: Any, group: b
         raise InputError(f"processes = {processes!r}: expected a whole number of at least 1.")
     if processes == 1:
         return [function(*args)]
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+    if started_processes() > 1:
         raise InputError(
             f"processes = {processes} inside one of several processes: leave it at 1 under torchrun or accelerate."
         )
@@ -81,6 +81,18 @@ def launch(function: Callable[..., Result], processes: int, *args: Any, group: b
         finally:
             _end(workers)
         return [pickle.loads(Path(folder, f"result-{rank}.pkl").read_bytes()) for rank in range(processes)]
+
+
+def started_processes() -> int:
+    """How many processes torchrun, accelerate launch or `launch` says it has started (WORLD_SIZE); 1 without them.
+
+    Raises:
+        InputError: WORLD_SIZE is not a number.
+    """
+    text = os.environ.get("WORLD_SIZE", "1")
+    if not text.isdecimal():
+        raise InputError(f"WORLD_SIZE = {text!r} in the environment: expected a number, as torchrun sets it. Unset it.")
+    return int(text)
 
 
 def _store(path: Path, content: Any) -> None:

@@ -6,7 +6,6 @@ function does what is right for a single process.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TypeVar
@@ -14,6 +13,9 @@ from typing import TypeVar
 import torch
 import torch.distributed as dist
 from torch import Tensor
+
+from ivtutorial.errors import InputError, first_line
+from ivtutorial.system.processes import started_processes
 
 Item = TypeVar("Item")
 
@@ -34,11 +36,19 @@ def joined() -> Iterator[bool]:
 
     Yields:
         Whether this process is the first, which reports and writes what belongs to all.
+
+    Raises:
+        InputError: WORLD_SIZE asks for several processes, and nothing has started them.
     """
-    several = int(os.environ.get("WORLD_SIZE", "1")) > 1
-    new = several and dist.is_available() and not dist.is_initialized()
+    new = started_processes() > 1 and dist.is_available() and not dist.is_initialized()
     if new:
-        dist.init_process_group("gloo")
+        try:
+            dist.init_process_group("gloo")
+        except ValueError as error:  # a part of what torchrun sets
+            raise InputError(
+                f"WORLD_SIZE is {started_processes()} in the environment, but the processes cannot meet "
+                f"({first_line(error)}). Start them with torchrun, or unset WORLD_SIZE."
+            ) from error
     try:
         yield rank_and_world()[0] == 0
     finally:

@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_args
 
-from ivtutorial.checks import not_negative, one_of, positive, share, whole
+from ivtutorial.checks import is_share, not_negative, one_of, positive, share, switches, whole
 from ivtutorial.data.captions import check_caption
 from ivtutorial.errors import InputError
 from ivtutorial.method.instructvideo import InstructVideo
@@ -118,9 +118,8 @@ class FinetuneConfig:
     guards: Guards = field(default_factory=Guards)
 
     def __post_init__(self) -> None:
+        self._check_groups()
         object.__setattr__(self, "betas", tuple(self.betas))
-        if isinstance(self.sample_prompts, str):
-            raise InputError(f"sample_prompts = {self.sample_prompts!r}: expected a list of texts.")
         check_trackers(self.trackers)
         object.__setattr__(self, "trackers", tuple(self.trackers))
         object.__setattr__(self, "sample_prompts", tuple(check_caption(text) for text in self.sample_prompts))
@@ -141,16 +140,33 @@ class FinetuneConfig:
                 "patience counts rounds of samples: set sample_every, and sample_prompts that are held out."
             )
 
+    def _check_groups(self) -> None:
+        """Lists, groups and the decoder's path hold what their names say; a path is kept as text, as in JSON."""
+        for name, items in (("betas", "two numbers"), ("sample_prompts", "texts")):
+            value = getattr(self, name)
+            if not isinstance(value, (list, tuple)):
+                raise InputError(f"{name} = {value!r}: expected a list of {items}.")
+        for name, part in _NESTED.items():
+            if not isinstance(getattr(self, name), part):
+                raise InputError(f"{name} = {getattr(self, name)!r}: expected {part.__name__}(...).")
+        if isinstance(self.decoder, Path):
+            object.__setattr__(self, "decoder", str(self.decoder))
+        if not isinstance(self.decoder, (str, type(None))):
+            raise InputError(f"decoder = {self.decoder!r}: expected the path of a file, or None.")
+        switches(self)
+
     def _check_numbers(self) -> None:
         whole(self, steps=1, warmup=0, batch_size=1, accumulation=1, seed=0, lora_rank=1, frames=1)
         whole(self, max_skipped=1, checkpoint_every=1, keep=1, sample_every=0, sample_seed=0)
         whole(self, **{name: 1 for name in ("height", "width", "patience") if getattr(self, name) is not None})
+        if self.seed >= 2**64:
+            raise InputError(f"seed = {self.seed}: expected a whole number below 2**64.")
         if self.noise_seed is not None:
             whole(self, noise_seed=0)
         positive(self, "lr", "fps", *(["grad_clip"] if self.grad_clip is not None else []))
         not_negative(self, "weight_decay", "min_rise")
         share(self, "ema")
-        if len(self.betas) != 2 or not all(0 <= beta < 1 for beta in self.betas):
+        if len(self.betas) != 2 or not all(is_share(beta) for beta in self.betas):
             raise InputError(f"betas = {self.betas!r}: expected two numbers from 0 up to, not including, 1.")
 
     def lr_at(self, step: int) -> float:
@@ -222,6 +238,15 @@ def settings_group(values: Any, name: str) -> dict[str, Any]:
     return dict(values)
 
 
+def method_settings(name: str) -> set[str]:
+    """The names of a method's own settings, those of `ivtutorial.method.settings` included.
+
+    Raises:
+        InputError: an unknown method.
+    """
+    return {item.name for item in dataclasses.fields(_method_named(name))}
+
+
 def _method_named(name: Any) -> type[RewardMethod]:
     for known, kind in METHODS.items():
         if known.lower() == str(name).lower():
@@ -233,10 +258,12 @@ def _method_named(name: Any) -> type[RewardMethod]:
 
 def _build(kind: Any, values: Mapping[str, Any]) -> Any:
     known = [f.name for f in dataclasses.fields(kind)]
-    nested = [f"{name}.{f.name}" for name, part in _NESTED.items() if name in known for f in dataclasses.fields(part)]
+    groups = {**_NESTED, "method": type(values.get("method", InstructVideo()))}
+    nested = [f"{name}.{f.name}" for name, part in groups.items() if name in known for f in dataclasses.fields(part)]
     for name in values:
         if name not in known:
-            near = difflib.get_close_matches(name, [*known, *nested], n=1)
+            same = [item for item in nested if item.partition(".")[2] == name]
+            near = same or difflib.get_close_matches(name, [*known, *nested], n=1)
             hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}."
             raise InputError(f"unknown setting {name!r} of {kind.__name__}: {hint}")
     try:

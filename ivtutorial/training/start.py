@@ -48,7 +48,7 @@ def make_accelerator(config: FinetuneConfig, device: torch.device, out: Path) ->
     """
     from accelerate import Accelerator
     from accelerate.state import AcceleratorState, GradientState
-    from accelerate.utils import AutocastKwargs, ProjectConfiguration
+    from accelerate.utils import AutocastKwargs, GradientAccumulationPlugin, ProjectConfiguration
 
     cpu = device.type == "cpu"
     if cpu and config.precision == "fp16":
@@ -62,6 +62,8 @@ def make_accelerator(config: FinetuneConfig, device: torch.device, out: Path) ->
         mixed_precision="no" if config.precision == "fp32" else config.precision,
         log_with=installed_trackers(config.trackers),
         project_config=ProjectConfiguration(str(out), logging_dir=str(out / FOLDER)),
+        # Passes are averaged here; the number in the environment, from `accelerate config`, would divide once more.
+        gradient_accumulation_plugin=GradientAccumulationPlugin(num_steps=1),
         # What sampling without gradient leaves in the cache has no gradient in the loss either, before torch 2.11.
         kwargs_handlers=[AutocastKwargs(cache_enabled=False)],
     )

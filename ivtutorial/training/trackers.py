@@ -36,7 +36,7 @@ logger = logging.getLogger(__name__)
 
 def check_trackers(names: Sequence[str]) -> None:
     """Raises an InputError that names what is unknown."""
-    if isinstance(names, str) or not set(names) <= set(TRACKERS):
+    if not isinstance(names, (list, tuple)) or not set(names) <= set(TRACKERS):
         raise InputError(f"trackers = {names!r}: expected a list of {', '.join(TRACKERS)}, or an empty one.")
 
 

@@ -28,6 +28,7 @@ from ivtutorial.video.timing import Stamp, rising
 if TYPE_CHECKING:
     import av
 
+_PLAYLISTS = ("concat", "hls", "dash", "imf")  # whatever the name of such a file ends in
 _ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}  # FFmpeg's own decoders of these leave transparency out
 
 
@@ -133,8 +134,12 @@ class Video:
         from av.stream import Disposition
 
         kind = self.container.format.name
+        if kind == "webp_pipe":
+            raise InputError(f"{self.path}: is WebP, which is read as a still picture only; convert it to MP4 first.")
         if kind.endswith("_pipe") or kind == "image2":
             raise InputError(f"{self.path}: is a picture ({kind.removesuffix('_pipe')}), not a video.")
+        if kind in _PLAYLISTS:
+            raise InputError(f"{self.path}: is a list of other files ({kind}), not a video; give those files.")
         moving = [s for s in self.container.streams.video if not s.disposition & Disposition.attached_pic]
         if not moving:
             kinds = sorted({stream.type for stream in self.container.streams}) or ["nothing"]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -35,3 +37,13 @@ def test_a_prompt_of_the_command_line_is_read_as_utf8_in_any_locale() -> None:
     assert [prompt.text for prompt in prompts_given(arguments, None)] == ["a fox 🦊", "größer 🦊"]
     with pytest.raises(InputError, match="Unicode text"):
         prompts_given(["caf\udce9"], None)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device that is always full")
+def test_a_full_disk_behind_the_output_is_one_clear_error() -> None:
+    """`ivtutorial score clips > scores.txt` where nothing can be written any more."""
+    with open("/dev/full", "w") as full:
+        command = [sys.executable, "-m", "ivtutorial.cli", "--version"]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr == "ivtutorial: error: cannot print the result (No space left on device).\n"

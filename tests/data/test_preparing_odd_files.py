@@ -16,7 +16,7 @@ import torch
 from ivtutorial.data import check
 from ivtutorial.data.clips import read_clips
 from ivtutorial.data.dataset import encode_clips
-from ivtutorial.data.lists import Clip
+from ivtutorial.data.lists import Clip, read_entries
 from ivtutorial.data.preparation import prepare
 from ivtutorial.errors import InputError
 from ivtutorial.video.writer import write_video
@@ -146,3 +146,36 @@ def test_what_was_converted_is_in_the_report(toy: Backbone, tmp_path: Path) -> N
     notes = {row["entry"]: row["notes"] for row in report_of(tmp_path / "out")}
     assert notes["hdr.mkv"] == "HDR (PQ) tone-mapped" and notes["clear.mov"] == "transparent parts laid on black"
     assert "tokens, the model reads" in notes["plain.mp4"]
+
+
+def test_the_folder_of_the_clips_is_not_written_into(folder: Path, tmp_path: Path) -> None:
+    """There the manifest would be read in place of the list: a clip added later would be left out without a word."""
+    (folder / "captions.csv").write_text("video,caption\na.mp4,a fox\n")
+    with pytest.raises(InputError, match="is the folder of the clips itself: give another one"):
+        prepare(folder, folder / ".." / "clips", None, frames=4)
+    assert sorted(path.name for path in folder.iterdir()) == ["a.mp4", "b.mp4", "c.mp4", "captions.csv"]
+    prepare(folder, tmp_path / "out", None, frames=4)
+    assert prepare(tmp_path / "out", tmp_path / "out", None, frames=4).counts == {"ok": 1}  # what it wrote itself
+
+
+def test_sheets_of_a_longer_list_do_not_stay(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(check, "PAGE", 2)
+    rows = ["a.mp4,a fox", "b.mp4,a hen", "c.mp4,a cat"]
+    (folder / "captions.csv").write_text("\n".join(["video,caption", *rows]))
+    prepare(folder, tmp_path / "out", None, frames=4)
+    (tmp_path / "out" / "sheets" / "sheet-of-mine.png").write_bytes(b"mine")
+    (folder / "captions.csv").write_text("\n".join(["video,caption", *rows[:2]]))
+    prepare(folder, tmp_path / "out", None, frames=4)
+    left = sorted(path.name for path in (tmp_path / "out" / "sheets").iterdir())
+    assert left == ["sheet-000.png", "sheet-of-mine.png"]
+
+
+def test_a_folder_under_a_videos_name_is_named_as_one(folder: Path, tmp_path: Path) -> None:
+    for name in "abc":
+        (folder / f"{name}.txt").write_text("a fox")
+    (folder / "d.mp4").mkdir()
+    (folder / "d.txt").write_text("a hen")
+    result = prepare(folder, tmp_path / "out", None, frames=4, skip_bad=True)
+    assert result.problems == ["d.mp4 is a folder under a video's name; rename it."]
+    (folder / "captions.csv").write_text("video,caption\na.mp4,a fox\nd.mp4,a hen\n")
+    assert read_entries(folder)[1].problem == "line 3: d.mp4: no such file; it is a folder."

@@ -79,6 +79,8 @@ FORMATS: dict[str, Callable[[str], str]] = {
     "PEFT with the adapter's name": lambda name: f"base_model.model.{name.replace('.weight', '.default.weight')}",
     "PEFT twice": lambda name: name.replace(".weight", ".default_0.default.weight"),
     "PEFT around a pipeline": lambda name: f"base_model.model.unet.{name}",
+    "PEFT around a compiled network": lambda name: f"base_model.model._orig_mod.{name}",
+    "a whole model of its trainer": lambda name: f"model.diffusion_model.{name}",
     "kohya": kohya,
     "older diffusers, processors": lambda name: f"unet.{processors(name)}",
     "older diffusers, processors, without a prefix": processors,
@@ -115,6 +117,8 @@ def test_alpha_in_the_file_counts(
         ({"r": 4, "lora_alpha": 4, "use_rslora": True}, 2.0),  # alpha / sqrt(rank) = 4 / 2
         ({"r": 8, "rank_pattern": {"to_.*": 4}, "lora_alpha": 4}, 1.0),  # the rank is what the matrices have
         ({"r": 4, "lora_alpha": 4, "alpha_pattern": {"to_q|to_k|to_v|to_out.0": 2}}, 0.5),
+        ({"r": 4, "lora_alpha": 4, "alpha_pattern": {"^.*": 2}}, 0.5),  # from the name's beginning, as PEFT's page has
+        ({"r": 4, "lora_alpha": 4, "alpha_pattern": {r"(down|mid|up)_block.*|transformer_in\..*": 2}}, 0.5),
     ],
 )
 def test_a_folder_of_peft_brings_its_settings(

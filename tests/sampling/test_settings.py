@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 import torch
 
 from ivtutorial.errors import InputError
 from ivtutorial.sampling import settings
+from ivtutorial.sampling.generation import make_jobs
 from ivtutorial.sampling.settings import Sampling, open_to_sample, settled
 
 if TYPE_CHECKING:
@@ -61,3 +65,27 @@ def test_the_whole_model_is_half_on_a_gpu_and_the_unet_alone_on_a_cpu(monkeypatc
     open_to_sample("m", Sampling(precision="fp16"), "cuda")
     open_to_sample("m", Sampling(precision="bf16"), "cpu")
     assert opened == [("m", torch.float16, GPU), ("m", {"unet": torch.bfloat16}, CPU)]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [{"frames": 16.0}, {"frames": None}, {"batch_size": "2"}, {"height": 64.0}, {"width": 0}, {"guidance": "3"},
+     {"guidance": None}, {"eta": "0"}, {"eta": 2}],
+)  # fmt: skip
+def test_settings_of_sampling_are_refused_by_name(values: dict[str, Any]) -> None:
+    with pytest.raises(InputError, match=next(f"^{name} = " for name in values)):
+        Sampling(**values)
+
+
+def test_numbers_of_numpy_sample_and_are_stored() -> None:
+    """A table of results is JSON, which is written after all clips: numpy's whole numbers would fail there."""
+    sampling = Sampling(frames=np.int64(4))  # type: ignore[arg-type]
+    seeds = [job.seed for job in make_jobs(["a fox"], np.arange(2))]  # type: ignore[arg-type]
+    assert json.dumps([asdict(sampling)["frames"], *seeds]) == "[4, 0, 1]"
+    assert make_jobs(["a fox"], np.int64(7))[0].seed == 7  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("seeds", [None, "3", 1.5, [1.5], [None], [], [1, 1], -1])
+def test_seeds_that_are_none(seeds: Any) -> None:
+    with pytest.raises(InputError, match="expected one whole number >= 0, or several different ones"):
+        make_jobs(["a fox"], seeds)

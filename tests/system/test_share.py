@@ -8,8 +8,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import torch
 
+from ivtutorial.errors import InputError
 from ivtutorial.system.processes import launch
 from ivtutorial.system.share import average_gradients, gather, joined, own_share, rank_and_world, wait_for_all
 
@@ -65,3 +67,18 @@ def test_processes_that_torchrun_starts_join_and_share(tmp_path: Path) -> None:
 def test_a_single_process_joins_nothing() -> None:
     with joined() as first:
         assert first and rank_and_world() == (0, 1)
+
+
+@pytest.mark.parametrize("value", ["", "two"])
+def test_a_number_of_processes_that_is_none(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", value)
+    with pytest.raises(InputError, match=f"WORLD_SIZE = '{value}' in the environment: expected a number"), joined():
+        pass
+
+
+def test_a_number_of_processes_that_nobody_has_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A variable left over from another job: torch would complain of one that is missing."""
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.delenv("RANK", raising=False)
+    with pytest.raises(InputError, match="Start them with torchrun, or unset WORLD_SIZE"), joined():
+        pass

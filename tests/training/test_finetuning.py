@@ -22,9 +22,10 @@ from ivtutorial.models.lora import LORA_FILE, has_lora, lora_parameters
 from ivtutorial.models.named import open_model
 from ivtutorial.models.unet import VideoUNet
 from ivtutorial.sampling.generation import Sampling, generate
-from ivtutorial.training.config import read_config
+from ivtutorial.training.config import FinetuneConfig, read_config
 from ivtutorial.training.finetuning import export_merged, finetune
 from ivtutorial.training.run_folder import FinetuneResult, read_metrics
+from ivtutorial.training.start import make_accelerator
 from ivtutorial.video.reader import read_video
 from ivtutorial.video.writer import write_video
 from tests.tolerances import assert_close, roundings, tolerance
@@ -222,3 +223,14 @@ def test_a_run_that_repeats_itself_also_encodes_so(
     config = replace(CONFIG, steps=1, deterministic=True)
     finetune(toy, data, redness, tmp_path / "run", config, progress=False)
     assert seen == [True] and not torch.are_deterministic_algorithms_enabled()
+
+
+def test_the_accumulation_of_an_accelerate_config_changes_no_gradient(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """`accelerate launch` hands it over in the environment; the passes of a step are averaged already."""
+    monkeypatch.setenv("ACCELERATE_GRADIENT_ACCUMULATION_STEPS", "4")
+    accelerator = make_accelerator(FinetuneConfig(trackers=()), torch.device("cpu"), tmp_path)
+    weight = torch.ones(1, requires_grad=True)
+    accelerator.backward(3 * weight.sum())
+    assert weight.grad is not None and weight.grad.item() == 3

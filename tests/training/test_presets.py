@@ -84,6 +84,34 @@ def test_the_learning_rate_is_reported_where_it_is_not_that_of_the_paper() -> No
     assert given is not None and "0.0002, as given" in given
 
 
+@pytest.mark.parametrize(
+    ("assignment", "name", "value"),
+    [("steps=1e3", "steps", 1000), ("steps=1_000", "steps", 1000), ("lr=.001", "lr", 0.001), ("lr=+1e-3", "lr", 0.001),
+     ("grad_clip=None", "grad_clip", None), ("deterministic=True", "deterministic", True),
+     ("deterministic=false", "deterministic", False), ("trackers=[]", "trackers", ())],
+)  # fmt: skip
+def test_an_option_takes_values_as_json_and_as_python_write_them(assignment: str, name: str, value: object) -> None:
+    given = getattr(merge_settings(None, {}, {}, [assignment], False), name)
+    assert given == value and type(given) is type(value)
+
+
+@pytest.mark.parametrize(
+    ("assignments", "method", "official", "message"),
+    [
+        (["method.train_mode=off"], {}, False, "train_mode = 'off': expected true or false"),
+        (["steps=nan"], {}, False, "steps = nan: expected a whole number"),
+        (["K=2"], {}, False, "did you mean 'method.K'"),
+        (["method.name=draft"], {}, False, "--set method.name=draft: the method is chosen by --method draft"),
+        ([], {"name": "draft"}, True, "--official is of instructvideo: leave it out with the method draft"),
+    ],
+)
+def test_options_that_cannot_be_meant(
+    assignments: list[str], method: dict[str, str], official: bool, message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        merge_settings(None, {}, method, assignments, official)
+
+
 @pytest.mark.parametrize("wrong", [{"method": "draft"}, {"memory": 1}, {"guards": [1]}])
 def test_a_value_in_place_of_a_group_is_one_clear_error(wrong: dict[str, object], tmp_path: Path) -> None:
     (name, value) = next(iter(wrong.items()))

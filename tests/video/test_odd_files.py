@@ -9,6 +9,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from PIL import Image
 
 from ivtutorial.errors import InputError
 from ivtutorial.video.reader import read_video, read_video_with_notes, video_facts
@@ -179,3 +180,18 @@ def test_codecs_and_formats(tmp_path: Path, codec: str, container: str, kind: st
     assert np.abs(result - np.arange(8)).max() <= (
         1 if codec in ("mpeg4", "libvpx", "wmv2") else 0
     )  # these skip a little
+
+
+def test_a_file_that_names_other_files_is_no_video(tmp_path: Path) -> None:
+    """The hash of such a file says nothing of the frames, and a list is not to open files that it does not name."""
+    encode(tmp_path / "plain.mp4", numbered(8))
+    write(tmp_path / "clip.mp4", b"ffconcat version 1.0\nfile plain.mp4\n")
+    with pytest.raises(InputError, match=r"clip.mp4: is a list of other files \(concat\), not a video"):
+        read_video(tmp_path / "clip.mp4", 4, 8)
+
+
+def test_an_animated_webp_is_not_called_a_picture(tmp_path: Path) -> None:
+    pictures = [Image.fromarray(frame) for frame in numbered(8)]
+    pictures[0].save(tmp_path / "clip.webp", save_all=True, append_images=pictures[1:], duration=125)
+    with pytest.raises(InputError, match="is WebP, which is read as a still picture only; convert it to MP4 first"):
+        read_video(tmp_path / "clip.webp", 4, 8)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from ivtutorial.errors import InputError
+from ivtutorial.video import sheet
 from ivtutorial.video.sheet import contact_sheet
 from tests.video.synthetic import numbered, numbers
 
@@ -68,3 +69,20 @@ def test_a_title_on_several_lines_is_whole_and_makes_the_row_higher() -> None:
 def test_a_sheet_that_cannot_be_laid_out_is_refused(arguments: dict[str, object], says: str) -> None:
     with pytest.raises(InputError, match=says):
         contact_sheet(**{"clips": [numbered(16)], **arguments})  # type: ignore[arg-type]
+
+
+def test_a_title_of_a_books_length_is_cut_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Letter by letter from its end, 100,000 letters were measured as often: prepare stood still at one caption."""
+    measured: list[int] = []
+    font = sheet.ImageFont.load_default(size=11)
+    length = type(font).getlength
+
+    def counted(self: object, text: str, *arguments: object) -> float:
+        measured.append(len(text))
+        return float(length(self, text, *arguments))
+
+    monkeypatch.setattr(type(font), "getlength", counted)
+    clip = numbered(2)
+    long = contact_sheet([clip], ["very " * 20_000 + "long"])
+    assert len(measured) < 100
+    assert long.tobytes() == contact_sheet([clip], ["very " * 9 + "long"]).tobytes()
