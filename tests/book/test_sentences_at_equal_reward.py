@@ -79,19 +79,19 @@ def second_judge_of_clean_clips() -> bool:
 ROWS: list[tuple[str, str, Callable[[], bool]]] = [
     (
         "book/13_ablations.ipynb",
-        "At equal reward (a gain of 0.032: some 89 steps of the first set, 48 without TAR)",
+        "at a gain of 0.032 (some 89 steps of the recipe, 48 without TAR)",
         read_at_equal_reward,
     ),
     (
         "book/13_ablations.ipynb",
-        "Against the second set (a gain of 0.026: 48 steps, and some 33 without TAR)",
+        "at a gain of 0.026 (48 steps, some 33 without TAR)",
         read_at_equal_reward,
     ),
     ("book/13_ablations.ipynb", "In every arm it first falls and then rises", errors_fall_and_rise),
     ("book/13_ablations.ipynb", "less flicker and more warping error", flicker_falls_and_warping_rises),
     (
         "book/13_ablations.ipynb",
-        "differs from that of the first set by -0.04 (90 % interval -0.098 to 0.021), within the margin of 0.1",
+        "differs by -0.04 (90 % interval -0.098 to 0.021), within the margin of 0.1",
         without_tar_within_the_margin,
     ),
     (

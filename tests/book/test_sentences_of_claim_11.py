@@ -116,8 +116,8 @@ def the_slower_run_keeps_the_animals() -> bool:
     return (
         said(pairs["utility"]) == ["+0.00", "-0.04", "+0.04"]
         and said(pairs["utility_2"]) == ["+0.09", "+0.02", "+0.16"]
-        and said(pairs["subject_2"], ".0%") == ["7%", "3%", "11%"]
-        and said(pairs["artefact"]) == ["-0.06", "-0.08", "-0.04"]
+        and said(pairs["subject_2"], ".0%") == ["7%", "2%", "11%"]
+        and said(pairs["artefact"]) == ["-0.06", "-0.07", "-0.04"]
         and said(gain(EQUAL, "utility_2")) == ["+0.17", "+0.07", "+0.27"]
         and said(between("paper", EQUAL, "reward"), "+.3f") == ["-0.005", "-0.008", "-0.002"]
     )
@@ -154,7 +154,7 @@ SENTENCES: tuple[tuple[str, str, Callable[[], bool]], ...] = (
      "clear (8 %, 3 to 12)", the_second_judge_sees_more_animals_lost),
     (CHAPTER, "utility has risen by 0.09 (-0.05 to 0.22), the paper's by 0.15 (0.05 to 0.24)",
      the_second_judge_sees_more_animals_lost),
-    (VERDICTS, "gains the utility of the paper's recipe (+0.04, -0.03 to +0.11)", a_fifth_is_enough_for_the_judge),
+    (VERDICTS, "gains as much utility as the paper's recipe (a difference of +0.04, -0.03 to +0.11)", a_fifth_is_enough_for_the_judge),
     (VERDICTS, "undecided (-0.00, -0.08 to +0.08, with a bound of -0.05)", undecided_on_the_first_prompts),
     (VERDICTS, "| utility | 2.36 | +0.20 (+0.10 to +0.31) | +0.24 (+0.15 to +0.34) | +0.24 (+0.16 to +0.33) |",
      a_fifth_is_enough_for_the_judge),
@@ -172,11 +172,11 @@ SENTENCES: tuple[tuple[str, str, Callable[[], bool]], ...] = (
      "+0.01)", the_second_judge_sees_more_animals_lost),
     (VERDICTS, "gains more at equal cost is open (+0.04, -0.04 to +0.12)", at_equal_cost_the_lead_is_open),
     (VERDICTS, "by the second judge as well (+0.02, -0.02 to +0.07)", at_equal_cost_the_lead_is_open),
-    (VERDICTS, "7 % more animals (3 to 11), and 0.09 more utility (0.02 to 0.16)", the_slower_run_keeps_the_animals),
-    (VERDICTS, "(by 0.06, 0.04 to 0.08). Its reward stays below the recipe's (by 0.005, 0.002 to 0.008)",
+    (VERDICTS, "7 % more of them (2 to 11), and 0.09 more utility (0.02 to 0.16)", the_slower_run_keeps_the_animals),
+    (VERDICTS, "(by 0.06, 0.04 to 0.07). Its reward stays below the recipe's (by 0.005, 0.002 to 0.008)",
      the_slower_run_keeps_the_animals),
     (CHAPTER, "its lead over the paper's recipe is open (0.04, -0.04 to 0.12)", at_equal_cost_the_lead_is_open),
-    (CHAPTER, "it keeps 7 % more animals than the short run (3 to 11), and has 0.09 more utility (0.02 to 0.16), "
+    (CHAPTER, "it keeps 7 % more animals than the short run (2 to 11), and has 0.09 more utility (0.02 to 0.16), "
      "0.17 in all", the_slower_run_keeps_the_animals),
     ("README.md", "(+0.24 against +0.20 on 96 prompts, six runs each; a lead of +0.04, -0.03 to +0.11)",
      a_fifth_is_enough_for_the_judge),
