@@ -358,7 +358,7 @@ ON_15: dict[str, Callable[[], bool]] = {
     "for 96 steps on the reduced HPS (the small learned reward, `scale.reward` above), and for 48 on": (
         strip_is_of_the_ends
     ),
-    "with 64 points fewer right animals": vivid_against_reduced,
+    "with the right animal in 64 percentage points fewer of the clips": vivid_against_reduced,
     "81 points of the right animals": vivid_against_reduced,
     "Three ask for the style, and it is there; the fourth asks whether the clips are as good, and they are not": (
         style_comes_and_quality_does_not
