@@ -344,7 +344,7 @@ ON_ABLATIONS: dict[str, Callable[[], bool]] = {
     "the errors are *lower*, by 0.09 (95 % interval 0.04 to 0.15)": errors_in_time_against_the_second_set,
     "*Every frame* is within the margin (-0.03; 90 % interval -0.096 to 0.036)": errors_in_time_against_the_second_set,
     "by 28 to 34 %, and the warping error has risen, by 32 to 38 %": tuning_changes_time,
-    "(2.3 times the sum of the learning rates, because of the warm-up) gave 4.8 times the gain": gentler_slopes_gain_more,
+    "of the learning rates, because of the warm-up) gave 4.8 times the gain": gentler_slopes_gain_more,
     "$u$ by 0.19 and 0.21; right subjects have fallen by 0.06 and 0.04": subjects_after_as_many_steps,
     "has gained more reward (0.033). It has lost 0.11 of the right subjects, after 48 it had lost 0.19": (
         subjects_after_as_many_steps

@@ -179,8 +179,8 @@ SENTENCES: tuple[tuple[str, str, Callable[[], bool]], ...] = (
     (CHAPTER, "| the same, second judge | 2.39 | +0.15 | +0.09 | +0.17 |", the_slower_run_keeps_the_animals),
     (CHAPTER, "| animals recognised | 99 % | 92 % | 94 % | 96 % |", row("subject", ".0%")),
     (CHAPTER, "| the same, second judge | 100 % | 94 % | 86 % | 93 % |", row("subject_2", ".0%")),
-    (CHAPTER, "utility rose by 0.06 after a fifth of the cost and by 0.31 to 0.32 at the end, whether the step was drawn "
-     "or $t = 51$", the_step_alone_changes_nothing),
+    (CHAPTER, "utility rose by 0.06 after a fifth of the cost and by 0.31 to 0.32 at the end, whether the step was "
+     "drawn or $t = 51$", the_step_alone_changes_nothing),
     (CHAPTER, "at twice that rate utility on the tuning prompts ended at 2.62, with the drawn step at 2.08",
      the_late_step_bears_more),
     (CHAPTER, "20 steps at 2e-3 end at a utility of 2.33 on the tuning prompts, at 1e-3 at 2.69",
