@@ -117,8 +117,7 @@ def prepare(
         {'ok': 880}
     """
     need_pyav()
-    out, named = Path(out), isinstance(model, (str, Path))
-    _check_apart(Path(source), out)
+    out, named = _apart(Path(source), Path(out)), isinstance(model, (str, Path))
     check_writable(out)
     where = choose_device(device) if named else torch.device("cpu")  # a backbone stays where it is
     backbone = None if model is None else open_encoder(model, dtype, where)
@@ -141,10 +140,11 @@ def prepare(
     return Prepared(out, good, counts(results), problems)
 
 
-def _check_apart(source: Path, out: Path) -> None:
+def _apart(source: Path, out: Path) -> Path:
     """In the folder of the clips the manifest would take the place of its list, and clips added later be left out."""
     if source.is_dir() and source.resolve() == out.resolve() and list_in(source).name != PREPARED:
         raise InputError(f"{out} is the folder of the clips itself: give another one to write into (--out FOLDER).")
+    return out
 
 
 def _good_clips(

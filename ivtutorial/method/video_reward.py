@@ -20,16 +20,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from ivtutorial.checks import (
-    check_captions,
-    check_frames,
-    check_latents,
-    check_scores,
-    not_negative,
-    one_of,
-    switches,
-    whole,
-)
+from ivtutorial.checks import check_captions, check_frames, check_latents, check_scores, not_negative, one_of, whole
 from ivtutorial.errors import InputError
 from ivtutorial.method.segvr import SELECTIONS, Selection, choose_frames
 from ivtutorial.method.tar import temporal_attenuation
@@ -142,7 +133,6 @@ class VideoRewardSettings:
         whole(self, S=1)
         not_negative(self, "lambda_tar")
         one_of(self, selection=SELECTIONS)
-        switches(self)
 
     def bounded(self, scores: Tensor) -> Tensor:
         """Scores as they count, min(r, c) with a threshold c."""

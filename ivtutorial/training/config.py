@@ -153,7 +153,8 @@ class FinetuneConfig:
             object.__setattr__(self, "decoder", str(self.decoder))
         if not isinstance(self.decoder, (str, type(None))):
             raise InputError(f"decoder = {self.decoder!r}: expected the path of a file, or None.")
-        switches(self)
+        for settings in (self, self.method):
+            switches(settings)
 
     def _check_numbers(self) -> None:
         whole(self, steps=1, warmup=0, batch_size=1, accumulation=1, seed=0, lora_rank=1, frames=1)

@@ -72,7 +72,7 @@ def test_repetitions_of_a_row_are_up_to_a_tenth_apart() -> None:
         (f"a share of {16 / 28:.2f}, and takes {against_base('tau 0.3', 'seconds'):.2f} of the time; $D = 50$ has 64, "
          f"{64 / 28:.1f} times as many, and takes {against_base('D 50', 'seconds'):.1f} times as long",
          [2 * (early + 3 * late) for early, late in ((11, 1), (5, 1), (29, 1))] == [28, 16, 64]),
-        (f"half the clips, and a step takes {against_base('guidance off', 'seconds'):.2f}.", True),
+        (f"so the count gives 0.5; the step took {against_base('guidance off', 'seconds'):.2f}, which", True),
         (f"scoring all 16 takes {against_base('every frame scored', 'step_mb') - 1:.0%} more memory and "
          f"{against_base('every frame scored', 'seconds') - 1:.0%} more time", True),
         ("a gradient in all twelve steps needs nine times as much",
@@ -130,4 +130,4 @@ def test_full_size() -> None:
     ratios = sorted(bound["floor"] / bound["compute"] for bound in bounds)
     assert f"the first number is {ratios[0]:.1f} to {ratios[-1]:.1f} times the second" in PAGE
     waiting = [100 * (1 - 1 / ratio) for ratio in (ratios[0], ratios[-1])]
-    assert f"between {waiting[0]:.0f} and {waiting[1]:.0f} % of that bound" in PAGE
+    assert f"so {waiting[0]:.0f} to {waiting[1]:.0f} % of the first is waiting" in PAGE

@@ -47,7 +47,7 @@ def test_the_circle_states_the_numbers_worked_by_hand(tmp_path: Path):
     assert "a = 0.4613, s = 0.8873" in page
     kept = 0.4613 * 0.5244 + 0.8873 * 0.8515  # the cosine of the angle between the two states
     lever = 0.8873 * 0.5244 - 0.4613 * 0.8515  # its sine
-    assert f"{kept:.3f} of zₜ is kept" in page and f"answer counts {lever:.3f}" in page
+    assert f"{kept:.3f} of zₜ is kept" in page and f"velocity counts {lever:.3f}" in page
 
 
 def best_answer(guidance: float) -> Callable[[torch.Tensor, int], torch.Tensor]:

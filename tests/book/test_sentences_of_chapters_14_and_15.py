@@ -355,9 +355,8 @@ ON_15: dict[str, Callable[[], bool]] = {
     "whether utility gains or loses is open (+0.07, -0.11 to +0.26)": first_reward_is_not_free,
     "*reduced*, the reduced HPS, after 96 steps, and *vivid*, edges and colours, after 48": strip_is_of_the_ends,
     "gives it $u = 2.9$, the highest of its row; over all prompts and runs $u$ falls by 1.70": (strip_is_of_the_ends),
-    "for 96 steps on the reduced HPS (the small learned reward, `scale.reward` above), and for 48 on": (
-        strip_is_of_the_ends
-    ),
+    "for 96 steps on the reduced HPS (the small learned reward, `scale.reward` above; these runs also serve other "
+    "experiments), and for 48, the usual budget, on": (strip_is_of_the_ends),
     "with the right animal in 64 percentage points fewer of the clips": vivid_against_reduced,
     "81 points of the right animals": vivid_against_reduced,
     "Three ask for the style, and it is there; the fourth asks whether the clips are as good, and they are not": (

@@ -339,7 +339,7 @@ ON_ABLATIONS: dict[str, Callable[[], bool]] = {
     "*No attenuation* has 0.006 more reward than the second set (0.001 to 0.011), but its lead over the "
     "first is open (0.004, -0.001 to 0.010)": arms_are_like_twins,
     "| without TAR, no more errors in time; without SegVR, open | 6 |": errors_in_time_at_equal_reward,
-    "*Every frame* cannot be told from either set of runs of the recipe in any column": arms_are_like_twins,
+    "*Every frame* cannot be told from either set of the recipe in any column": arms_are_like_twins,
     "differs by -0.04 (90 % interval -0.098 to 0.021), within the margin of 0.1": errors_in_time_at_equal_reward,
     "the errors are *lower*, by 0.09 (95 % interval 0.04 to 0.15)": errors_in_time_against_the_second_set,
     "*Every frame* is within the margin (-0.03; 90 % interval -0.096 to 0.036)": errors_in_time_against_the_second_set,

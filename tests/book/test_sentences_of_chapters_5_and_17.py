@@ -218,7 +218,7 @@ ON_MORE_REWARD: dict[str, Callable[[], bool]] = {
     ),
     "all judged on the same 24 prompts. So far four of the twelve settings have them": four_of_twelve_are_run,
     "differs from the first set by 0.01 after two fifths (-0.01 to 0.03) and by 0.03 at the end (-0.03 to 0.09). "
-    "Against this second set the early lead stays, 0.06 (0.03 to 0.09); of the lead in reward 0.003 is left (0.000 to 0.006)": (
+    "Against this second set the early lead stays, 0.06 (0.03 to 0.09); of the lead in reward 0.003 is left": (
         chance_differs_by_less
     ),
     "so the two costs differ by 3 %": neither_leads_at_equal_cost,
