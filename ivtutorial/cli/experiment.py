@@ -17,8 +17,8 @@ def experiment_command(
     name: Annotated[
         str,
         typer.Argument(
-            help="fig5a, fig5b, fig5c, fig7, fig8, fig9, table1, tableA1, figA1, figA7, guards, frontier; or 'all', "
-            "'plan', 'verdicts'."
+            help="fig5a, fig5b, fig5c, fig7, fig8, fig9, table1, tableA1, figA1, figA7, guards, frontier, late-step; "
+            "or 'all', 'plan', 'verdicts'."
         ),
     ],
     quick: Annotated[

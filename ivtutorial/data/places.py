@@ -160,9 +160,9 @@ def _on_disk(name: str) -> str:
 
 
 def _near(path: Path) -> str:
-    if path.is_dir():
-        return "; it is a folder."
     try:
+        if path.is_dir():
+            return "; it is a folder."
         names = [item.name for item in path.parent.iterdir()] if path.parent.is_dir() else []
     except OSError:
         names = []

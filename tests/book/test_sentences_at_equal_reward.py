@@ -96,7 +96,7 @@ ROWS: list[tuple[str, str, Callable[[], bool]]] = [
     ),
     (
         "book/13_ablations.ipynb",
-        "the difference may be chance (0.07, -0.01 to 0.16), and another set of runs had lost 0.11 after 48 already",
+        "the difference may be chance (0.07, -0.01 to 0.16), and the second set had lost 0.11 after 48 already",
         losses_may_be_chance,
     ),
     (

@@ -244,7 +244,7 @@ WRONG: list[tuple[str, list[Any], str]] = [
     (
         "a decoder that is not there",
         ["finetune", "{clips}", *REWARD, "--set", "decoder=3"],
-        "decoder = '3': there is no",
+        "decoder = 3: expected the path of a file",
     ),
     ("an adapter of ModelScope", ["generate", "a fox", *SIZE, "--lora", "{unet_lora}"], "does not fit"),
 ]
