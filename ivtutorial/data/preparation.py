@@ -118,8 +118,7 @@ def prepare(
     """
     need_pyav()
     out, named = Path(out), isinstance(model, (str, Path))
-    _check_apart(Path(source), out)
-    check_writable(out)
+    _check_out(Path(source), out)
     where = choose_device(device) if named else torch.device("cpu")  # a backbone stays where it is
     backbone = None if model is None else open_encoder(model, dtype, where)
     entries = read_entries(source, root)
@@ -141,10 +140,11 @@ def prepare(
     return Prepared(out, good, counts(results), problems)
 
 
-def _check_apart(source: Path, out: Path) -> None:
-    """In the folder of the clips the manifest would take the place of its list, and clips added later be left out."""
+def _check_out(source: Path, out: Path) -> None:
+    """It can be written, and lies apart: in the folder of the clips the manifest would take the place of its list, and clips added later be left out."""
     if source.is_dir() and source.resolve() == out.resolve() and list_in(source).name != PREPARED:
         raise InputError(f"{out} is the folder of the clips itself: give another one to write into (--out FOLDER).")
+    check_writable(out)
 
 
 def _good_clips(
