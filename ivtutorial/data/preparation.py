@@ -141,7 +141,10 @@ def prepare(
 
 
 def _check_out(source: Path, out: Path) -> None:
-    """It can be written, and lies apart: in the folder of the clips the manifest would take the place of its list, and clips added later be left out."""
+    """It can be written, and is another one than the folder of the clips.
+
+    There the manifest would take the place of its list, and clips added later be left out.
+    """
     if source.is_dir() and source.resolve() == out.resolve() and list_in(source).name != PREPARED:
         raise InputError(f"{out} is the folder of the clips itself: give another one to write into (--out FOLDER).")
     check_writable(out)
