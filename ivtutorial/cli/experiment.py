@@ -11,6 +11,7 @@ import typer
 
 from ivtutorial.cli.options import Json, Precision, Processes
 from ivtutorial.cli.support import chosen_precision, default_processes, interruptible, quiet_loading, show
+from ivtutorial.errors import InputError
 
 
 def experiment_command(
@@ -67,6 +68,10 @@ def experiment_command(
         return _verdicts(results, json_output)
     if name == "plan":
         return _plan(processes, json_output)
+    if not hours > 0:
+        raise InputError(f"--hours {hours:g}: expected a positive number, such as 2.")
+    if quick and name == "all":
+        raise InputError("--quick is of one experiment, and 'all' is the whole plan: name one, or give --hours alone.")
     from ivtutorial.system.files import check_writable
 
     for folder in filter(None, (out, results)):

@@ -78,8 +78,12 @@ def prompts_given(texts: Sequence[str] | None, source: str | None) -> list[Promp
     if texts:
         return as_prompts([_unicode(text) for text in texts])
     name = str(source)
-    shipped = not Path(name).exists() and name.replace("_", "").isalpha()
-    return as_prompts(data_path("prompts", f"{name}.json") if shipped else Path(name))
+    if Path(name).exists() or not name.replace("_", "").isalpha():
+        return as_prompts(Path(name))
+    lists = sorted(path.stem for path in data_path("prompts").glob("*.json"))
+    if name not in lists:
+        raise InputError(f"--prompts {name}: there is no such file, and the shipped lists are {', '.join(lists)}.")
+    return as_prompts(data_path("prompts", f"{name}.json"))
 
 
 def _unicode(argument: str) -> str:

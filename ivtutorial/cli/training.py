@@ -100,9 +100,9 @@ def finetune_command(
       ivtutorial finetune my_clips --model wan2.1-1.3b --reward hpsv2 --preset 16gb --method quickedit
     """
     quiet_loading(model)
-    from ivtutorial.system.files import check_writable, data_path
+    from ivtutorial.system.files import data_path
     from ivtutorial.training.config import read_settings
-    from ivtutorial.training.finetuning import export_merged, finetune
+    from ivtutorial.training.finetuning import check_merged_folder, export_merged, finetune
     from ivtutorial.training.presets import card_settings, rate_line
 
     chosen_method = {
@@ -136,7 +136,7 @@ def finetune_command(
     if resume and not (out / "config.json").is_file():
         typer.echo(f"there is no run in {out} to resume: a new one starts, with the settings of this command", err=True)
     if merged is not None:
-        check_writable(merged)
+        check_merged_folder(model, merged)
     count = default_processes(processes, device)
     with resumable(out):
         result = finetune(

@@ -117,8 +117,8 @@ def prepare(
         {'ok': 880}
     """
     need_pyav()
-    out, named = _apart(Path(source), Path(out)), isinstance(model, (str, Path))
-    check_writable(out)
+    out, named = Path(out), isinstance(model, (str, Path))
+    _check_out(Path(source), out)
     where = choose_device(device) if named else torch.device("cpu")  # a backbone stays where it is
     backbone = None if model is None else open_encoder(model, dtype, where)
     entries = read_entries(source, root)
@@ -140,11 +140,14 @@ def prepare(
     return Prepared(out, good, counts(results), problems)
 
 
-def _apart(source: Path, out: Path) -> Path:
-    """In the folder of the clips the manifest would take the place of its list, and clips added later be left out."""
+def _check_out(source: Path, out: Path) -> None:
+    """It can be written, and is another one than the folder of the clips.
+
+    There the manifest would take the place of its list, and clips added later be left out.
+    """
     if source.is_dir() and source.resolve() == out.resolve() and list_in(source).name != PREPARED:
         raise InputError(f"{out} is the folder of the clips itself: give another one to write into (--out FOLDER).")
-    return out
+    check_writable(out)
 
 
 def _good_clips(

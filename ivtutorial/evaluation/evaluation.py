@@ -29,6 +29,7 @@ from ivtutorial.evaluation.looks import measure
 from ivtutorial.evaluation.scoring import score
 from ivtutorial.evaluation.table import Evaluation
 from ivtutorial.evaluation.unfinished import MeasuredClip, Unfinished, encode_together, remove_unfinished
+from ivtutorial.method.segvr import check_segments
 from ivtutorial.rewards.named import open_reward
 from ivtutorial.sampling.clip_files import check_clip_folder
 from ivtutorial.sampling.generation import Job, adapter, embed_first, in_batches, make_jobs, sample_batches
@@ -137,6 +138,7 @@ def evaluate(
     if folder is not None:
         check_writable(folder)
         check_clip_folder(folder / CLIP_FOLDER, fps)
+    check_segments(sampling.frames, S, "first")  # now, not when the first clips are made
     sampling, device = settled(model, sampling, device, processes)
     measuring = Measuring(listed, reward, judge, S, folder, fps)
     parts = launch(_evaluate_share, processes, model, jobs, sampling, lora, lora_scale, device, measuring, progress)

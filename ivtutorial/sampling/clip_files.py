@@ -139,7 +139,9 @@ def _claim(folder: Path, record: Mapping[str, Any], files: Mapping[Path, Job], o
     except (OSError, ValueError, AttributeError) as error:
         raise InputError(f"{path} cannot be read ({error}). Choose another folder.") from error
     there = [file for file in files if file.is_file()]
-    if other and not overwrite and (there or (before and any(folder.glob("*.mp4")))):
+    # The list is written last, so one without a record is somebody's own, as are the clips that it names.
+    foreign = not before and (folder / LIST_FILE).exists()
+    if other and not overwrite and (there or foreign or (before and any(folder.glob("*.mp4")))):
         reason = f"made with another {', '.join(other)}" if before else f"of unknown origin (there is no {RECORD_FILE})"
         raise InputError(
             f"{folder} holds clips {reason}: choose another folder, or replace them (overwrite=True, --overwrite)."

@@ -15,7 +15,7 @@ def choose_device(name: str | None = None) -> torch.device:
     """The GPU of this process if there is one, else the CPU; or the one of the two that is named.
 
     Raises:
-        InputError: another name, or "cuda" without a GPU.
+        InputError: another name, "cuda" without a GPU, or a LOCAL_RANK in the environment that is no GPU's number.
 
     Example:
         >>> choose_device("cpu")
@@ -26,7 +26,13 @@ def choose_device(name: str | None = None) -> torch.device:
         raise InputError(f"device = {name!r}: expected 'cpu', or 'cuda' where there is a GPU.")
     if not gpu or name == "cpu":
         return torch.device("cpu")
-    return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+    rank, count = os.environ.get("LOCAL_RANK", "0"), torch.cuda.device_count()
+    if not rank.isdecimal() or int(rank) >= max(count, 1):
+        raise InputError(
+            f"LOCAL_RANK = {rank!r} in the environment, and there are {count} GPUs here: expected the number of one of "
+            "them, as torchrun sets it. Unset it, or start as many processes as there are GPUs."
+        )
+    return torch.device("cuda", int(rank))
 
 
 def check_bf16(precision: str, device: torch.device) -> None:

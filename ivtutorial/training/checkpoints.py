@@ -28,13 +28,14 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from ivtutorial.errors import InputError
+from ivtutorial.errors import InputError, first_line
 from ivtutorial.system.files import atomic_write, atomic_write_text
 
 if TYPE_CHECKING:
     from ivtutorial.models.unet import VideoUNet
 
 CHECKPOINTS, LATEST, STATE_FILE, OPTIMIZER_FILE = "checkpoints", "latest", "state.json", "optimizer.pt"
+ANOTHER = f"Write the name of another checkpoint into the file {LATEST} beside it, and resume."
 # What may differ when a run is continued: it does not change the steps themselves.
 FREE = (
     "steps",
@@ -133,15 +134,24 @@ def save_checkpoint(
 def latest_checkpoint(run: Path) -> Path | None:
     """The newest checkpoint of a run; None if it has none.
 
+    Without the pointer, which follows its checkpoint a moment later and may be lost, it is the one of most steps.
+
     Raises:
-        InputError: the pointer names a checkpoint that is not there.
+        InputError: the pointer names a checkpoint that is not there, or cannot be read.
     """
     pointer = run / CHECKPOINTS / LATEST
-    if not pointer.is_file():
-        return None
-    folder = pointer.parent / pointer.read_text(encoding="utf-8").strip()
+    if not pointer.exists():
+        whole = [folder for _, folder in _by_step(pointer.parent) if (folder / STATE_FILE).is_file()]
+        return whole[-1] if whole else None
+    try:
+        name = pointer.read_text(encoding="utf-8").strip()
+    except (OSError, ValueError) as error:
+        raise InputError(f"{pointer} cannot be read ({error}). Write the name of a checkpoint into it.") from error
+    folder = pointer.parent / name
     if not (folder / STATE_FILE).is_file():
-        raise InputError(f"{pointer} names {folder.name}, which is not there. Write the name of one that is into it.")
+        raise InputError(
+            f"{pointer} names {name or 'nothing'}, which is not there. Write the name of one that is into it."
+        )
     return folder
 
 
@@ -156,7 +166,7 @@ def read_state(checkpoint: Path) -> tuple[Progress, dict[str, Any]]:
         state = json.loads(path.read_text(encoding="utf-8"))
         return Progress(**state["progress"]), dict(state["made_of"])
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{path} is not the state of a checkpoint ({error}). Use another checkpoint.") from error
+        raise InputError(f"{path} is not the state of a checkpoint ({error}). {ANOTHER}") from error
 
 
 def read_optimizer(checkpoint: Path) -> dict[str, Any]:
@@ -169,7 +179,7 @@ def read_optimizer(checkpoint: Path) -> dict[str, Any]:
     try:
         return dict(torch.load(path, map_location="cpu", weights_only=True))
     except (OSError, RuntimeError, EOFError, ValueError, LookupError, TypeError, pickle.UnpicklingError) as error:
-        raise InputError(f"{path} cannot be read ({error}). Use another checkpoint.") from error
+        raise InputError(f"{path} cannot be read ({first_line(error)}). {ANOTHER}") from error
 
 
 def differing(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[str]:
@@ -180,10 +190,16 @@ def differing(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[str]:
 
 def _prune(folder: Path, newest: int, keep: int) -> None:
     """Older ones beyond `keep`, later ones that a killed run had no time to make official, and what a kill left."""
-    steps = sorted((int(path.name.removeprefix("step-")), path) for path in folder.glob("step-*"))
+    steps = _by_step(folder)
     older = [path for step, path in steps if step <= newest]
     later = [path for step, path in steps if step > newest]
     for old in [*older[:-keep], *later, *folder.glob(".*")]:
         # What cannot be removed takes space, but is no reason to lose the run.
         with suppress(OSError):
             shutil.rmtree(old) if old.is_dir() else old.unlink()
+
+
+def _by_step(folder: Path) -> list[tuple[int, Path]]:
+    """The checkpoints in a folder with their steps, in order; copies under other names are not ours."""
+    numbers = ((path.name.removeprefix("step-"), path) for path in folder.glob("step-*"))
+    return sorted((int(number), path) for number, path in numbers if number.isdecimal())

@@ -30,7 +30,7 @@ from ivtutorial.errors import InputError
 from ivtutorial.models.dit.tiny_decoder import tiny_decoding
 from ivtutorial.models.lora import LORA_FILE, PREFIXES, has_lora, load_lora, merge_lora
 from ivtutorial.models.lora_formats import find_adapter
-from ivtutorial.models.named import open_model
+from ivtutorial.models.named import model_location, open_model
 from ivtutorial.rewards.named import open_reward
 from ivtutorial.system.device import allow_tf32, choose_device
 from ivtutorial.system.files import atomic_write, check_writable
@@ -40,6 +40,7 @@ from ivtutorial.system.provenance import describe
 from ivtutorial.system.repeatable import repeatable
 from ivtutorial.system.share import rank_and_world, wait_for_all
 from ivtutorial.training import run_folder
+from ivtutorial.training.checkpoints import CHECKPOINTS
 from ivtutorial.training.config import FinetuneConfig
 from ivtutorial.training.fit import fitted, using, warn_of_lost_gradients
 from ivtutorial.training.loop import finish, take_steps
@@ -110,7 +111,7 @@ def finetune(
     """
     folder = Path(out)
     check_writable(folder)
-    if not resume and (folder / run_folder.CONFIG_FILE).exists():
+    if not resume and any((folder / name).exists() for name in (run_folder.CONFIG_FILE, CHECKPOINTS)):
         raise InputError(f"{folder} holds a run already. Continue it with resume, or choose another folder.")
     if cache is None:
         prepared = isinstance(clips, (str, Path)) and (Path(clips) / PREPARED).is_file()
@@ -123,7 +124,8 @@ def finetune(
         need_pyav("set sample_every to 0")  # now, not at the first round of samples
     base = None if root is None else Path(root)
     arguments = (model, clips, reward, folder, settings, loss_fn, Path(cache), device, progress, skip_bad, base)
-    return launch(_run, processes, *arguments)[0]
+    with torch.inference_mode(False):  # also sees to gradients where a notebook has switched them off
+        return launch(_run, processes, *arguments)[0]
 
 
 def export_merged(
@@ -149,12 +151,13 @@ def export_merged(
         The folder. Of several processes only the first one writes it, and the others wait.
 
     Raises:
-        InputError: unusable model or adapter, the memory is too small, or the folder cannot be written.
+        InputError: unusable model or adapter, the memory is too small, or the folder cannot be written or is that of
+            the model.
     """
     from ivtutorial.models.backbone_folder import save_backbone
     from ivtutorial.models.dit import DitBackbone, save_dit
 
-    check_writable(folder)
+    check_merged_folder(model, folder)
     if rank_and_world()[0] == 0:
         with explain_out_of_memory(OPENING_OPTIONS):
             if isinstance(model, (str, Path)):
@@ -171,6 +174,17 @@ def export_merged(
             save_backbone(tuned, folder, None if same else dtype)
     wait_for_all()
     return Path(folder)
+
+
+def check_merged_folder(model: AnyBackbone | str | Path, folder: str | Path) -> None:
+    """Refuse a folder that `export_merged` cannot write, or in which it would replace the model itself.
+
+    Raises:
+        InputError: such a folder.
+    """
+    check_writable(folder)
+    if isinstance(model, (str, Path)) and Path(model_location(model)).resolve() == Path(folder).resolve():
+        raise InputError(f"{folder} is the model itself, which would be lost: give another folder for the merged one.")
 
 
 def export_adapter(lora: str | Path, folder: str | Path) -> Path:

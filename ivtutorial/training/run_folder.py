@@ -77,22 +77,24 @@ def model_of(run: Path) -> str:
 
 
 def read_metrics(run: str | Path) -> list[dict[str, Any]]:
-    """Lines of metrics.jsonl; a last line that was cut off by a kill is left out.
+    """Lines of metrics.jsonl; what a kill has cut off or damaged at its end is left out.
 
     Raises:
         InputError: the run has none.
     """
     path = Path(run) / METRICS_FILE
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError as error:
         raise InputError(f"no metrics at {path} ({error.strerror or error}). Give the folder of a run.") from error
     rows = []
     for line in lines:
         try:
-            rows.append(json.loads(line))
-        except ValueError:
+            row = json.loads(line)
+            _ = row["step"]
+        except (ValueError, TypeError, LookupError):
             break
+        rows.append(row)
     return rows
 
 

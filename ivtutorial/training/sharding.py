@@ -48,13 +48,23 @@ def check_sharding(accelerator: Any, config: FinetuneConfig) -> None:
     Raises:
         InputError: DeepSpeed, or FSDP with a random number of steps with gradient.
     """
-    if str(getattr(accelerator.distributed_type, "value", "")) == "DEEPSPEED":
-        raise InputError(
-            "DeepSpeed spreads the state of the optimiser, which for a LoRA is 13 MB. Use "
-            "configs/accelerate/fsdp.yaml to spread the frozen weights, or multi_gpu.yaml."
-        )
+    refuse_deepspeed(str(getattr(accelerator.distributed_type, "value", "")) == "DEEPSPEED")
     if is_sharded(accelerator) and getattr(config.method, "K", None) == "uniform":
         raise InputError("K = 'uniform' differs from process to process, which FSDP cannot do: choose a number.")
+
+
+def refuse_deepspeed(is_asked_for: bool) -> None:
+    """Refuse DeepSpeed, see the module's first lines.
+
+    Raises:
+        InputError: it is asked for.
+    """
+    if is_asked_for:
+        raise InputError(
+            "DeepSpeed spreads the state of the optimiser, which for a LoRA is 13 MB. Use "
+            "configs/accelerate/fsdp.yaml to spread the frozen weights, or multi_gpu.yaml; without accelerate launch, "
+            "unset ACCELERATE_USE_DEEPSPEED."
+        )
 
 
 def shard_frozen(unet: VideoUNet, device_type: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,10 +11,11 @@ import torch
 
 from ivtutorial.data.clips import Clip, read_clips
 from ivtutorial.data.dataset import LatentDataset, encode_clips
-from ivtutorial.errors import InputError
+from ivtutorial.errors import InputError, first_line
 from ivtutorial.method.segvr import check_segments
 from ivtutorial.models.lora import attach_lora, load_lora
 from ivtutorial.rewards.base import HasTextTower
+from ivtutorial.rewards.combine import Recomputed
 from ivtutorial.system.device import check_bf16
 from ivtutorial.system.moving_average import MovingAverage
 from ivtutorial.system.progress import bar
@@ -24,7 +26,7 @@ from ivtutorial.training.checkpoints import Progress, differing
 from ivtutorial.training.config import FinetuneConfig
 from ivtutorial.training.fit import offload_text
 from ivtutorial.training.methods import once, step_losses
-from ivtutorial.training.sharding import check_sharding, is_sharded, shard_frozen
+from ivtutorial.training.sharding import check_sharding, is_sharded, refuse_deepspeed, shard_frozen
 from ivtutorial.training.step import Evaluations, LossFn, Run
 from ivtutorial.training.trackers import FOLDER, installed_trackers
 from ivtutorial.weights.fingerprint import fingerprint
@@ -43,10 +45,9 @@ def make_accelerator(config: FinetuneConfig, device: torch.device, out: Path) ->
         out: folder of the run.
 
     Raises:
-        InputError: fp16 without a GPU, bf16 on a GPU without it, a tracker that is not installed, or a way to spread
-            the model that does not fit.
+        InputError: fp16 without a GPU, bf16 on a GPU without it, a tracker that is not installed, a way to spread
+            the model that does not fit, or an environment that asks for what is not there.
     """
-    from accelerate import Accelerator
     from accelerate.state import AcceleratorState, GradientState
     from accelerate.utils import AutocastKwargs, GradientAccumulationPlugin, ProjectConfiguration
 
@@ -57,7 +58,7 @@ def make_accelerator(config: FinetuneConfig, device: torch.device, out: Path) ->
     # It keeps its settings in global state; a second run in this process, in a notebook, may want others.
     AcceleratorState._reset_state(reset_partial_state=True)
     GradientState._reset_state()
-    accelerator = Accelerator(
+    accelerator = _join(
         cpu=cpu,
         mixed_precision="no" if config.precision == "fp32" else config.precision,
         log_with=installed_trackers(config.trackers),
@@ -69,6 +70,27 @@ def make_accelerator(config: FinetuneConfig, device: torch.device, out: Path) ->
     )
     check_sharding(accelerator, config)
     return accelerator
+
+
+def _join(**settings: Any) -> Any:
+    """An `Accelerator`; what the environment asks of it and cannot be had is one error that names the variables."""
+    from accelerate import Accelerator
+
+    refuse_deepspeed(os.environ.get("ACCELERATE_USE_DEEPSPEED", "").lower() == "true")  # before it wants it installed
+    before = dict(os.environ)
+    try:
+        return Accelerator(**settings)
+    except (ImportError, ValueError) as error:
+        for name in os.environ.keys() - before.keys():  # of accelerate: the next call would take it for the user's
+            del os.environ[name]
+        group = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE")
+        asked = sorted(name for name in before if name.startswith("ACCELERATE_") or name in group)
+        if not asked:
+            raise
+        raise InputError(
+            f"the environment asks accelerate for what it cannot do ({first_line(error)}): unset what another job or "
+            f"`accelerate config` left there ({', '.join(asked)}), or start with torchrun or accelerate launch."
+        ) from error
 
 
 def weights_dtypes(config: FinetuneConfig, device: torch.device) -> dict[str, torch.dtype]:
@@ -150,12 +172,12 @@ def start(
     }
     _warm_up(backbone, reward, [*data.captions, *config.sample_prompts])
     offload_text(backbone, reward)
-    checkpoint = checkpoints.latest_checkpoint(out)
+    checkpoint = _checkpoint_of(out)
     progress = Progress() if checkpoint is None else _check_same(out, made_of, checkpoint)
     if checkpoint is None:
         parameters = attach_lora(backbone.unet, config.lora_rank, config.seed)
     else:
-        parameters = load_lora(backbone.unet, checkpoint)
+        parameters = _stored_adapter(backbone, checkpoint)
     if is_sharded(accelerator):
         shard_frozen(backbone.unet, accelerator.device.type)
     optimizer = _optimizer(config, accelerator, parameters, checkpoint)
@@ -189,8 +211,19 @@ _CONTENT = {
 
 def _reward_facts(reward: Any, name: str) -> dict[str, str]:
     """What a reward is called, and the fingerprint of its network, by which it is known wherever its folder lies."""
-    network = getattr(reward, "model", None)
+    network = getattr(reward.rewards[0] if isinstance(reward, Recomputed) else reward, "model", None)
     return {"reward": name, "reward_weights": fingerprint(network) if isinstance(network, torch.nn.Module) else ""}
+
+
+def _checkpoint_of(out: Path) -> Path | None:
+    """The newest one; None for a run that begins, which must not take the place of a result."""
+    checkpoint = checkpoints.latest_checkpoint(out)
+    if checkpoint is None and (out / run_folder.LORA).is_dir():
+        raise InputError(
+            f"the run in {out} has a result and no checkpoint to continue from: a new one would replace it. Choose "
+            f"another folder, or remove {out / run_folder.LORA} to begin again."
+        )
+    return checkpoint
 
 
 def _check_same(out: Path, now: dict[str, Any], checkpoint: Path) -> Progress:
@@ -198,10 +231,10 @@ def _check_same(out: Path, now: dict[str, Any], checkpoint: Path) -> Progress:
     progress, was = checkpoints.read_state(checkpoint)
     split = ("batch_size", "accumulation")  # how a step is shared out; see `ivtutorial.system.step_draws`
     names = [name for name in differing(was["config"], now["config"]) if name not in split]
-    message = [f"{name} = {was['config'].get(name)!r}, now {now['config'].get(name)!r}" for name in names]
+    message = [line for name in names for line in _changes(name, was["config"].get(name), now["config"].get(name))]
     message += [f"{words}: {was[name]}, now {now[name]}" for name, words in _CONTENT.items() if was[name] != now[name]]
     known, given = (made.get("reward_weights", "") for made in (was, now))
-    if known != given if known or given else was["reward"] != now["reward"]:
+    if known != given if known else was["reward"] != now["reward"]:
         message.append(f"another reward: {was['reward']} {known}, now {now['reward']} {given}".rstrip())
     clips = [made["slots"] * made["config"]["batch_size"] for made in (was, now)]
     if clips[0] != clips[1]:
@@ -210,6 +243,21 @@ def _check_same(out: Path, now: dict[str, Any], checkpoint: Path) -> Progress:
         listed = "\n  ".join(message)
         raise InputError(f"the run in {out} was made otherwise; restore this, or choose another folder:\n  {listed}")
     return progress
+
+
+def _stored_adapter(backbone: AnyBackbone, checkpoint: Path) -> list[torch.nn.Parameter]:
+    try:
+        return load_lora(backbone.unet, checkpoint)
+    except InputError as error:
+        raise InputError(f"the checkpoint {checkpoint} is damaged. {checkpoints.ANOTHER}\n  {error}") from error
+
+
+def _changes(name: str, was: Any, now: Any) -> list[str]:
+    """A line for each setting that differs; of those of the method or of memory the ones that do, not all of them."""
+    if isinstance(was, Mapping) and isinstance(now, Mapping) and was.get("name") == now.get("name"):
+        return [line for key in {**was, **now} if was.get(key) != now.get(key)
+                for line in _changes(f"{name}.{key}", was.get(key), now.get(key))]  # fmt: skip
+    return [f"{name} = {was!r}, now {now!r}"]
 
 
 def _optimizer(

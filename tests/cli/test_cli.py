@@ -196,6 +196,8 @@ def test_finetune_resume_evaluate_compare(run: Run, models: Path, clips: Path, t
     assert code == 0 and out.splitlines()[1] == f"merged: {tmp_path / 'merged'}"
     assert (tmp_path / "merged" / "model_index.json").is_file() and len(list((tmp_path / "alone").iterdir())) == 1
     assert run("export", tmp_path / "run")[0] == 2, "nothing to write"
+    code, _, err = run("export", tmp_path / "run", "--adapter", tmp_path / "half", "--lora-scale", 0.5)
+    assert code == 2 and "--lora-scale 0.5 is of --merged" in err and not (tmp_path / "half").exists()
 
 
 def test_sheet_and_pairs_of_the_zoo(run: Run, tmp_path: Path) -> None:
@@ -246,7 +248,7 @@ BAD: list[tuple[str, list[str], str]] = [
     ("no prompt", ["generate"], "give prompts"),
     ("two sources of prompts", ["generate", "a fox", "--prompts", "demo"], "give prompts"),
     ("an empty list", ["generate", "--prompts", "{empty}"], "no prompt in it"),
-    ("an unknown list", ["generate", "--prompts", "nothing"], "nothing"),
+    ("an unknown list", ["generate", "--prompts", "nothing"], "no such file, and the shipped lists are demo, in_"),
     ("a number for a prompt", ["generate", "nan"], "nan"),
     ("no such model", ["generate", "a fox", "--model", "{folder}/none", "--processes", "1"], "none"),
     ("a device that is not there", ["generate", "a fox", "--device", "tpu"], "tpu"),

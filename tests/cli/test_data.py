@@ -96,6 +96,7 @@ def test_of_several_gpus_each_process_encodes_on_its_own(
 
     monkeypatch.setattr(preparation, "open_encoder", spy)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     monkeypatch.setenv("LOCAL_RANK", "1")
     if command:
         options = ["--skip-bad", "--frames", 4, "--preset", "t4"]

@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 import ivtutorial.lab.experiments.runner as runner
 import ivtutorial.lab.experiments.whole_plan as whole_plan
 from ivtutorial.cli import app
+from ivtutorial.errors import InputError
 from ivtutorial.lab.experiments.answers.gains import gain_text
 from tests.lab.experiments.made_up import made_up_result
 
@@ -80,3 +81,20 @@ def test_a_stored_result_with_more_runs_stays(
     assert (results / "fig8.png").read_text() == ("old" if stays else "new")
     assert ("was not replaced" in told.output) == stays == ("instructvideo 10, now " in told.output)
     assert ("--precision bf16 reuses its runs" in told.output) == (new["precision"] == "fp32")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["fig8", "--hours", "0"], "--hours 0: expected a positive number"),
+        (["fig8", "--hours", "nan"], "--hours nan: expected a positive number"),
+        (["all", "--quick"], "--quick is of one experiment"),
+    ],
+)
+def test_a_time_that_would_never_come_and_a_whole_plan_in_a_quarter_of_an_hour_are_refused(
+    tmp_path: Path, options: list[str], message: str
+) -> None:
+    """Before: nan hours never ended, and the whole plan ran for its two hours whatever --quick said."""
+    told = CliRunner().invoke(app, ["experiment", *options, "--out", str(tmp_path / "out")])
+    assert isinstance(told.exception, InputError) and message in str(told.exception)
+    assert not (tmp_path / "out").exists()

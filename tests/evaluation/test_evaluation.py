@@ -211,3 +211,8 @@ def test_beside_a_model_on_a_gpu_the_reward_has_its_precision(monkeypatch: pytes
     with pytest.raises(Enough):
         evaluate(model, ["a fox"], "hpsv2")
     assert asked == ["hpsv2", torch.device("meta"), torch.float16]
+
+
+def test_segments_that_do_not_divide_the_frames_are_refused_before_a_model_is_opened() -> None:
+    with pytest.raises(InputError, match="S = 3 segments do not divide F = 4 frames: use one of 1, 2, 4"):
+        evaluate("no such model", ["a fox"], "reduced", sampling=Sampling(D=2, frames=4), S=3)

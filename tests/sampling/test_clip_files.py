@@ -91,6 +91,17 @@ def test_clips_made_otherwise_are_not_mixed_in(toy: Backbone, tmp_path: Path) ->
         generate_files(toy, PROMPTS[:1], tmp_path, 0, SHORT)
 
 
+def test_a_list_of_ones_own_is_not_replaced(toy: Backbone, tmp_path: Path) -> None:
+    """A folder of clips under other names, with their captions: no file of `generate` is in the way but the list."""
+    own = "video,caption\nfox.mp4,a red fox\n"
+    (tmp_path / "captions.csv").write_text(own)
+    (tmp_path / "fox.mp4").write_bytes(b"a clip")
+    with pytest.raises(InputError, match="unknown origin .*choose another folder"):
+        generate_files(toy, PROMPTS[:1], tmp_path, 0, SHORT)
+    assert (tmp_path / "captions.csv").read_text() == own
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["captions.csv", "fox.mp4"]
+
+
 @pytest.mark.parametrize("part", ["weights", "text_encoder", "autoencoder", "noise_schedule"])
 def test_no_part_of_the_model_may_change_below_clips_that_are_kept(toy: Backbone, tmp_path: Path, part: str) -> None:
     """One bias, or what the network's output means: the clip would be another, so the one that is there is not kept."""

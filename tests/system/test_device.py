@@ -13,8 +13,19 @@ from ivtutorial.system.device import check_bf16, choose_device
 
 def test_a_named_device_is_taken_and_otherwise_the_gpu_of_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     monkeypatch.setenv("LOCAL_RANK", "1")
     assert choose_device() == choose_device("cuda") == torch.device("cuda", 1)
+    assert choose_device("cpu") == torch.device("cpu")
+
+
+@pytest.mark.parametrize("stale", ["2", "abc", ""])
+def test_what_another_job_left_as_local_rank_is_named(monkeypatch: pytest.MonkeyPatch, stale: str) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setenv("LOCAL_RANK", stale)
+    with pytest.raises(InputError, match=f"LOCAL_RANK = '{stale}' in the environment, and there are 2 GPUs.* Unset it"):
+        choose_device()
     assert choose_device("cpu") == torch.device("cpu")
 
 

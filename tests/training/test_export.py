@@ -84,6 +84,15 @@ def test_an_unfinished_run_merged(toy: Backbone, run: Path, tmp_path: Path) -> N
     assert_close(stored, dict(expected.state_dict()))
 
 
+def test_the_model_is_not_replaced_by_the_merged_one(toy: Backbone, run: Path, tmp_path: Path) -> None:
+    base = save_backbone(toy, tmp_path / "base")
+    before = {path: path.read_bytes() for path in base.rglob("*.safetensors")}
+    for folder in (base, tmp_path / "run" / ".." / "base"):
+        with pytest.raises(InputError, match="is the model itself, which would be lost: give another folder"):
+            export_merged(base, run, folder, device="cpu")
+    assert {path: path.read_bytes() for path in before} == before
+
+
 def test_an_adapter_of_another_format_is_not_copied(run: Path, tmp_path: Path) -> None:
     state = {name.replace("unet.", "base_model.model."): tensor for name, tensor in weights(run / "lora").items()}
     save_file(state, tmp_path / "adapter_model.safetensors")

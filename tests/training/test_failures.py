@@ -18,7 +18,7 @@ from ivtutorial.data.clips import Clip
 from ivtutorial.data.dataset import LatentDataset
 from ivtutorial.errors import InputError
 from ivtutorial.method.batch import Batch
-from ivtutorial.models.lora import has_lora
+from ivtutorial.models.lora import LORA_FILE, has_lora
 from ivtutorial.system.device import allow_tf32
 from ivtutorial.training import checkpoints, finetuning
 from ivtutorial.training.finetuning import finetune
@@ -129,8 +129,12 @@ def test_a_checkpoint_that_never_became_the_latest_does_not_outlive_the_next(
 def test_a_damaged_checkpoint_is_named(toy: Backbone, data: LatentDataset, tmp_path: Path) -> None:
     config = replace(CONFIG, steps=1)
     out = finetune(toy, data, redness, tmp_path / "run", config, progress=False).folder
-    (out / "checkpoints" / "step-000001" / "optimizer.pt").write_bytes(b"torn")
-    with pytest.raises(InputError, match=r"optimizer\.pt cannot be read"):
+    last = out / "checkpoints" / "step-000001"
+    (last / "optimizer.pt").write_bytes(b"torn")
+    with pytest.raises(InputError, match=r"optimizer\.pt cannot be read .*name of another checkpoint .* latest"):
+        finetune(toy, data, redness, out, config, resume=True, progress=False)
+    (last / LORA_FILE).write_bytes((last / LORA_FILE).read_bytes()[:-9])
+    with pytest.raises(InputError, match=r"step-000001 is damaged.*name of another checkpoint .* latest"):
         finetune(toy, data, redness, out, config, resume=True, progress=False)
     (out / "checkpoints" / "latest").write_text("step-000009\n")
     with pytest.raises(InputError, match="step-000009, which is not there"):

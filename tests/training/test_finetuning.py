@@ -44,6 +44,19 @@ def test_the_reward_rises(unbroken: FinetuneResult) -> None:
     assert len(rounds) == 3 and rounds[-1] > rounds[0]
 
 
+@pytest.mark.parametrize("switched_off", [torch.no_grad, torch.inference_mode])
+def test_a_caller_without_gradients_gets_the_same_run(
+    toy: Backbone, data: LatentDataset, tmp_path: Path, switched_off: Any
+) -> None:
+    """A notebook that has looked at clips may have gradients off for all cells that follow; it keeps its state."""
+    config = replace(CONFIG, steps=1, trackers=())
+    plain = finetune(toy, data, redness, tmp_path / "plain", config, progress=False)
+    with switched_off():
+        run = finetune(toy, data, redness, tmp_path / "run", config, progress=False)
+        assert not torch.is_grad_enabled()
+    assert same(weights(run), weights(plain)) and timeless(run.metrics) == timeless(plain.metrics)
+
+
 def test_what_is_logged(unbroken: FinetuneResult) -> None:
     """Two clips a step, two DDIM steps each, two evaluations a step for guidance: 8 more UNet evaluations each time."""
     rows = [row for row in unbroken.metrics if row["step"] > 0]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import random
+import shutil
 import signal
 import time
 from dataclasses import replace
@@ -17,7 +18,8 @@ import torch
 from ivtutorial.data.dataset import LatentDataset
 from ivtutorial.errors import InputError
 from ivtutorial.models.lora import has_lora
-from ivtutorial.training import checkpoints
+from ivtutorial.models.memory import Memory
+from ivtutorial.training import checkpoints, run_folder
 from ivtutorial.training.config import FinetuneConfig
 from ivtutorial.training.finetuning import finetune
 from ivtutorial.training.run_folder import FinetuneResult
@@ -81,18 +83,69 @@ def test_a_finished_run_goes_on_with_more_steps(
     assert longer.steps == 6 and same(weights(longer), weights(unbroken))
 
 
-def test_a_run_is_never_overwritten(toy: Backbone, data: LatentDataset, unbroken: FinetuneResult) -> None:
+def test_a_run_is_never_overwritten(
+    toy: Backbone, data: LatentDataset, unbroken: FinetuneResult, tmp_path: Path
+) -> None:
     before = weights(unbroken)
     with pytest.raises(InputError, match="holds a run already.*resume"):
         finetune(toy, data, redness, unbroken.folder, CONFIG, progress=False)
     assert same(weights(unbroken), before)
+    shutil.copytree(unbroken.folder / "checkpoints", tmp_path / "checkpoints")  # config.json alone is lost
+    with pytest.raises(InputError, match="holds a run already.*resume"):
+        finetune(toy, data, redness, tmp_path, CONFIG, progress=False)
+
+
+def test_without_the_pointer_the_checkpoint_of_most_steps_is_continued(
+    toy: Backbone, data: LatentDataset, unbroken: FinetuneResult, tmp_path: Path
+) -> None:
+    """`latest` is lost, a copy of a checkpoint and one without its state lie beside: nothing is done again or lost."""
+    run = Path(shutil.copytree(unbroken.folder, tmp_path / "run"))
+    shutil.copytree(run / "checkpoints" / "step-000006", run / "checkpoints" / "step-000006 copy")
+    (run / "checkpoints" / "step-000008").mkdir()
+    (run / "checkpoints" / "latest").unlink()
+    before = (run / "metrics.jsonl").read_text()
+    assert checkpoints.latest_checkpoint(run) == run / "checkpoints" / "step-000006"
+    again = finetune(toy, data, redness, run, replace(CONFIG, steps=7), resume=True, progress=False)
+    assert (run / "metrics.jsonl").read_text().startswith(before) and again.steps == 7
+    assert sorted(path.name for path in (run / "checkpoints").iterdir()) == [
+        "latest", "step-000006", "step-000006 copy", "step-000007"
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("damage", [b"\xff\xfe\n", b"[1]\n", b'{"step": 7, "lo'])
+def test_a_damaged_end_of_the_log_is_left_out(unbroken: FinetuneResult, tmp_path: Path, damage: bytes) -> None:
+    (tmp_path / "metrics.jsonl").write_bytes((unbroken.folder / "metrics.jsonl").read_bytes() + damage)
+    assert run_folder.read_metrics(tmp_path) == unbroken.metrics
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(b"step-9\n", r"names step-9, which is not there\. Write"), (b"\xff", r"cannot be read .*Write the name")],
+)
+def test_a_damaged_pointer_is_named(tmp_path: Path, content: bytes, message: str) -> None:
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / "latest").write_bytes(content)
+    with pytest.raises(InputError, match=message):
+        checkpoints.latest_checkpoint(tmp_path)
+
+
+def test_a_result_without_checkpoints_is_not_replaced_by_a_run_from_the_start(
+    toy: Backbone, data: LatentDataset, unbroken: FinetuneResult, tmp_path: Path
+) -> None:
+    run = Path(shutil.copytree(unbroken.folder, tmp_path / "run"))
+    shutil.rmtree(run / "checkpoints")
+    kept = {name: (run / name).read_bytes() for name in ("metrics.jsonl", "config.json")}
+    with pytest.raises(InputError, match=r"a result and no checkpoint.*remove .*lora to begin again"):
+        finetune(toy, data, redness, run, replace(CONFIG, steps=7), resume=True, progress=False)
+    assert {name: (run / name).read_bytes() for name in kept} == kept
+    assert same(weights(run / "lora"), weights(unbroken)) and not has_lora(toy.unet)
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         ({"lr": 1e-3}, r"lr = 0.01, now 0.001"),
-        ({"method": replace(METHOD, tau=0.75)}, r"method = .*0.75"),
+        ({"method": replace(METHOD, tau=0.75)}, r"\n  method.tau = 0.5, now 0.75$"),
         ({"lora_rank": 2}, r"lora_rank = 4, now 2"),
         ({"accumulation": 2}, r"processes \* accumulation = 2, now 4"),
     ],
@@ -154,3 +207,13 @@ def test_a_reward_is_known_by_its_weights_wherever_its_folder_lies(
     assert finetune(toy, data, Weighted(1.0), out, CONFIG, resume=True, progress=False).steps == CONFIG.steps
     with pytest.raises(InputError, match=r"another reward: /moved/elsewhere \w{16}, now /moved/elsewhere$"):
         finetune(toy, data, redness, out, CONFIG, resume=True, progress=False)
+
+
+def test_a_reward_is_known_by_its_weights_where_memory_is_short_too(
+    toy: Backbone, data: LatentDataset, tmp_path: Path
+) -> None:
+    """Presets of small GPUs compute the reward twice, inside another object, which has no weights of its own."""
+    config = replace(CONFIG, steps=1, memory=Memory(recompute_reward=True))
+    finetune(toy, data, Weighted(1.0), tmp_path, config, progress=False)
+    with pytest.raises(InputError, match=r"another reward: .*Weighted.* \w{16}, now .* \w{16}$"):
+        finetune(toy, data, Weighted(2.0), tmp_path, replace(config, steps=2), resume=True, progress=False)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import re
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 import torch
@@ -19,6 +22,7 @@ from ivtutorial.system.processes import launch
 from ivtutorial.training.config import FinetuneConfig
 from ivtutorial.training.samples import own_jobs
 from ivtutorial.training.sharding import check_sharding, is_sharded, shard_frozen
+from ivtutorial.training.start import make_accelerator
 from tests.toy import toy_backbone
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs" / "accelerate"
@@ -73,6 +77,28 @@ def test_what_cannot_be_spread_is_refused() -> None:
         check_sharding(accelerator("DEEPSPEED"), FinetuneConfig())
     with pytest.raises(InputError, match="several processes"):
         shard_frozen(SimpleNamespace(), "cpu")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("left", "message"),
+    [
+        ({"ACCELERATE_USE_DEEPSPEED": "true"}, r"DeepSpeed.*fsdp\.yaml.*unset ACCELERATE_USE_DEEPSPEED"),
+        ({"ACCELERATE_USE_MEGATRON_LM": "true"}, r"cannot do .*unset .*\(ACCELERATE_USE_MEGATRON_LM\)"),
+        ({"LOCAL_RANK": "abc"}, r"'abc'.*unset .*\(LOCAL_RANK\)"),
+        ({"RANK": "0", "WORLD_SIZE": "2"}, r"MASTER_ADDR.*unset .*\(RANK, WORLD_SIZE\), or start with torchrun"),
+    ],
+)
+def test_what_another_job_left_in_the_environment_is_named(tmp_path: Path, left: dict[str, str], message: str) -> None:
+    """One error that says what to unset, before anything is computed; without it the same call starts a run."""
+    plain = {name: value for name, value in os.environ.items() if not re.match("ACCELERATE_|(LOCAL_)?RANK|WORLD", name)}
+    config = FinetuneConfig(trackers=())
+    # accelerate writes into the environment when it starts, too: patch.dict takes that back
+    with patch.dict(os.environ, plain | left, clear=True):
+        with pytest.raises(InputError, match=message):
+            make_accelerator(config, torch.device("cpu"), tmp_path)
+        assert dict(os.environ) == plain | left
+    with patch.dict(os.environ, plain, clear=True):
+        assert make_accelerator(config, torch.device("cpu"), tmp_path).num_processes == 1
 
 
 def test_processes_that_share_the_model_sample_equally_often() -> None:
