@@ -6,7 +6,7 @@ Writes dist/ivtutorial-kit.tar.gz and, beside it, dist/run.sh, which unpacks it 
 
 | path              | what                                                                                        |
 |-------------------|---------------------------------------------------------------------------------------------|
-| `tree/`           | the working tree as git sees it (tracked, or new and not ignored), without data/clips        |
+| `tree/`           | the working tree as git sees it (tracked, or new and not ignored), without clips and gallery   |
 | `tree/COMMIT`     | the commit that results made with the kit name, with "+" if the tree differs from it         |
 | `packages/NAME/`  | each package of kit/wheels.txt, by itself, so that an installed one of that name wins        |
 
@@ -29,7 +29,7 @@ from ivtutorial.system.files import atomic_write
 from ivtutorial.system.provenance import commit
 
 ROOT = Path(__file__).resolve().parents[1]
-LEFT_OUT = "data/clips/"
+LEFT_OUT = ("data/clips/", "data/gallery/")  # what a GPU machine makes by itself, or shows to nobody
 MOST = 48 * 10**6  # bytes of the archive
 PACKAGES = 7_400_000  # of which the packages take no more, with the versions of kit/wheels.txt; each packing checks it
 FOR_PYTHON = "3.12"

@@ -97,7 +97,7 @@ SMALL = Sampling(D=2, frames=2)
     [
         ("sampling.generation.sample", SAMPLES, lambda model, out: generate(model, FOX, sampling=SMALL)),
         ("sampling.generation.sample", SAMPLES, lambda model, out: sample_clips(model, FOX, out, SMALL)),
-        ("sampling.generation.sample", SAMPLES, lambda model, out: evaluate(model, FOX, redness, sampling=SMALL)),
+        ("sampling.generation.sample", SAMPLES, lambda model, out: evaluate(model, FOX, redness, sampling=SMALL, S=2)),
         (SCORER, SAMPLES, lambda model, out: evaluate(model, FOX, redness, sampling=SMALL, S=2)),
         (SCORER, SAMPLES, lambda model, out: score(torch.rand(1, 4, 3, 8, 8), FOX, redness)),
         (MODEL, OPENS, lambda model, out: generate("reduced", FOX, device="cpu")),
