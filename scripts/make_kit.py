@@ -6,7 +6,7 @@ Writes dist/ivtutorial-kit.tar.gz and, beside it, dist/run.sh, which unpacks it 
 
 | path              | what                                                                                        |
 |-------------------|---------------------------------------------------------------------------------------------|
-| `tree/`           | the working tree as git sees it (tracked, or new and not ignored), without clips and gallery   |
+| `tree/`           | the working tree as git sees it (tracked, or new and not ignored), without clips and gallery |
 | `tree/COMMIT`     | the commit that results made with the kit name, with "+" if the tree differs from it         |
 | `packages/NAME/`  | each package of kit/wheels.txt, by itself, so that an installed one of that name wins        |
 
