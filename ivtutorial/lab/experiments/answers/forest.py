@@ -15,6 +15,7 @@ from ivtutorial.lab.experiments.answers.words import arm_words, column_words, li
 from ivtutorial.lab.world.annotators import preferred
 from ivtutorial.notebook.style import BLUE, GREEN, GREY, ORANGE
 
+LINE = 0.29  # height of a line of a label, in rows
 WORD_LOOKS = {"reproduced": (BLUE, "o"), "equivalent": (GREEN, "D"), "not reproduced": (ORANGE, "s")}
 
 
@@ -94,11 +95,13 @@ def draw_forest(figure: Any, panels: Sequence[tuple[str, Sequence[Row]]]) -> Non
     if not panels:
         figure.text(0.5, 0.5, "Nothing was measured yet.", ha="center")
         return
-    heights = [len(rows) + 0.8 for _, rows in panels]
+    heights = [sum(height_of(row.label) for row in rows) + 0.8 for _, rows in panels]
     axes = figure.subplots(len(panels), 1, squeeze=False, gridspec_kw={"height_ratios": heights})[:, 0]
     for axis, (title, rows) in zip(axes, panels, strict=True):
-        for k, row in enumerate(rows):
-            axis.vlines(row.bound, k - 0.5, k + 0.5, color="grey", lw=1)
+        tall = np.array([height_of(row.label) for row in rows])
+        middles = np.cumsum(tall) - tall / 2
+        for k, half, row in zip(middles, tall / 2, rows, strict=True):
+            axis.vlines(row.bound, k - half, k + half, color="grey", lw=1)
             if row.margin is not None:
                 axis.fill_betweenx([k - 0.4, k + 0.4], -row.margin, row.margin, color="#DDDDDD", lw=0)
             if row.thick is not None:
@@ -108,12 +111,22 @@ def draw_forest(figure: Any, panels: Sequence[tuple[str, Sequence[Row]]]) -> Non
             if row.low is not None and row.high is not None:
                 ends = [[max(row.mean - row.low, 0.0)], [max(row.high - row.mean, 0.0)]]
             axis.errorbar(row.mean, k, xerr=ends, fmt=row.marker, color=row.colour, capsize=3, ms=5)
-        axis.set_yticks(range(len(rows)), [row.label for row in rows])
-        axis.set_ylim(len(rows) - 0.5, -0.5)
+        axis.set_yticks(middles, [row.label for row in rows])
+        axis.set_ylim(tall.sum(), 0.0)
         axis.locator_params(axis="x", nbins=4)  # longer numbers would run into each other
         _mark_bounds(axis, {row.bound for row in rows})
         axis.set_title(title, fontsize=10.5, loc="left")
         axis.spines[["top", "right"]].set_visible(False)
+
+
+def height_of(label: str) -> float:
+    """How many rows of the usual height a label takes: more than one from four lines on."""
+    return max(1.0, LINE * (label.count("\n") + 1))
+
+
+def answer_height(contrast: Contrast) -> float:
+    """The same for the row of an answer."""
+    return height_of(_broken(contrast.text))
 
 
 def _change_row(result: Mapping[str, Any], side: str, column: str, where: str, sides: Sequence[str]) -> Row:

@@ -86,13 +86,14 @@ def frontier_questions(result: Mapping[str, Any]) -> list[Contrast]:
 def frontier_text(result: Mapping[str, Any]) -> str:
     """Rows and questions as lines of text."""
     lists, lines = _lists(result), []
+    wide = max(24, *(len(list_words(where)) for where in lists)) if len(lists) > 1 else 24
     for where in lists:
         title = list_words(where) if len(lists) > 1 else ""
-        lines.append(f"{title:24} {'lr':>8} {'passes':>7} {'peak MB':>8} {'reward':>8} {'u':>7} {'preferred':>9}")
+        lines.append(f"{title:{wide}} {'lr':>8} {'passes':>7} {'peak MB':>8} {'reward':>8} {'u':>7} {'preferred':>9}")
         for row in frontier_rows(result, where):
             peak = "-" if row["peak_mb"] is None else f"{row['peak_mb']:.0f}"
             lines.append(
-                f"{arm_words(row['arm']):24} {row['lr']:8.2g} {row['passes']:7.0f} {peak:>8} "
+                f"{arm_words(row['arm']):{wide}} {row['lr']:8.2g} {row['passes']:7.0f} {peak:>8} "
                 f"{row['reward'][0]:+8.4f} {row['utility'][0]:+7.3f} {row['preferred'][0]:9.1%}"
             )
     return "\n".join([*lines, *map(str, frontier_questions(result))])

@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 from collections.abc import Mapping, Sequence
 from html import escape
+from itertools import chain
 from pathlib import Path
 from textwrap import fill
 from typing import Any
@@ -16,7 +17,7 @@ import numpy as np
 
 from ivtutorial.lab.experiments.answers.contrasts import BASE, LEAST_RUNS, TWINS, change, interval, own_prompts
 from ivtutorial.lab.experiments.answers.curves import FIGURE_WIDTH, draw_curves, look, new_figure
-from ivtutorial.lab.experiments.answers.forest import Row, draw_answers, draw_changes, twin_row
+from ivtutorial.lab.experiments.answers.forest import Row, answer_height, draw_answers, draw_changes, twin_row
 from ivtutorial.lab.experiments.answers.questions import Question, read_questions
 from ivtutorial.lab.experiments.answers.results import read_result, result_file, to_be_measured
 from ivtutorial.lab.experiments.answers.story import Course, draw_paths
@@ -147,7 +148,7 @@ def claim_figure(number: int, folder: str | Path | None = None) -> Any | None:
             twins.setdefault(name, twin_row(result, *TWINS[question.experiment], question.column))
     if not by_column:
         return None
-    rows = sum(map(len, by_column.values())) + len(twins)
+    rows = sum(map(answer_height, chain(*by_column.values()))) + len(twins)
     figure = new_figure(FIGURE_WIDTH, 0.62 * rows + 0.5 * len(by_column) + 0.4)
     draw_answers(figure, by_column, twins)
     figure.suptitle(f"Claim {number} ({decide(answers)}); right of the line speaks for it", fontsize=11)

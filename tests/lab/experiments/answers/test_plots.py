@@ -288,3 +288,13 @@ def test_lines_have_no_markers_of_the_books_style() -> None:
         draw_forest(figure, [("reward", [row, row])])
     marks = [line.get_marker() for line in figure.axes[0].get_lines()]
     assert [mark for mark in marks if mark in ("o", "s", "^", "D", "v")] == ["o", "o"], "the two means"
+
+
+def test_labels_of_a_forest_do_not_overlap() -> None:
+    """A label of many lines makes its row higher."""
+    figure = new_figure(5.2, 5.0)
+    long, short = "\n".join(["a line of a question"] * 7), "short"
+    draw_forest(figure, [("reward", [Row(label, 0.1, 0.0, 0.2) for label in (long, long, short, short)])])
+    figure.draw_without_rendering()
+    boxes = [label.get_window_extent() for label in figure.axes[0].get_yticklabels()]
+    assert all(above.y0 > below.y1 for above, below in zip(boxes, boxes[1:]))
