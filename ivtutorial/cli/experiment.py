@@ -71,7 +71,9 @@ def experiment_command(
     if not hours > 0:
         raise InputError(f"--hours {hours:g}: expected a positive number, such as 2.")
     if quick and name == "all":
-        raise InputError("--quick is of one experiment, and 'all' is the whole plan: name one, or give --hours alone.")
+        raise InputError(
+            "--quick works with one experiment, and 'all' is the whole plan: name one, or leave --quick out."
+        )
     from ivtutorial.system.files import check_writable
 
     for folder in filter(None, (out, results)):

@@ -49,8 +49,8 @@ def export_command(
         raise InputError("nothing to write: give --merged FOLDER, --adapter FOLDER, or both.")
     if merged is None and lora_scale != 1:
         raise InputError(
-            f"--lora-scale {lora_scale:g} is of --merged: an adapter is written as it was trained, and the program "
-            "that loads it scales it, as `ivtutorial generate --lora-scale` does."
+            f"--lora-scale {lora_scale:g} applies to --merged only: an adapter is written as it was trained, and the "
+            "program that loads it scales it, as `ivtutorial generate --lora-scale` does."
         )
     from ivtutorial.training.finetuning import export_adapter, export_merged
     from ivtutorial.training.run_folder import model_of

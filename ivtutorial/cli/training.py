@@ -228,7 +228,9 @@ def merge_settings(
         base["method"] = {"name": method["name"]}
     if official:
         if not {"offset_noise", "train_mode"} <= method_settings(base["method"]["name"]):
-            raise InputError(f"--official is of instructvideo: leave it out with the method {base['method']['name']}.")
+            raise InputError(
+                f"--official belongs to instructvideo: leave it out with the method {base['method']['name']}."
+            )
         switches = asdict(InstructVideo.official())
         base["method"] |= {name: switches[name] for name in ("offset_noise", "train_mode")}
     base |= {name: value for name, value in chosen.items() if value is not None}

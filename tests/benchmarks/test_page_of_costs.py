@@ -72,6 +72,8 @@ def test_repetitions_of_a_row_are_up_to_a_tenth_apart() -> None:
         (f"a share of {16 / 28:.2f}, and takes {against_base('tau 0.3', 'seconds'):.2f} of the time; $D = 50$ has 64, "
          f"{64 / 28:.1f} times as many, and takes {against_base('D 50', 'seconds'):.1f} times as long",
          [2 * (early + 3 * late) for early, late in ((11, 1), (5, 1), (29, 1))] == [28, 16, 64]),
+        (f"for *K 12* it gives {2 * 12 * 3 / 28:.1f} times the base, measured were "
+         f"{against_base('K 12 (all steps)', 'seconds'):.1f}.", True),
         (f"so the count gives 0.5; the step took {against_base('guidance off', 'seconds'):.2f} (", True),
         (f"scoring all 16 takes {against_base('every frame scored', 'step_mb') - 1:.0%} more memory and "
          f"{against_base('every frame scored', 'seconds') - 1:.0%} more time", True),

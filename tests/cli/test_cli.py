@@ -197,7 +197,7 @@ def test_finetune_resume_evaluate_compare(run: Run, models: Path, clips: Path, t
     assert (tmp_path / "merged" / "model_index.json").is_file() and len(list((tmp_path / "alone").iterdir())) == 1
     assert run("export", tmp_path / "run")[0] == 2, "nothing to write"
     code, _, err = run("export", tmp_path / "run", "--adapter", tmp_path / "half", "--lora-scale", 0.5)
-    assert code == 2 and "--lora-scale 0.5 is of --merged" in err and not (tmp_path / "half").exists()
+    assert code == 2 and "--lora-scale 0.5 applies to --merged only" in err and not (tmp_path / "half").exists()
 
 
 def test_sheet_and_pairs_of_the_zoo(run: Run, tmp_path: Path) -> None:

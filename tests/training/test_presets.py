@@ -102,7 +102,7 @@ def test_an_option_takes_values_as_json_and_as_python_write_them(assignment: str
         (["steps=nan"], {}, False, "steps = nan: expected a whole number"),
         (["K=2"], {}, False, "did you mean 'method.K'"),
         (["method.name=draft"], {}, False, "--set method.name=draft: the method is chosen by --method draft"),
-        ([], {"name": "draft"}, True, "--official is of instructvideo: leave it out with the method draft"),
+        ([], {"name": "draft"}, True, "--official belongs to instructvideo: leave it out with the method draft"),
     ],
 )
 def test_options_that_cannot_be_meant(
